@@ -1,0 +1,2 @@
+//! hotcell-cli
+fn main() {}
