@@ -1,2 +1,39 @@
-//! hotcell-cli
-fn main() {}
+//! The `hotcell` program.
+//!
+//! It is three things, told apart by the first argument before anything else
+//! happens: the command line (this file, [`face`], [`terminal`]), a workspace's
+//! keeper, and the launcher that becomes a monitor. The last two are hidden:
+//! they are how the first one starts processes of its own.
+
+mod face;
+mod terminal;
+
+use std::env;
+use std::io;
+use std::process::ExitCode;
+
+use tracing_subscriber::EnvFilter;
+use workspace::settings::LOG_VARIABLE;
+
+fn main() -> ExitCode {
+    match env::args_os().nth(1) {
+        Some(first) if first == workspace::LAUNCHER_SUBCOMMAND => workspace::launch_monitor(),
+        Some(first) if first == workspace::KEEPER_SUBCOMMAND => {
+            log_to_stderr("info");
+            workspace::keeper::process::run()
+        }
+        _ => {
+            log_to_stderr("warn");
+            face::run()
+        }
+    }
+}
+
+fn log_to_stderr(default: &str) {
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .init();
+}

@@ -1,1 +1,229 @@
-//! hotcell
+//! Hotcell's Rust SDK: disposable Linux microVMs that an agent inhabits.
+//!
+//! A [`Client`] carries out the same operations as the command line, typed and
+//! async. It needs no daemon: machines are owned by keeper processes, which the
+//! client starts from the `hotcell` program (in `PATH`, or named by
+//! `HOTCELL_PROGRAM`).
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), hotcell::Error> {
+//! use hotcell::{Client, Run};
+//!
+//! let client = Client::open()?;
+//! let done = client.run(Run::new("debian:12".parse().unwrap(), ["git", "--version"])).await?;
+//! assert_eq!(done.result.exit_code, 0);
+//! println!("{}", String::from_utf8_lossy(&done.result.stdout.tail.0));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Every operation can also be called as it is, with its events, input and
+//! cancellation: [`Client::call`].
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use operation::{Handler, Operation};
+use workspace::{Engine, Settings};
+
+pub use operation::{Call, ErrorKind, OpError as Error};
+pub use tokio_util::sync::CancellationToken;
+pub use workspace::settings::AcceleratorChoice;
+pub use workspace_api::digest::Digest;
+pub use workspace_api::doctor::{Diagnosis, Doctor, Finding, FindingStatus, Verdict};
+pub use workspace_api::id::{WorkspaceId, WorkspaceName, WorkspaceRef};
+pub use workspace_api::output::{CapturedOutput, OutputBytes};
+pub use workspace_api::prepare::{Prepare, Prepared, Warmth, WorkProgress};
+pub use workspace_api::run::{
+    CommandEnd, CommandEvent, CommandOptions, CommandResult, Run, RunResult,
+};
+pub use workspace_api::spec::{Accelerator, EnvironmentRef, Shape, Variable};
+pub use workspace_api::state::WorkspaceState;
+pub use workspace_api::time::TimeSpan;
+pub use workspace_api::{env, workspace as operations};
+
+/// Carries operations out.
+#[derive(Debug, Clone)]
+pub struct Client {
+    engine: Arc<Engine>,
+}
+
+/// How a [`Client`] is set up.
+#[derive(Debug, Clone, Default)]
+pub struct ClientOptions {
+    /// Directory that holds everything of Hotcell's; from the environment
+    /// unless given.
+    pub home: Option<PathBuf>,
+    /// The `hotcell` program; from the environment unless given.
+    pub program: Option<PathBuf>,
+    /// What executes guests; from the environment unless given.
+    pub accelerator: Option<AcceleratorChoice>,
+}
+
+impl Client {
+    /// A client that is set up by the environment, as the command line is.
+    ///
+    /// # Errors
+    ///
+    /// If the home cannot be opened or the `hotcell` program is not found.
+    pub fn open() -> Result<Self, Error> {
+        Self::with_options(ClientOptions::default())
+    }
+
+    /// A client with some settings of its own.
+    ///
+    /// # Errors
+    ///
+    /// If the home cannot be opened or the `hotcell` program is not found.
+    pub fn with_options(options: ClientOptions) -> Result<Self, Error> {
+        let mut settings = Settings::from_environment(options.program)?;
+        if let Some(home) = options.home {
+            settings.home = home;
+        }
+        if let Some(accelerator) = options.accelerator {
+            settings.accelerator = accelerator;
+        }
+        Ok(Self { engine: Arc::new(Engine::open(settings)?) })
+    }
+
+    /// Carries any operation out, with its events, input and cancellation.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the operation fails with.
+    pub async fn call<O>(&self, operation: O, call: &mut Call<O::Event>) -> Result<O::Output, Error>
+    where
+        O: Operation,
+        Engine: Handler<O>,
+    {
+        self.engine.handle(operation, call).await
+    }
+
+    /// Runs a command in a new machine that leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// If there is no machine or the command cannot be started in it. A command
+    /// that fails is no error: see [`CommandResult::exit_code`].
+    pub async fn run(&self, run: Run) -> Result<RunResult, Error> {
+        self.call(run, &mut Call::quiet()).await
+    }
+
+    /// Does all one-time work for an environment and a shape.
+    ///
+    /// # Errors
+    ///
+    /// If a step of it fails.
+    pub async fn prepare(
+        &self,
+        environment: EnvironmentRef,
+        shape: Shape,
+    ) -> Result<Prepared, Error> {
+        self.call(Prepare { environment, shape, force: false }, &mut Call::quiet()).await
+    }
+
+    /// Says what this host can do.
+    ///
+    /// # Errors
+    ///
+    /// If the host cannot be looked at.
+    pub async fn doctor(&self) -> Result<Diagnosis, Error> {
+        let doctor = Doctor { environment: EnvironmentRef::default(), shape: Shape::default() };
+        self.call(doctor, &mut Call::quiet()).await
+    }
+
+    /// Creates a workspace that stays until it is deleted.
+    ///
+    /// # Errors
+    ///
+    /// If the environment is not prepared for the shape, the name is taken, or
+    /// the machine does not start.
+    pub async fn create(&self, create: operations::Create) -> Result<Workspace, Error> {
+        let created = self.call(create, &mut Call::quiet()).await?;
+        Ok(Workspace { client: self.clone(), id: created.id })
+    }
+
+    /// The workspace that a name or an id means.
+    ///
+    /// # Errors
+    ///
+    /// If it means none, or several.
+    pub async fn workspace(&self, reference: WorkspaceRef) -> Result<Workspace, Error> {
+        let status = operations::Status { workspace: reference };
+        let found = self.call(status, &mut Call::quiet()).await?;
+        Ok(Workspace { client: self.clone(), id: found.id })
+    }
+
+    /// All workspaces, the one with the newest activity first.
+    ///
+    /// # Errors
+    ///
+    /// If the records cannot be read.
+    pub async fn workspaces(&self) -> Result<Vec<operations::Workspace>, Error> {
+        Ok(self.call(operations::List {}, &mut Call::quiet()).await?.workspaces)
+    }
+}
+
+/// A workspace. Dropping this does nothing to it.
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    client: Client,
+    id: WorkspaceId,
+}
+
+impl Workspace {
+    /// Identifies it for ever.
+    #[must_use]
+    pub const fn id(&self) -> WorkspaceId {
+        self.id
+    }
+
+    /// What is known of it.
+    ///
+    /// # Errors
+    ///
+    /// If it no longer exists.
+    pub async fn status(&self) -> Result<operations::Workspace, Error> {
+        let status = operations::Status { workspace: self.id.into() };
+        self.client.call(status, &mut Call::quiet()).await
+    }
+
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    ///
+    /// If the machine is gone or the command cannot be started in it. A command
+    /// that fails is no error: see [`CommandResult::exit_code`].
+    pub async fn exec<S: Into<String>>(
+        &self,
+        command: impl IntoIterator<Item = S>,
+    ) -> Result<CommandResult, Error> {
+        self.exec_with(command, CommandOptions::default(), &mut Call::quiet()).await
+    }
+
+    /// Runs a command to its end, with options, and with its output as it
+    /// comes, its input and its cancellation.
+    ///
+    /// # Errors
+    ///
+    /// As [`Workspace::exec`]; [`ErrorKind::Cancelled`] if it was cancelled.
+    pub async fn exec_with<S: Into<String>>(
+        &self,
+        command: impl IntoIterator<Item = S>,
+        options: CommandOptions,
+        call: &mut Call<CommandEvent>,
+    ) -> Result<CommandResult, Error> {
+        let exec = operations::Exec::new(self.id.into(), command).with_options(options);
+        self.client.call(exec, call).await
+    }
+
+    /// Deletes it with everything in it.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be deleted whole.
+    pub async fn delete(self) -> Result<(), Error> {
+        let delete = operations::Delete { workspace: self.id.into() };
+        self.client.call(delete, &mut Call::quiet()).await.map(|_| ())
+    }
+}

@@ -29,5 +29,5 @@ mod types;
 
 pub use types::{
     Accelerator, Disk, DiskImage, Driver, Exit, Machine, MachineError, MachineFuture, MachineSpec,
-    MonitorInfo, Notice, RamFile, RamSharing, Saving, Shape, Start,
+    MonitorInfo, Notice, Pausing, RamFile, RamSharing, Saving, Shape, Start,
 };

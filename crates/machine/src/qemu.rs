@@ -1,1 +1,271 @@
+//! The QEMU driver: KVM where there is one, emulation elsewhere.
+//!
+//! ```text
+//! files ──▶ descriptors ──▶ command line ──▶ launcher ──▶ control ──▶ machine
+//! ```
+//!
+//! Starting a machine opens its files, writes a command line that names them by
+//! descriptor number only, and launches the confined monitor, which already
+//! holds its ends of three socket pairs: control (QMP), agent and console. So
+//! nothing is ever waited for at a path, and the agent's host end is connected
+//! before the guest runs.
+//!
+//! | state    | enters by                                | leaves by |
+//! |----------|------------------------------------------|-----------|
+//! | starting | [`Driver::start`]                        | greeting answered; for a resume also state loaded and `cont` |
+//! | running  | return of [`Driver::start`]              | save, pause, a disk's failure, guest's shutdown |
+//! | halted   | save, pause, failed write                | [`Pausing::unpause`] (not after a save) |
+//! | ended    | death of the monitor, for whatever reason | never |
+//!
+//! [`Pausing::unpause`]: crate::Pausing::unpause
+//!
+//! **Owner.** The machine that [`Driver::start`] returns owns the monitor;
+//! dropping it kills the monitor, and so does the end of the thread that called
+//! `start` (see [`crate::launcher`]).
+//!
+//! **Failure paths.** A monitor that ends while it starts is
+//! [`MachineError::Ended`] with its last words; a state that it cannot load is
+//! [`MachineError::State`]. A monitor that breaks the control protocol is taken
+//! for compromised: it is killed, and the machine has ended.
 
+mod command_line;
+mod control;
+mod files;
+mod machine;
+mod messages;
+mod monitor;
+mod output;
+
+use std::cell::OnceCell;
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+
+use tokio::net::UnixStream;
+
+use crate::launcher::{Descriptors, LaunchPlan, Launcher, Limits, Reopen, UidPolicy};
+use crate::{
+    Accelerator, Driver, Machine, MachineError, MachineFuture, MachineSpec, MonitorInfo,
+    RamSharing, Start,
+};
+use command_line::Numbers;
+use control::Control;
+use files::RamAccess;
+use machine::{QemuMachine, is_hang_up};
+use messages::{MigrationStatus, Order};
+use monitor::Version;
+use output::LastWords;
+
+/// Counts changes of the machine that a saved state depends on: devices, their
+/// order, processor model. A state can be loaded by the same revision only.
+pub const MACHINE_REVISION: u32 = 1;
+
+/// Bytes of a MiB.
+const MIB: u64 = 1024 * 1024;
+
+/// Descriptors that a monitor may have open, those for later snapshots included.
+const DESCRIPTOR_LIMIT: u64 = 1024;
+
+/// Room in files beyond the largest drive or the memory: for metadata of
+/// images and for a saved state. Images of large drives get an eighth more.
+const FILE_HEADROOM_BYTES: u64 = 1024 * MIB;
+
+/// Address space beyond the guest's memory. Mostly reserved and never touched:
+/// up to 64 disk threads take a 64 MiB arena and an 8 MiB stack each, the
+/// translation buffer, libraries and images of the kernel 0.5 GiB.
+const ADDRESS_SPACE_HEADROOM_BYTES: u64 = 8 * 1024 * MIB;
+
+/// Threads besides the virtual processors: up to 64 for disks, and the few
+/// that every monitor has.
+const THREAD_HEADROOM: u64 = 96;
+
+/// How long a monitor may take to be up, in milliseconds. It takes about 25;
+/// the limit is for a busy host and for KVM inside an emulated machine.
+const START_LIMIT_MS: u64 = 60_000;
+
+/// How long loading a state may take, in milliseconds. Without memory in it,
+/// it takes about 4.
+const LOAD_LIMIT_MS: u64 = 60_000;
+
+/// Starts QEMU machines.
+#[derive(Debug)]
+pub struct Qemu {
+    launcher: Launcher,
+    user: UidPolicy,
+    search_path: OsString,
+    monitor: OnceCell<MonitorInfo>,
+}
+
+impl Qemu {
+    /// A driver that looks for QEMU in the directories of `search_path` (as in
+    /// `PATH`) and starts it through `launcher` as `user`.
+    pub fn new(launcher: Launcher, user: UidPolicy, search_path: OsString) -> Self {
+        Self { launcher, user, search_path, monitor: OnceCell::new() }
+    }
+
+    /// Saves the driver the search: the caller knows what [`Driver::monitor`]
+    /// found earlier and that it is still true. Asking QEMU for its version
+    /// takes about as long as starting a machine.
+    #[must_use]
+    pub fn with_monitor(self, monitor: MonitorInfo) -> Self {
+        Self { monitor: OnceCell::from(monitor), ..self }
+    }
+
+    fn known_monitor(&self) -> Result<&MonitorInfo, MachineError> {
+        if let Some(known) = self.monitor.get() {
+            return Ok(known);
+        }
+        let found = monitor::find(&self.search_path)?;
+        Ok(self.monitor.get_or_init(|| found))
+    }
+
+    async fn start_machine(&self, spec: &MachineSpec) -> Result<QemuMachine, MachineError> {
+        let monitor = self.known_monitor()?;
+        let mut machine = self.launch(spec, monitor)?;
+        match machine.bring_up(&spec.start).await {
+            Ok(()) => Ok(machine),
+            Err(error) => Err(machine.explain(error, &spec.start).await),
+        }
+    }
+
+    /// Starts the monitor; the guest may run already or wait for its state.
+    fn launch(
+        &self,
+        spec: &MachineSpec,
+        monitor: &MonitorInfo,
+    ) -> Result<QemuMachine, MachineError> {
+        let spawn = |source| MachineError::Spawn { program: monitor.program.clone(), source };
+        let ram_access = match spec.ram.sharing {
+            RamSharing::CopyOnWrite if Version::of(monitor).maps_read_only_files() => {
+                RamAccess::Read
+            }
+            RamSharing::CopyOnWrite | RamSharing::Shared => RamAccess::ReadWrite,
+        };
+        let mut descriptors = Descriptors::new();
+        let (control, control_number) = channel(&mut descriptors).map_err(spawn)?;
+        let (agent, agent_number) = channel(&mut descriptors).map_err(spawn)?;
+        let (console, console_number) = channel(&mut descriptors).map_err(spawn)?;
+        let console_file = files::open_console(&spec.console)?;
+        let opened = files::open(spec, self.user, ram_access, &mut descriptors)?;
+        let numbers = Numbers {
+            control: control_number,
+            agent: agent_number,
+            console: console_number,
+            files: opened.numbers,
+        };
+        let arguments = command_line::arguments(spec, ram_access, &numbers);
+        let (groups, devices) = match spec.accelerator {
+            Accelerator::Kvm => kvm_access(Path::new("/dev/kvm"))?,
+            Accelerator::Tcg => (Vec::new(), Vec::new()),
+        };
+        let plan = LaunchPlan {
+            program: monitor.program.clone(),
+            arguments,
+            user: self.user,
+            groups,
+            limits: limits(spec, opened.largest_drive_bytes),
+            devices,
+        };
+        let mut child = self.launcher.start(plan, descriptors).map_err(|source| {
+            MachineError::Spawn { program: self.launcher.program.clone(), source }
+        })?;
+        let last_words = LastWords::listen(child.stderr.take());
+        output::copy_console(console, console_file);
+        let control = Control::new(control);
+        let disks = spec.disks.iter().map(|disk| disk.name.clone()).collect();
+        Ok(QemuMachine::new(child, control, agent, last_words, spec.ram.sharing, disks))
+    }
+}
+
+impl Driver for Qemu {
+    fn monitor(&self) -> Result<MonitorInfo, MachineError> {
+        monitor::find(&self.search_path)
+    }
+
+    fn start<'a>(
+        &'a self,
+        spec: &'a MachineSpec,
+    ) -> MachineFuture<'a, Result<Box<dyn Machine>, MachineError>> {
+        Box::pin(async move {
+            let machine = self.start_machine(spec).await?;
+            Ok(Box::new(machine) as Box<dyn Machine>)
+        })
+    }
+}
+
+impl QemuMachine {
+    /// Waits for the monitor and, for a resume, loads the state and lets the
+    /// guest run. A booted guest runs as soon as the monitor is up.
+    async fn bring_up(&mut self, start: &Start) -> Result<(), MachineError> {
+        let control = self.control();
+        control.greet(START_LIMIT_MS).await?;
+        let Start::Resume { state } = start else {
+            return Ok(());
+        };
+        let file = std::fs::File::open(state)
+            .map_err(|source| MachineError::File { path: state.clone(), source })?;
+        control.execute(Order::MigrateSetCapabilities).await?;
+        control.execute_with(Order::Getfd, file).await?;
+        control.execute(Order::MigrateIncoming).await?;
+        match control.migrated(Order::MigrateIncoming, LOAD_LIMIT_MS).await? {
+            MigrationStatus::Completed => control.execute(Order::Cont).await.map(drop),
+            MigrationStatus::Failed | MigrationStatus::Cancelled | MigrationStatus::Underway => {
+                Err(load_failed(state.clone(), "it gave no reason".to_owned()))
+            }
+        }
+    }
+
+    /// Gives an error its reason: a monitor that fails to start or to load
+    /// ends, and what it says then is better than that its stream ended.
+    async fn explain(mut self, error: MachineError, start: &Start) -> MachineError {
+        let loading = Order::MigrateIncoming.name();
+        match (error, start) {
+            (MachineError::State { action, path, .. }, _) => {
+                let reason = self.see_off().await.to_string();
+                MachineError::State { action, path, reason }
+            }
+            (MachineError::Control { order, source }, _) if !is_hang_up(&source) => {
+                MachineError::Control { order, source }
+            }
+            (MachineError::Control { order, .. }, Start::Resume { state }) if order == loading => {
+                load_failed(state.clone(), self.see_off().await.to_string())
+            }
+            (MachineError::Control { .. }, _) => MachineError::Ended(self.see_off().await),
+            (other, _) => other,
+        }
+    }
+}
+
+fn load_failed(path: PathBuf, reason: String) -> MachineError {
+    MachineError::State { action: "load", path, reason }
+}
+
+/// A stream to the monitor: our end, and the number of its end.
+fn channel(descriptors: &mut Descriptors) -> std::io::Result<(UnixStream, u32)> {
+    let (ours, theirs) = StdUnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let number = descriptors.add(OwnedFd::from(theirs), Reopen::Never);
+    Ok((UnixStream::from_std(ours)?, number))
+}
+
+/// The group that may open the device, and the device.
+fn kvm_access(device: &Path) -> Result<(Vec<u32>, Vec<PathBuf>), MachineError> {
+    use std::os::unix::fs::MetadataExt;
+    let found = std::fs::metadata(device)
+        .map_err(|source| MachineError::File { path: device.to_owned(), source })?;
+    // Root's own group would open far more than the device.
+    let groups = Some(found.gid()).filter(|gid| *gid != 0).into_iter().collect();
+    Ok((groups, vec![device.to_owned()]))
+}
+
+fn limits(spec: &MachineSpec, largest_drive_bytes: u64) -> Limits {
+    let memory = u64::from(spec.shape.memory_mib).saturating_mul(MIB);
+    let drive = largest_drive_bytes.saturating_add(largest_drive_bytes / 8);
+    Limits {
+        descriptors: DESCRIPTOR_LIMIT,
+        file_bytes: memory.max(drive).saturating_add(FILE_HEADROOM_BYTES),
+        address_space_bytes: memory.saturating_add(ADDRESS_SPACE_HEADROOM_BYTES),
+        threads: u64::from(spec.shape.cpus).saturating_add(THREAD_HEADROOM),
+    }
+}

@@ -168,6 +168,20 @@ pub trait Machine: fmt::Debug {
 
     /// The power to write the machine's state to a file, if the driver has it.
     fn saving(&mut self) -> Option<&mut dyn Saving>;
+
+    /// The power to halt the guest and let it go on, if the driver has it.
+    fn pausing(&mut self) -> Option<&mut dyn Pausing> {
+        None
+    }
+}
+
+/// The power to halt a guest and let it go on.
+pub trait Pausing {
+    /// Halts the guest's processors.
+    fn pause(&mut self) -> MachineFuture<'_, Result<(), MachineError>>;
+
+    /// Lets the guest go on; what failed for want of storage is tried again.
+    fn unpause(&mut self) -> MachineFuture<'_, Result<(), MachineError>>;
 }
 
 /// The power to write a machine's device state to a file.
@@ -188,7 +202,8 @@ pub enum Notice {
         /// Name of the drive.
         disk: String,
     },
-    /// The guest was paused because an image could not be read or written.
+    /// An image could not be read or written. The guest was told of a failed
+    /// read; before a failed write it was paused.
     DiskFailed {
         /// Name of the drive.
         disk: String,

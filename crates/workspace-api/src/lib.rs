@@ -1,1 +1,49 @@
-//! workspace-api
+//! The contract of workspaces: the words of the product and the operations on
+//! them. It does no I/O and reads no clock.
+//!
+//! * [`id`], [`digest`], [`spec`] and [`time`]: values that are parsed once, at the edge.
+//! * [`state`]: the states of a workspace and [`state::next`], the only judge
+//!   of legal steps.
+//! * One module per noun with its operations: [`run`], [`prepare`], [`env`],
+//!   [`doctor`], [`workspace`].
+//!
+//! The table that all faces are derived from is [`operations`].
+
+pub mod digest;
+pub mod doctor;
+pub mod env;
+pub mod id;
+pub mod output;
+pub mod prepare;
+pub mod run;
+pub mod spec;
+pub mod state;
+mod text;
+pub mod time;
+pub mod workspace;
+
+use operation::cli::Noun;
+
+operation::operations! {
+    /// Implemented by whatever carries out every operation on workspaces.
+    WorkspaceOperations:
+    run::Run,
+    prepare::Prepare,
+    doctor::Doctor,
+    workspace::Create,
+    workspace::Exec,
+    workspace::List,
+    workspace::Status,
+    workspace::Delete,
+    env::List,
+    env::Inspect,
+    env::Pull,
+    env::Build,
+    env::Prune,
+}
+
+/// The nouns of the operations' names, and their help.
+pub const NOUNS: &[Noun] = &[
+    Noun { name: "workspace", about: "Disposable machines that an agent inhabits" },
+    Noun { name: "env", about: "Environments: what a workspace starts from" },
+];

@@ -1,1 +1,45 @@
-//! workspace
+//! Carries the operations on workspaces out.
+//!
+//! ```text
+//! Engine ── one handler per operation (engine/)
+//!   ├─ host       what this host can execute guests with
+//!   ├─ store      records, in SQLite
+//!   ├─ template   warm machines: find, make
+//!   ├─ seeds      images of trees
+//!   ├─ keeper     a process per workspace that owns its machine
+//!   └─ recovery   tidying up after killed processes
+//! ```
+//!
+//! The [`Engine`] lives in whatever process uses the product: command line, MCP
+//! server or a program with the SDK. It owns nothing that has to stay: machines
+//! belong to keepers, facts to the files below the home. So any number of
+//! processes use the same workspaces at once, and none of them has to live on.
+//!
+//! This crate never prints.
+
+mod agent;
+mod console;
+pub mod engine;
+mod framing;
+mod hex;
+mod home;
+mod host;
+pub mod keeper;
+mod link;
+mod machines;
+mod recovery;
+mod seeds;
+pub mod settings;
+mod socket;
+mod store;
+mod template;
+mod trouble;
+
+pub use engine::Engine;
+pub use machines::launch_monitor;
+pub use settings::Settings;
+
+/// The hidden subcommand of the `hotcell` program that keeps a workspace.
+pub const KEEPER_SUBCOMMAND: &str = keeper::spawn::SUBCOMMAND;
+/// The hidden subcommand of the `hotcell` program that starts a monitor.
+pub const LAUNCHER_SUBCOMMAND: &str = machines::LAUNCHER_SUBCOMMAND;

@@ -1,0 +1,186 @@
+//! One command, from its start to the death of its last descendant.
+//!
+//! ```text
+//!          program runs            leader ended             output sent
+//! start ────────────────▶ Talking ──────────────▶ Resting ──────────────▶ Exited
+//!   │                        │                       │                       │
+//!   ▼ Refused                └─── new epoch, or the host broke a rule ──┐    │
+//!                                                                       ▼    ▼
+//!                                             output is drained and dropped until
+//!                                             its last holder has closed it
+//! ```
+//!
+//! One task owns the pipes; the session reaches it through [`Stream`]. A
+//! detached command keeps its time limit: nobody is left to stop it otherwise.
+//!
+//! The way to the program is kept short, because a guest may run emulated and
+//! ten times slower than its host: the group was made before, nothing is
+//! copied, and the next group is made after the answer is on its way.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use guest_protocol::frame::{Channel, StreamId};
+use guest_protocol::message::{Exec, GuestMessage, Stdin};
+use rustix::fs::OFlags;
+use rustix::pipe::{PipeFlags, pipe_with};
+use tokio::io::Interest;
+use tokio::time::{Instant, sleep_until};
+
+use crate::input::Input;
+use crate::output::Output;
+use crate::reaper::Exit;
+use crate::session::Shared;
+use crate::spawn::{self, SpawnError};
+use crate::stream::{KillReason, Stream};
+use crate::sys::{self, Watched};
+
+/// The agent's ends of a command's pipes.
+#[derive(Debug)]
+struct Pipes {
+    stdin: Option<Watched>,
+    stdout: Output,
+    stderr: Output,
+}
+
+enum Talk {
+    Ended(Exit),
+    Detached,
+}
+
+/// Starts a command and says so; its task does the rest.
+pub(crate) fn start(
+    shared: &Rc<Shared>,
+    id: StreamId,
+    exec: &Exec,
+) -> Result<Rc<Stream>, SpawnError> {
+    let program = spawn::program(exec)?;
+    let (stdout, its_stdout) = reading_pipe()?;
+    let (stderr, its_stderr) = reading_pipe()?;
+    let (stdin, its_stdin) = match exec.stdin {
+        Stdin::Null => (None, None),
+        Stdin::Stream => {
+            let (ours, its) = writing_pipe()?;
+            (Some(ours), Some(its))
+        }
+    };
+    let input = if stdin.is_some() { Input::open() } else { Input::null() };
+    let its_stdin = its_stdin.as_ref().unwrap_or(&shared.null);
+    let streams = [its_stdin.as_fd(), its_stdout.as_fd(), its_stderr.as_fd()];
+
+    let group = shared.containment.borrow_mut().take().map_err(SpawnError::Cgroup)?;
+    let leader = match sys::start(&program, streams, group.birthplace()) {
+        Ok(leader) => leader,
+        Err(error) => {
+            shared.containment.borrow_mut().give_back(group);
+            return Err(SpawnError::started(error, exec));
+        }
+    };
+    let stream = Rc::new(Stream::new(id, leader, input, group));
+    shared.reaper.register(leader, &stream.exit);
+    let pid = leader.as_raw_pid().unsigned_abs();
+    shared.outbox.message(id, &GuestMessage::Started { pid });
+
+    let pipes = Pipes {
+        stdin,
+        stdout: Output::new(id, Channel::Stdout, stdout),
+        stderr: Output::new(id, Channel::Stderr, stderr),
+    };
+    let limit = exec.timeout_ms.map(Duration::from_millis);
+    let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+    tokio::task::spawn_local(supervise(Rc::clone(shared), Rc::clone(&stream), pipes, deadline));
+    Ok(stream)
+}
+
+async fn supervise(
+    shared: Rc<Shared>,
+    stream: Rc<Stream>,
+    pipes: Pipes,
+    deadline: Option<Instant>,
+) {
+    let outbox = &shared.outbox;
+    let Pipes { stdin, mut stdout, mut stderr } = pipes;
+    let mut life = std::pin::pin!(live(&stream, deadline));
+    let talk = tokio::select! {
+        biased;
+        () = stream.detached.wait() => Talk::Detached,
+        exit = &mut life => Talk::Ended(exit),
+        () = async {
+            tokio::join!(
+                stdout.pump(&stream.stdout, outbox),
+                stderr.pump(&stream.stderr, outbox),
+                stream.stdin.pump(stdin, stream.id, outbox),
+            );
+        } => Talk::Detached,
+    };
+    match talk {
+        Talk::Ended(exit) => {
+            tokio::select! {
+                biased;
+                () = stream.detached.wait() => {}
+                () = async {
+                    stdout.rest(&stream.stdout, outbox).await;
+                    stderr.rest(&stream.stderr, outbox).await;
+                } => {
+                    let duration = exit.at.saturating_duration_since(stream.started);
+                    let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+                    let end = stream.end(&exit);
+                    outbox.message(stream.id, &GuestMessage::Exited { end, duration_ms });
+                    shared.close(stream.id);
+                    // The answer leaves before the agent cleans up.
+                    tokio::task::yield_now().await;
+                }
+            }
+            give_back(&shared, &stream);
+            tokio::join!(stdout.discard(), stderr.discard());
+        }
+        Talk::Detached => {
+            tokio::join!(stdout.discard(), stderr.discard(), async {
+                life.await;
+                give_back(&shared, &stream);
+            });
+        }
+    }
+}
+
+/// Waits for the command's end, and brings it about when its time is up.
+async fn live(stream: &Stream, deadline: Option<Instant>) -> Exit {
+    if let Some(deadline) = deadline {
+        tokio::select! {
+            biased;
+            exit = stream.exit.wait() => return exit,
+            () = sleep_until(deadline) => stream.kill(KillReason::Timeout),
+        }
+    }
+    stream.exit.wait().await
+}
+
+fn give_back(shared: &Shared, stream: &Stream) {
+    let mut containment = shared.containment.borrow_mut();
+    if let Some(group) = stream.release() {
+        containment.give_back(group);
+    }
+    containment.refill();
+}
+
+fn reading_pipe() -> Result<(Watched, OwnedFd), SpawnError> {
+    let (reader, writer) = pipe()?;
+    Ok((watched(reader, Interest::READABLE)?, writer))
+}
+
+fn writing_pipe() -> Result<(Watched, OwnedFd), SpawnError> {
+    let (reader, writer) = pipe()?;
+    Ok((watched(writer, Interest::WRITABLE)?, reader))
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd), SpawnError> {
+    pipe_with(PipeFlags::CLOEXEC).map_err(|error| SpawnError::Pipe(error.into()))
+}
+
+/// Only the agent's end does not block; a program expects that its own does.
+fn watched(end: OwnedFd, interest: Interest) -> Result<Watched, SpawnError> {
+    rustix::fs::fcntl_setfl(&end, OFlags::NONBLOCK)
+        .map_err(|error| SpawnError::Pipe(error.into()))?;
+    sys::watch(Rc::new(end), interest).map_err(SpawnError::Pipe)
+}

@@ -1,0 +1,96 @@
+//! A running command as the session sees it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Instant;
+
+use guest_protocol::frame::StreamId;
+use guest_protocol::message::End;
+use rustix::process::Pid;
+
+use crate::containment::Group;
+use crate::input::Input;
+use crate::latch::Latch;
+use crate::output::Credit;
+use crate::reaper::Exit;
+use crate::sys;
+
+/// Why the agent killed a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KillReason {
+    /// Its time was up.
+    Timeout,
+    /// The host said so, or broke the rules of the stream.
+    Host,
+}
+
+/// Shared by the session and the command's own task.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) id: StreamId,
+    pub(crate) leader: Pid,
+    pub(crate) started: Instant,
+    pub(crate) stdin: Input,
+    pub(crate) stdout: Credit,
+    pub(crate) stderr: Credit,
+    /// Set by the reaper.
+    pub(crate) exit: Rc<Latch<Exit>>,
+    /// Set when the host no longer listens to this stream.
+    pub(crate) detached: Latch<()>,
+    killed: Cell<Option<KillReason>>,
+    group: RefCell<Option<Group>>,
+}
+
+impl Stream {
+    pub(crate) fn new(id: StreamId, leader: Pid, stdin: Input, group: Group) -> Self {
+        Self {
+            id,
+            leader,
+            started: Instant::now(),
+            stdin,
+            stdout: Credit::new(),
+            stderr: Credit::new(),
+            exit: Rc::new(Latch::new()),
+            detached: Latch::new(),
+            killed: Cell::new(None),
+            group: RefCell::new(Some(group)),
+        }
+    }
+
+    /// Kills the whole tree. The first reason counts; a command that has ended
+    /// by itself only loses its leftovers.
+    pub(crate) fn kill(&self, reason: KillReason) {
+        if self.exit.get().is_none() && self.killed.get().is_none() {
+            self.killed.set(Some(reason));
+        }
+        if let Some(group) = &*self.group.borrow() {
+            group.kill(self.leader);
+        }
+    }
+
+    /// Signals the process group, unless the command has ended: its number may
+    /// belong to somebody else by now.
+    pub(crate) fn signal(&self, number: i32) {
+        if self.exit.get().is_none() {
+            sys::signal_group(self.leader, number);
+        }
+    }
+
+    /// The group, once the command has ended and nobody kills it any more.
+    pub(crate) fn release(&self) -> Option<Group> {
+        self.group.borrow_mut().take()
+    }
+
+    /// How the command ended, in the host's terms.
+    pub(crate) fn end(&self, exit: &Exit) -> End {
+        match (exit.status.terminating_signal(), self.killed.get()) {
+            (Some(libc::SIGKILL), Some(KillReason::Timeout)) => End::TimedOut,
+            (Some(libc::SIGKILL), Some(KillReason::Host)) => End::Killed,
+            (Some(number), _) => End::Signal { number },
+            (None, _) => {
+                let code = exit.status.exit_status().and_then(|code| u8::try_from(code).ok());
+                End::Code { code: code.unwrap_or(u8::MAX) }
+            }
+        }
+    }
+}

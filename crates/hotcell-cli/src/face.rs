@@ -1,0 +1,229 @@
+//! The command-line face: from arguments to an operation and back to a screen.
+//!
+//! It knows no operation by name: commands, flags, help and output come from
+//! the table. What cannot be an operation is listed in [`CLI_ONLY`].
+
+use std::env;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
+use operation::{Effect, ErrorKind, OpError, OpSpec, RawCall, Screen, Tell, cli};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use workspace::{Engine, Settings};
+
+use crate::terminal::{Mode, Terminal};
+
+/// The commands that are no operations, and why.
+pub(crate) const CLI_ONLY: &[(&str, &str)] =
+    &[("completions", "prints a script for a shell; it has no meaning elsewhere")];
+
+/// Runs the command line of this process.
+pub(crate) fn run() -> ExitCode {
+    let table = workspace_api::operations::<Engine>();
+    let matches = match command(&table).try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    if let Some(("completions", matches)) = matches.subcommand() {
+        let shell: Shell = *matches.get_one("shell").expect("a required argument");
+        clap_complete::generate(shell, &mut command(&table), "hotcell", &mut io::stdout());
+        return ExitCode::SUCCESS;
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return fail(&OpError::new(ErrorKind::Internal, &error), OutputForm::Human);
+        }
+    };
+    let code = runtime.block_on(carry_out(&matches, &table));
+    // A read of standard input may still be waiting on a thread of the runtime.
+    runtime.shutdown_background();
+    code
+}
+
+/// The whole command tree.
+pub(crate) fn command(table: &[OpSpec<Engine>]) -> Command {
+    let root = Command::new("hotcell")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Disposable Linux microVMs for coding agents")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .help("Print one JSON result instead of text")
+                .global(true)
+                .action(ArgAction::SetTrue),
+        )
+        .arg(
+            Arg::new("yes")
+                .long("yes")
+                .help("Do not ask before something is destroyed")
+                .global(true)
+                .action(ArgAction::SetTrue),
+        );
+    let (name, _) = CLI_ONLY[0];
+    cli::augment(root, workspace_api::NOUNS, table).subcommand(
+        Command::new(name).about("Print a completion script for a shell").arg(
+            Arg::new("shell").help("The shell").required(true).value_parser(value_parser!(Shell)),
+        ),
+    )
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OutputForm {
+    Human,
+    Json,
+}
+
+async fn carry_out(matches: &ArgMatches, table: &[OpSpec<Engine>]) -> ExitCode {
+    let form = if matches.get_flag("json") { OutputForm::Json } else { OutputForm::Human };
+    let (row, request) = match cli::request(matches, table) {
+        Ok(found) => found.expect("clap accepts no command that is not in the table"),
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(2);
+        }
+    };
+    if row.effect == Effect::Destroys && !matches.get_flag("yes") && !confirmed(row.name) {
+        let error = OpError::plain(ErrorKind::Cancelled, "nothing was done");
+        return fail(&error, form);
+    }
+    let engine = env::current_exe()
+        .map_err(|error| {
+            OpError::new(ErrorKind::Internal, &error).during("cannot find this program's own file")
+        })
+        .and_then(|program| Settings::from_environment(Some(program)))
+        .and_then(Engine::open);
+    let engine = match engine {
+        Ok(engine) => engine,
+        Err(error) => return fail(&error, form),
+    };
+    let terminal = Terminal::new(match form {
+        OutputForm::Human => Mode::Everything,
+        OutputForm::Json => Mode::ProgressOnly,
+    });
+    let cancel = CancellationToken::new();
+    let watcher = tokio::spawn(cancel_on_signal(cancel.clone()));
+    let shown = terminal.clone();
+    let stop = cancel.clone();
+    let call = RawCall::new(move |event| {
+        let screen = shown.take(&*event);
+        let (shown, stop) = (shown.clone(), stop.clone());
+        async move {
+            if shown.print(&screen).await.is_err() {
+                // Nobody reads on: as good as a request to stop.
+                stop.cancel();
+            }
+        }
+    })
+    .with_input(tokio::io::stdin())
+    .with_cancel(cancel);
+    let outcome = (row.call)(&engine, request, call).await;
+    watcher.abort();
+    terminal.end_progress();
+    match outcome {
+        Ok(output) => finish(&terminal, &*output, form).await,
+        Err(error) => fail(&error, form),
+    }
+}
+
+async fn finish(terminal: &Terminal, output: &dyn Tell, form: OutputForm) -> ExitCode {
+    let mut screen = Screen::default();
+    match form {
+        OutputForm::Human => output.present(&mut screen),
+        OutputForm::Json => screen.line(pretty(&output.json())),
+    }
+    match terminal.print(&screen).await {
+        // A reader that has gone away is no failure of ours.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            fail(&OpError::new(ErrorKind::Internal, &error), OutputForm::Human)
+        }
+        _ => ExitCode::from(output.exit_code()),
+    }
+}
+
+fn fail(error: &OpError, form: OutputForm) -> ExitCode {
+    if form == OutputForm::Json {
+        let _ = writeln!(io::stdout(), "{}", pretty(&json!({ "error": error })));
+    }
+    let _ = write!(anstream::stderr(), "{}", crate::terminal::styled(error));
+    ExitCode::from(error.kind.exit_code())
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(value).expect("a JSON value is JSON")
+}
+
+/// Asks a person, if there is one.
+fn confirmed(operation: &str) -> bool {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return true;
+    }
+    let _ =
+        write!(io::stderr(), "`{}` cannot be undone. Go on? [y/N] ", operation.replace('.', " "));
+    let mut answer = String::new();
+    let _ = io::stdin().lock().read_line(&mut answer);
+    matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
+/// Cancels at the first signal that asks this process to end.
+async fn cancel_on_signal(cancel: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
+    ) else {
+        return;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    cancel.cancel();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_keeps_the_rules() {
+        let violations = operation::contract::violations(&workspace_api::operations::<Engine>());
+        assert!(violations.is_empty(), "{violations:#?}");
+    }
+
+    #[test]
+    fn the_public_surface() {
+        let table = workspace_api::operations::<Engine>();
+        insta::assert_json_snapshot!(operation::contract::surface(&table));
+    }
+
+    #[test]
+    fn every_command_is_an_operation_or_has_a_reason_not_to_be() {
+        let table = workspace_api::operations::<Engine>();
+        for top in command(&table).get_subcommands() {
+            let name = top.get_name();
+            let verbs: Vec<&str> = top.get_subcommands().map(Command::get_name).collect();
+            let names = if verbs.is_empty() {
+                vec![name.to_owned()]
+            } else {
+                verbs.iter().map(|verb| format!("{name}.{verb}")).collect()
+            };
+            for name in names {
+                let known = table.iter().any(|row| row.name == name)
+                    || CLI_ONLY.iter().any(|(only, _)| *only == name);
+                assert!(known, "{name}");
+            }
+        }
+    }
+}

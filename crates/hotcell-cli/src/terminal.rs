@@ -1,0 +1,148 @@
+//! What a person sees: data on standard output, progress and notes on standard
+//! error.
+//!
+//! On a terminal long work is drawn as bars that vanish when it is done;
+//! elsewhere each new step is a line. Writing never blocks the runtime, so a
+//! slow reader slows the command down and nothing else.
+
+use std::collections::HashMap;
+use std::io::{self, IsTerminal, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use operation::{OpError, Progress, ProgressState, Screen, Tell};
+use tokio::io::AsyncWriteExt;
+
+/// How often a bar that hears nothing moves, so that people see it lives.
+const TICK: Duration = Duration::from_millis(120);
+
+/// What is shown of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// All of them.
+    Everything,
+    /// Only how far long work is; standard output belongs to the result.
+    ProgressOnly,
+}
+
+/// Where output goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Terminal {
+    mode: Mode,
+    bars: Option<MultiProgress>,
+    work: Arc<Mutex<HashMap<String, Work>>>,
+}
+
+#[derive(Debug)]
+struct Work {
+    bar: Option<ProgressBar>,
+    note: String,
+}
+
+impl Terminal {
+    pub(crate) fn new(mode: Mode) -> Self {
+        let bars = io::stderr().is_terminal().then(MultiProgress::new);
+        Self { mode, bars, work: Arc::default() }
+    }
+
+    /// Takes an event in: draws it if it is progress, and returns what there is
+    /// to print otherwise.
+    pub(crate) fn take(&self, told: &dyn Tell) -> Screen {
+        let mut screen = Screen::default();
+        if let Some(progress) = told.progress() {
+            self.progress(&progress);
+        } else if self.mode == Mode::Everything {
+            told.present(&mut screen);
+        }
+        screen
+    }
+
+    /// Prints a screen.
+    pub(crate) async fn print(&self, screen: &Screen) -> io::Result<()> {
+        if !screen.err.is_empty() {
+            let mut err = tokio::io::stderr();
+            err.write_all(&screen.err).await?;
+            err.flush().await?;
+        }
+        if !screen.out.is_empty() {
+            let mut out = tokio::io::stdout();
+            out.write_all(&screen.out).await?;
+            out.flush().await?;
+        }
+        Ok(())
+    }
+
+    fn progress(&self, progress: &Progress) {
+        let mut all = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let work = all.entry(progress.task.clone()).or_insert_with(|| Work {
+            bar: self.bars.as_ref().map(|bars| bars.add(new_bar(progress))),
+            note: String::new(),
+        });
+        match &work.bar {
+            Some(bar) => draw(bar, progress),
+            None if work.note != progress.note => {
+                let _ = writeln!(io::stderr(), "{}: {}", progress.task, progress.note);
+            }
+            None => {}
+        }
+        work.note.clone_from(&progress.note);
+    }
+
+    /// Takes the bars away.
+    pub(crate) fn end_progress(&self) {
+        if let Some(bars) = &self.bars {
+            let _ = bars.clear();
+        }
+    }
+}
+
+fn new_bar(progress: &Progress) -> ProgressBar {
+    let style = match progress.total {
+        Some(_) => "{prefix:<12} {bar:28.cyan/dim} {elapsed:>4}  {msg}",
+        None => "{prefix:<12} {spinner:<28} {elapsed:>4}  {msg}",
+    };
+    let bar = match progress.total {
+        Some(total) => ProgressBar::new(total),
+        None => ProgressBar::new_spinner(),
+    };
+    bar.set_style(
+        ProgressStyle::with_template(style).expect("a template of our own").progress_chars("━━╌"),
+    );
+    bar.set_prefix(progress.task.clone());
+    bar.enable_steady_tick(TICK);
+    bar
+}
+
+fn draw(bar: &ProgressBar, progress: &Progress) {
+    if let Some(total) = progress.total {
+        bar.set_length(total);
+    }
+    bar.set_position(progress.done);
+    bar.set_message(progress.note.clone());
+    if progress.state == ProgressState::Finished {
+        bar.finish();
+    }
+}
+
+/// An error with its headings in colour, where colour is wanted.
+pub(crate) fn styled(error: &OpError) -> String {
+    let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+    let cyan = Style::new().fg_color(Some(AnsiColor::Cyan.into()));
+    let mut text = String::new();
+    for line in error.to_string().lines() {
+        let (style, heading) = if line.starts_with("error:") {
+            (red, "error:")
+        } else if line.starts_with("hint:") {
+            (cyan, "hint:")
+        } else {
+            text.push_str(line);
+            text.push('\n');
+            continue;
+        };
+        let rest = &line[heading.len()..];
+        text.push_str(&format!("{style}{heading}{style:#}{rest}\n"));
+    }
+    text
+}

@@ -1,0 +1,15 @@
+//! The product as a user has it: the `hotcell` program, real microVMs.
+//!
+//! All tests share one home, so that environment, kernel and templates are made
+//! once ([`support::home`]). Each makes its own machines and checks that nothing
+//! of them is left.
+
+mod commands;
+mod concurrency;
+mod contract;
+mod failures;
+mod hostile;
+mod identity;
+mod seeding;
+mod support;
+mod users;

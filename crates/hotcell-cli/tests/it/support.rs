@@ -1,0 +1,251 @@
+//! What the tests share: the program, a prepared home, and proofs that nothing
+//! is left over.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use serde_json::Value;
+
+/// The environment that the tests run in.
+pub(crate) const ENVIRONMENT: &str = "debian:12";
+
+/// How long anything may take before a test gives up. Generous: emulated guests
+/// on a busy machine are slow, and a test that hangs is ended by its runner.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_hotcell"))
+}
+
+/// The home that all tests share, prepared for [`ENVIRONMENT`].
+pub(crate) fn home() -> &'static Path {
+    static HOME: OnceLock<PathBuf> = OnceLock::new();
+    HOME.get_or_init(|| {
+        let home = test_cache().join("home");
+        fs::create_dir_all(&home).unwrap();
+        // Tests run as processes of their own, and only one may prepare.
+        let lock = File::create(test_cache().join("prepare.lock")).unwrap();
+        flock(&lock, FlockOperation::LockExclusive).unwrap();
+        let output = hotcell_in(&home).args(["prepare", ENVIRONMENT]).output().unwrap();
+        assert!(output.status.success(), "prepare failed:\n{}", text(&output.stderr));
+        home
+    })
+}
+
+/// Kept between runs: what it holds is named by content and checked before use.
+pub(crate) fn test_cache() -> PathBuf {
+    let base = std::env::var_os("HOTCELL_TEST_CACHE").map_or_else(
+        || {
+            let home = std::env::var_os("HOME").expect("tests run with a home directory");
+            PathBuf::from(home).join(".cache/hotcell-tests")
+        },
+        PathBuf::from,
+    );
+    fs::create_dir_all(&base).unwrap();
+    base
+}
+
+/// The program, on a home of the caller's choice.
+pub(crate) fn hotcell_in(home: &Path) -> Command {
+    let mut command = Command::new(program());
+    command.env("HOTCELL_HOME", home).env_remove("HOTCELL_ACCELERATOR").stdin(Stdio::null());
+    command
+}
+
+/// The program, on the shared home.
+pub(crate) fn hotcell() -> Command {
+    hotcell_in(home())
+}
+
+/// Runs a command in a machine of its own.
+pub(crate) fn run(arguments: &[&str], command: &[&str]) -> Output {
+    hotcell().args(["run", ENVIRONMENT]).args(arguments).arg("--").args(command).output().unwrap()
+}
+
+/// Runs a shell script in a machine of its own.
+pub(crate) fn run_script(arguments: &[&str], script: &str) -> Output {
+    run(arguments, &["sh", "-c", script])
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The JSON on standard output.
+pub(crate) fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("{error}: {}\n{}", text(&output.stdout), text(&output.stderr))
+    })
+}
+
+#[track_caller]
+pub(crate) fn assert_code(output: &Output, code: i32) {
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "stdout:\n{out}\nstderr:\n{err}");
+}
+
+/// Starts the program and feeds it input from a thread.
+pub(crate) fn with_input(mut command: Command, input: Vec<u8>) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let feeder = std::thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().unwrap();
+    feeder.join().unwrap().unwrap();
+    output
+}
+
+/// A workspace that is deleted when the test ends, however it ends.
+pub(crate) struct TestWorkspace {
+    pub(crate) id: String,
+}
+
+impl TestWorkspace {
+    pub(crate) fn create(arguments: &[&str]) -> Self {
+        let output = hotcell()
+            .args(["--json", "workspace", "create", ENVIRONMENT])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert_code(&output, 0);
+        Self { id: json(&output)["id"].as_str().unwrap().to_owned() }
+    }
+
+    pub(crate) fn exec(&self, arguments: &[&str], command: &[&str]) -> Output {
+        self.exec_command(arguments, command).output().unwrap()
+    }
+
+    pub(crate) fn exec_command(&self, arguments: &[&str], command: &[&str]) -> Command {
+        let mut exec = hotcell();
+        exec.args(["workspace", "exec", &self.id]).args(arguments).arg("--").args(command);
+        exec
+    }
+
+    pub(crate) fn script(&self, script: &str) -> String {
+        let output = self.exec(&[], &["sh", "-c", script]);
+        assert_code(&output, 0);
+        text(&output.stdout)
+    }
+
+    pub(crate) fn directory(&self) -> PathBuf {
+        home().join("workspaces").join(&self.id)
+    }
+
+    pub(crate) fn status(&self) -> Value {
+        let output = hotcell().args(["--json", "workspace", "status", &self.id]).output().unwrap();
+        json(&output)
+    }
+}
+
+impl Drop for TestWorkspace {
+    fn drop(&mut self) {
+        let _ = hotcell().args(["--yes", "workspace", "delete", &self.id]).output();
+    }
+}
+
+/// Processes whose open files or arguments lie in a workspace's directory.
+pub(crate) fn processes_of(directory: &Path) -> Vec<u32> {
+    let inside = |path: PathBuf| path.starts_with(directory);
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let Ok(descriptors) = fs::read_dir(entry.path().join("fd")) else { continue };
+        let uses = descriptors
+            .flatten()
+            .filter_map(|descriptor| fs::read_link(descriptor.path()).ok())
+            .any(inside);
+        if uses {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+/// The monitor among the processes of a workspace.
+pub(crate) fn monitor_of(directory: &Path) -> u32 {
+    one_of(directory, |name| name.starts_with("qemu"))
+}
+
+/// The keeper among the processes of a workspace.
+pub(crate) fn keeper_of(directory: &Path) -> u32 {
+    one_of(directory, |name| name.starts_with("hotcell"))
+}
+
+fn one_of(directory: &Path, is_wanted: impl Fn(&str) -> bool) -> u32 {
+    let found: Vec<u32> = processes_of(directory)
+        .into_iter()
+        .filter(|pid| {
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            is_wanted(name.trim())
+        })
+        .collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    found[0]
+}
+
+pub(crate) fn kill(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+/// Waits until something is so, for as long as [`PATIENCE`] lasts.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits until a child has written a line with `word` to its standard output.
+pub(crate) fn wait_for_word(child: &mut Child, word: &str) {
+    use std::io::Read as _;
+    let out = child.stdout.as_mut().unwrap();
+    let mut seen = Vec::new();
+    let mut byte = [0];
+    while !text(&seen).contains(word) {
+        assert_eq!(out.read(&mut byte).unwrap(), 1, "it ended after {:?}", text(&seen));
+        seen.push(byte[0]);
+    }
+}
+
+/// The directory of the only machine that a process of ours runs right now.
+pub(crate) fn directory_of_child(child: &Child) -> PathBuf {
+    let mut found = None;
+    eventually("the child's machine", || {
+        let workspaces = home().join("workspaces");
+        found = fs::read_dir(&workspaces).unwrap().flatten().map(|entry| entry.path()).find(
+            |directory| {
+                processes_of(directory).iter().any(|&pid| parent_of(pid) == Some(child.id()))
+            },
+        );
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Nothing of a machine is left: no files, no processes, no record.
+#[track_caller]
+pub(crate) fn assert_gone(directory: &Path) {
+    eventually("files and processes are gone", || {
+        !directory.exists() && processes_of(directory).is_empty()
+    });
+    let id = directory.file_name().unwrap().to_string_lossy().into_owned();
+    let listed = hotcell().args(["--json", "workspace", "list"]).output().unwrap();
+    assert!(!text(&listed.stdout).contains(&id), "the record is left");
+}

@@ -1,0 +1,179 @@
+//! Operations, their handlers, and the table that faces are derived from.
+
+use std::fmt;
+use std::future::Future;
+
+use clap::{ArgMatches, Command};
+use schemars::{JsonSchema, Schema, SchemaGenerator, schema_for};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::call::{BoxFuture, Call, RawCall, Tell};
+use crate::error::{ErrorKind, OpError};
+use crate::present::{Present, Screen};
+
+/// One thing that the product can do. The request struct *is* the operation.
+pub trait Operation:
+    Serialize + DeserializeOwned + JsonSchema + clap::Args + Send + 'static
+{
+    /// What success returns.
+    type Output: Serialize + DeserializeOwned + JsonSchema + Present + Send + 'static;
+    /// What may be told before the end; [`NoEvents`] for most.
+    type Event: Serialize + DeserializeOwned + JsonSchema + Present + Send + 'static;
+    /// Stable: `env.list` is the command `hotcell env list` and the tool
+    /// `env_list`; a name without a dot is a command of its own.
+    const NAME: &'static str;
+    /// What it does to the world.
+    const EFFECT: Effect;
+    /// The same request, as a command line and as JSON.
+    const EXAMPLES: &'static [Example];
+}
+
+/// What an operation does to the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Nothing.
+    Reads,
+    /// It adds or changes, and loses nothing.
+    Changes,
+    /// It removes something that may be somebody's work.
+    Destroys,
+}
+
+/// One request, written twice.
+#[derive(Debug, Clone, Copy)]
+pub struct Example {
+    /// The words behind the command's name.
+    pub argv: &'static str,
+    /// The request as JSON.
+    pub json: &'static str,
+}
+
+/// Whoever carries an operation out.
+pub trait Handler<O: Operation>: Send + Sync {
+    /// Carries `operation` out.
+    fn handle(
+        &self,
+        operation: O,
+        call: &mut Call<O::Event>,
+    ) -> impl Future<Output = Result<O::Output, OpError>> + Send;
+}
+
+/// The event type of operations that only answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NoEvents {}
+
+impl Present for NoEvents {
+    fn present(&self, _: &mut Screen) {
+        match *self {}
+    }
+}
+
+impl JsonSchema for NoEvents {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "NoEvents".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        false.into()
+    }
+}
+
+/// Carries a request out that is still JSON.
+pub type CarryOut<H> =
+    for<'a> fn(&'a H, Value, RawCall) -> BoxFuture<'a, Result<Box<dyn Tell>, OpError>>;
+
+/// A row of the table: an operation whose types a face does not know.
+pub struct OpSpec<H> {
+    /// See [`Operation::NAME`].
+    pub name: &'static str,
+    /// See [`Operation::EFFECT`].
+    pub effect: Effect,
+    /// See [`Operation::EXAMPLES`].
+    pub examples: &'static [Example],
+    /// Schema of the request.
+    pub input_schema: fn() -> Value,
+    /// Schema of the events.
+    pub event_schema: fn() -> Value,
+    /// Schema of the output.
+    pub output_schema: fn() -> Value,
+    /// Adds the request's flags to a command.
+    pub augment: fn(Command) -> Command,
+    /// Reads the request from a command line, as JSON.
+    pub parse: fn(&ArgMatches) -> Result<Value, clap::Error>,
+    /// The request with all defaults filled in.
+    pub canonical: fn(Value) -> Result<Value, OpError>,
+    /// Carries the request out.
+    pub call: CarryOut<H>,
+}
+
+impl<H> fmt::Debug for OpSpec<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpSpec").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl<H> OpSpec<H> {
+    /// The row of `O`.
+    #[must_use]
+    pub fn of<O: Operation>() -> Self
+    where
+        H: Handler<O>,
+    {
+        Self {
+            name: O::NAME,
+            effect: O::EFFECT,
+            examples: O::EXAMPLES,
+            input_schema: || schema_for!(O).to_value(),
+            event_schema: || schema_for!(O::Event).to_value(),
+            output_schema: || schema_for!(O::Output).to_value(),
+            augment: O::augment_args,
+            parse: |matches| O::from_arg_matches(matches).map(|request| encode(&request)),
+            canonical: |raw| decode::<O>(raw).map(|request| encode(&request)),
+            call: |handler, raw, call| {
+                Box::pin(async move {
+                    let request = decode::<O>(raw)?;
+                    let output = handler.handle(request, &mut call.typed()).await?;
+                    Ok(Box::new(output) as Box<dyn Tell>)
+                })
+            },
+        }
+    }
+
+    /// The first line of the operation's documentation.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let schema = (self.input_schema)();
+        let text = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+        text.lines().next().unwrap_or_default().to_owned()
+    }
+}
+
+fn decode<T: DeserializeOwned>(raw: Value) -> Result<T, OpError> {
+    serde_json::from_value(raw).map_err(|error| OpError::new(ErrorKind::InvalidRequest, &error))
+}
+
+fn encode<T: Serialize>(data: &T) -> Value {
+    serde_json::to_value(data).expect("requests are plain data")
+}
+
+/// Declares the table of a product's operations.
+///
+/// Adding an operation is one line here; forgetting its handler is then a
+/// compile error.
+#[macro_export]
+macro_rules! operations {
+    ($(#[$meta:meta])* $handlers:ident: $($operation:ty),+ $(,)?) => {
+        $(#[$meta])*
+        pub trait $handlers: $($crate::Handler<$operation> +)+ Sized + 'static {}
+        impl<T: $($crate::Handler<$operation> +)+ Sized + 'static> $handlers for T {}
+
+        /// The table, in the order in which the operations are documented.
+        #[must_use]
+        pub fn operations<H: $handlers>() -> ::std::vec::Vec<$crate::OpSpec<H>> {
+            ::std::vec![$($crate::OpSpec::of::<$operation>()),+]
+        }
+    };
+}

@@ -1,0 +1,85 @@
+//! The states of a workspace, and the only judge of legal steps.
+//!
+//! ```text
+//!             ready            machine ended   
+//! creating ─────────▶ running ───────────────────▶ stopped
+//!     │                  │                            │
+//!     └──────────────────┴──────── delete ────────────┴──▶ deleted (tombstone)
+//! ```
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The state of a workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkspaceState {
+    /// Its keeper is starting the machine.
+    Creating,
+    /// Its machine runs.
+    Running,
+    /// Its disks exist, its machine does not.
+    Stopped,
+    /// Nothing is left but the record.
+    Deleted,
+}
+
+/// Something that moves a workspace from one state to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// The machine runs.
+    Ready,
+    /// The machine is gone: it failed, or its keeper did.
+    MachineEnded,
+    /// Somebody deleted it.
+    Delete,
+}
+
+/// The state after `step`, or the refusal of a step that is not legal.
+///
+/// # Errors
+///
+/// If the step is not legal in that state.
+pub const fn next(state: WorkspaceState, step: Step) -> Result<WorkspaceState, IllegalStep> {
+    use WorkspaceState::{Creating, Deleted, Running, Stopped};
+    match (state, step) {
+        (Creating, Step::Ready) => Ok(Running),
+        (Creating | Running, Step::MachineEnded) => Ok(Stopped),
+        (Creating | Running | Stopped, Step::Delete) => Ok(Deleted),
+        (Running | Stopped | Deleted, Step::Ready)
+        | (Stopped | Deleted, Step::MachineEnded)
+        | (Deleted, Step::Delete) => Err(IllegalStep { state, step }),
+    }
+}
+
+/// A step that is not legal in a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("`{step:?}` is not possible while the workspace is {state}")]
+pub struct IllegalStep {
+    /// The state.
+    pub state: WorkspaceState,
+    /// The step.
+    pub step: Step,
+}
+
+impl WorkspaceState {
+    /// The state as a word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+impl fmt::Display for WorkspaceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

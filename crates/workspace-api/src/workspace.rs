@@ -1,0 +1,261 @@
+//! Workspaces that stay until they are deleted.
+
+use operation::{Effect, Example, NoEvents, Operation, Present, Screen};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::id::{WorkspaceId, WorkspaceName, WorkspaceRef};
+use crate::run::{CommandEvent, CommandOptions, CommandResult};
+use crate::spec::{Accelerator, EnvironmentRef, Shape};
+use crate::state::WorkspaceState;
+
+/// Create a workspace from a warm template
+///
+/// The machine runs when this returns, and stays until it is deleted. Fails
+/// with `conflict` if the name is taken and with `unavailable` if the
+/// environment is not prepared for this shape.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct Create {
+    /// Environment to start from
+    #[arg(default_value_t)]
+    #[serde(default)]
+    pub environment: EnvironmentRef,
+    /// Name of the workspace [default: its id]
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<WorkspaceName>,
+    /// How large the machine is
+    #[command(flatten)]
+    #[serde(default)]
+    pub shape: Shape,
+    /// Host directory whose copy becomes /workspace
+    #[arg(long, value_name = "DIR")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed_path: Option<String>,
+}
+
+impl Create {
+    /// A workspace of the default shape.
+    #[must_use]
+    pub fn new(environment: EnvironmentRef) -> Self {
+        Self { environment, ..Self::default() }
+    }
+
+    /// The same with a name.
+    #[must_use]
+    pub fn with_name(mut self, name: WorkspaceName) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// The same on a machine of `shape`.
+    #[must_use]
+    pub fn with_shape(mut self, shape: Shape) -> Self {
+        self.shape = shape;
+        self
+    }
+
+    /// The same with a copy of a host directory as `/workspace`.
+    #[must_use]
+    pub fn with_seed_path(mut self, path: impl Into<String>) -> Self {
+        self.seed_path = Some(path.into());
+        self
+    }
+}
+
+impl Operation for Create {
+    type Output = Workspace;
+    type Event = NoEvents;
+    const NAME: &'static str = "workspace.create";
+    const EFFECT: Effect = Effect::Changes;
+    const EXAMPLES: &'static [Example] = &[
+        Example { argv: "", json: "{}" },
+        Example {
+            argv: "debian:12 --name demo --seed-path .",
+            json: r#"{"environment": "debian:12", "name": "demo", "seed_path": "."}"#,
+        },
+    ];
+}
+
+/// A workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Workspace {
+    /// Identifies it for ever.
+    pub id: WorkspaceId,
+    /// Its name.
+    pub name: Option<WorkspaceName>,
+    /// Its state.
+    pub state: WorkspaceState,
+    /// Why it is in that state, if nobody asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Name of the environment that it started from.
+    pub environment: EnvironmentRef,
+    /// Digest of that environment.
+    pub environment_digest: Digest,
+    /// What executes it.
+    pub accelerator: Accelerator,
+    /// How large its machine is.
+    pub shape: Shape,
+    /// When it was created, RFC 3339 in UTC.
+    pub created_at: String,
+    /// When something last happened in it, RFC 3339 in UTC.
+    pub last_activity_at: String,
+    /// Disk space that it uses beyond what it shares, in bytes.
+    pub disk_bytes: u64,
+}
+
+impl Present for Workspace {
+    fn present(&self, screen: &mut Screen) {
+        let name = self.name.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        screen.line(format!("Workspace      {}", self.id));
+        screen.line(format!("Name           {name}"));
+        match &self.reason {
+            None => screen.line(format!("State          {}", self.state)),
+            Some(reason) => screen.line(format!("State          {} ({reason})", self.state)),
+        }
+        screen.line(format!("Environment    {} {}", self.environment, self.environment_digest));
+        screen.line(format!("Machine        {} ({})", self.shape, self.accelerator));
+        screen.line(format!("Created        {}", self.created_at));
+        screen.line(format!("Last activity  {}", self.last_activity_at));
+        screen.line(format!("Disk           {} KiB", self.disk_bytes.div_ceil(1024)));
+    }
+}
+
+/// Run a command in a workspace
+///
+/// Streams what the command writes and exits with its exit code, as `run` does.
+/// The workspace keeps what the command changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct Exec {
+    /// Name or id of the workspace
+    pub workspace: WorkspaceRef,
+    /// How the command runs
+    #[command(flatten)]
+    #[serde(default)]
+    pub options: CommandOptions,
+    /// Program and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+impl Exec {
+    /// Runs `command` in `workspace`.
+    #[must_use]
+    pub fn new<S: Into<String>>(
+        workspace: WorkspaceRef,
+        command: impl IntoIterator<Item = S>,
+    ) -> Self {
+        Self {
+            workspace,
+            options: CommandOptions::default(),
+            command: command.into_iter().map(Into::into).collect(),
+        }
+    }
+
+    /// The same with other options of the command.
+    #[must_use]
+    pub fn with_options(mut self, options: CommandOptions) -> Self {
+        self.options = options;
+        self
+    }
+}
+
+impl Operation for Exec {
+    type Output = CommandResult;
+    type Event = CommandEvent;
+    const NAME: &'static str = "workspace.exec";
+    const EFFECT: Effect = Effect::Changes;
+    const EXAMPLES: &'static [Example] = &[Example {
+        argv: "demo --timeout 30s -- ls -l",
+        json: r#"{"workspace": "demo", "options": {"timeout": "30s"}, "command": ["ls", "-l"]}"#,
+    }];
+}
+
+/// List the workspaces that exist
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct List {}
+
+impl Operation for List {
+    type Output = Workspaces;
+    type Event = NoEvents;
+    const NAME: &'static str = "workspace.list";
+    const EFFECT: Effect = Effect::Reads;
+    const EXAMPLES: &'static [Example] = &[Example { argv: "", json: "{}" }];
+}
+
+/// The workspaces that exist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Workspaces {
+    /// The one with the newest activity first.
+    pub workspaces: Vec<Workspace>,
+}
+
+impl Present for Workspaces {
+    fn present(&self, screen: &mut Screen) {
+        for workspace in &self.workspaces {
+            let name = workspace.name.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+            screen.line(format!(
+                "{}  {name:<20} {:<9} {:<16} {}",
+                workspace.id,
+                workspace.state,
+                workspace.environment.as_str(),
+                workspace.last_activity_at
+            ));
+        }
+        if self.workspaces.is_empty() {
+            screen.note("No workspaces: `hotcell workspace create` makes one");
+        }
+    }
+}
+
+/// Show a workspace
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct Status {
+    /// Name or id of the workspace
+    pub workspace: WorkspaceRef,
+}
+
+impl Operation for Status {
+    type Output = Workspace;
+    type Event = NoEvents;
+    const NAME: &'static str = "workspace.status";
+    const EFFECT: Effect = Effect::Reads;
+    const EXAMPLES: &'static [Example] =
+        &[Example { argv: "demo", json: r#"{"workspace": "demo"}"# }];
+}
+
+/// Delete a workspace with everything in it
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct Delete {
+    /// Name or id of the workspace
+    pub workspace: WorkspaceRef,
+}
+
+impl Operation for Delete {
+    type Output = Deleted;
+    type Event = NoEvents;
+    const NAME: &'static str = "workspace.delete";
+    const EFFECT: Effect = Effect::Destroys;
+    const EXAMPLES: &'static [Example] =
+        &[Example { argv: "demo", json: r#"{"workspace": "demo"}"# }];
+}
+
+/// A workspace that no longer exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Deleted {
+    /// The id that it had.
+    pub id: WorkspaceId,
+}
+
+impl Present for Deleted {
+    fn present(&self, screen: &mut Screen) {
+        screen.line(format!("Deleted {}", self.id));
+    }
+}

@@ -1,0 +1,77 @@
+//! The engine: one handler per operation.
+
+mod creation;
+mod doctor;
+mod environments;
+mod prepare;
+mod readiness;
+mod run;
+mod workspaces;
+
+use std::sync::Arc;
+
+use environment::{Cancel, Library};
+use operation::OpError;
+use tokio_util::sync::CancellationToken;
+
+use crate::home::Home;
+use crate::recovery::recover;
+use crate::settings::Settings;
+use crate::store::Store;
+use crate::trouble::environment_error;
+
+/// Carries out every operation of the contract.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    settings: Arc<Settings>,
+    home: Home,
+    store: Arc<Store>,
+    library: Arc<Library>,
+}
+
+impl Engine {
+    /// Opens the home, creating what is missing, and settles what killed
+    /// processes left.
+    ///
+    /// # Errors
+    ///
+    /// If the home, its database or its library cannot be opened.
+    pub fn open(settings: Settings) -> Result<Self, OpError> {
+        let home = Home::open(&settings.home)?;
+        let store = Store::open(&home)?;
+        recover(&home, &store)?;
+        let library = Library::open(home.path()).map_err(environment_error)?;
+        Ok(Self {
+            settings: Arc::new(settings),
+            home,
+            store: Arc::new(store),
+            library: Arc::new(library),
+        })
+    }
+}
+
+/// The library's cancellation, which follows a call's for as long as the
+/// returned guard lives.
+fn follow(token: &CancellationToken) -> (Cancel, impl Drop + use<>) {
+    let cancel = Cancel::new();
+    let (theirs, ours) = (cancel.clone(), token.clone());
+    let task = tokio::spawn(async move {
+        ours.cancelled().await;
+        theirs.cancel();
+    });
+    (cancel, AbortOnDrop(task))
+}
+
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+// Every operation of the contract has its handler, or this does not compile.
+const _: fn() = || {
+    fn carries_out_all<T: workspace_api::WorkspaceOperations>() {}
+    carries_out_all::<Engine>();
+};

@@ -1,0 +1,207 @@
+//! Creating a workspace: from a warm template to a machine that accepts
+//! commands.
+//!
+//! ```text
+//! lock taken ─▶ record `creating` ─▶ layers, seed ─▶ keeper ─▶ ready ─▶ `running`
+//! ```
+//!
+//! **SIGKILL here.** From the first step on there is a lock; when it is free and
+//! the record is still `creating`, recovery removes files and record.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use machine::{Disk, DiskImage, MachineSpec, MonitorInfo, RamFile, RamSharing};
+use operation::{ErrorKind, OpError};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use workspace_api::id::{WorkspaceId, WorkspaceName};
+use workspace_api::spec::{EnvironmentRef, Shape};
+use workspace_api::state::{Step, WorkspaceState};
+
+use super::readiness::WarmStart;
+use super::{Engine, follow};
+use crate::home::{FileError, WorkspaceFiles, create_private, remove_tree, try_lock};
+use crate::keeper::Lifetime;
+use crate::keeper::client::KeeperConnection;
+use crate::keeper::protocol::KeeperRequest;
+use crate::keeper::spawn::spawn;
+use crate::link::Identity;
+use crate::seeds;
+use crate::store::Record;
+use crate::template::Template;
+
+/// What to create.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) environment: EnvironmentRef,
+    pub(super) shape: Shape,
+    pub(super) name: Option<WorkspaceName>,
+    pub(super) seed_path: Option<String>,
+    pub(super) lifetime: Lifetime,
+}
+
+/// A workspace that was just created.
+#[derive(Debug)]
+pub(super) struct Created {
+    pub(super) record: Record,
+    pub(super) connection: KeeperConnection,
+    pub(super) create_ms: u64,
+}
+
+/// What a keeper is started for.
+struct Start<'a> {
+    record: &'a Record,
+    template: &'a Template,
+    monitor: MonitorInfo,
+    seed: Option<&'a Path>,
+}
+
+impl Engine {
+    /// Creates a workspace. Nothing is left of it if that fails.
+    pub(super) async fn create(
+        &self,
+        plan: Plan,
+        cancel: &CancellationToken,
+    ) -> Result<Created, OpError> {
+        let begun = Instant::now();
+        let WarmStart { template, accelerator, environment_digest, monitor } =
+            self.warm_template(&plan.environment, plan.shape)?;
+        let now = Timestamp::now();
+        let record = Record {
+            id: WorkspaceId::from_uuid(Uuid::now_v7()),
+            name: plan.name,
+            state: WorkspaceState::Creating,
+            reason: None,
+            environment: plan.environment,
+            environment_digest,
+            template: template.key.clone(),
+            accelerator,
+            shape: plan.shape,
+            lifetime: plan.lifetime,
+            created_at: now,
+            last_activity_at: now,
+        };
+        let files = self.home.workspace(record.id);
+        create_private(files.directory())?;
+        let started = match try_lock(&files.lock()) {
+            Ok(Some(lock)) => {
+                let seed = plan.seed_path.as_deref().map(Path::new);
+                let start = Start { record: &record, template: &template, monitor, seed };
+                tokio::select! {
+                    started = self.start(start, &files, lock, cancel) => started,
+                    () = cancel.cancelled() => Err(OpError::plain(
+                        ErrorKind::Cancelled,
+                        "creating the workspace was cancelled",
+                    )),
+                }
+            }
+            Ok(None) => Err(OpError::plain(ErrorKind::Internal, "a new workspace is locked")),
+            Err(error) => Err(error.into()),
+        };
+        match started {
+            Ok(connection) => Ok(Created {
+                record: Record { state: WorkspaceState::Running, ..record },
+                connection,
+                create_ms: milliseconds(begun),
+            }),
+            Err(error) => {
+                // The error that is on its way says more than one of these.
+                let _ = remove_tree(files.directory());
+                let _ = self.store.step(record.id, Step::Delete, Some("it could not be created"));
+                Err(error)
+            }
+        }
+    }
+
+    async fn start(
+        &self,
+        Start { record, template, monitor, seed }: Start<'_>,
+        files: &WorkspaceFiles,
+        lock: File,
+        cancel: &CancellationToken,
+    ) -> Result<KeeperConnection, OpError> {
+        self.store.insert(record)?;
+        for layer in [files.root_layer(), files.workspace_layer()] {
+            fs::copy(template.empty_layer(), &layer).map_err(FileError::at("write", &layer))?;
+        }
+        if let Some(source) = seed {
+            let (source, image) = (source.to_owned(), files.seed());
+            let (cancel, _guard) = follow(cancel);
+            tokio::task::spawn_blocking(move || seeds::from_directory(&source, &image, &cancel))
+                .await
+                .map_err(|error| OpError::new(ErrorKind::Internal, &error))??;
+        }
+        let stream = spawn(&self.settings.program, lock, &files.keeper_log())
+            .map_err(|error| OpError::new(ErrorKind::Unavailable, &error))?;
+        let mut connection = KeeperConnection::new(stream);
+        let image =
+            if seed.is_some() { files.seed() } else { template.manifest.empty_seed.clone() };
+        connection
+            .open(KeeperRequest {
+                workspace: record.id,
+                home: self.home.path().to_owned(),
+                program: self.settings.program.clone(),
+                monitor,
+                machine: machine_spec(template, files, &image),
+                token: template.manifest.token,
+                identity: identity(record),
+                lifetime: record.lifetime,
+            })
+            .await
+            .map_err(|error| error.during("cannot start the workspace's machine"))?;
+        self.store.step(record.id, Step::Ready, None)?;
+        Ok(connection)
+    }
+}
+
+fn machine_spec(template: &Template, files: &WorkspaceFiles, seed: &Path) -> MachineSpec {
+    let manifest = &template.manifest;
+    MachineSpec {
+        accelerator: manifest.ingredients.accelerator,
+        cpu_model: None,
+        shape: manifest.ingredients.shape,
+        kernel: manifest.vmlinux.clone(),
+        initrd: manifest.initrd.clone(),
+        command_line: String::new(),
+        ram: RamFile { path: template.ram(), sharing: RamSharing::CopyOnWrite },
+        disks: vec![
+            Disk {
+                name: "root".to_owned(),
+                layer: files.root_layer(),
+                backing: vec![
+                    DiskImage::Qcow2 { path: template.root_layer() },
+                    DiskImage::Raw { path: manifest.root_image.clone() },
+                ],
+            },
+            Disk {
+                name: "workspace".to_owned(),
+                layer: files.workspace_layer(),
+                backing: vec![DiskImage::Raw { path: seed.to_owned() }],
+            },
+        ],
+        console: files.console(),
+        generation_id: Uuid::new_v4(),
+        start: machine::Start::Resume { state: template.state() },
+    }
+}
+
+/// Who the guest is: named as its workspace, with a machine id of its own.
+fn identity(record: &Record) -> Identity {
+    let host_name = match &record.name {
+        Some(name) => name.to_string(),
+        // The last digits of an id are its random ones.
+        None => {
+            let id = record.id.to_string();
+            format!("ws-{}", &id[id.len() - 12..])
+        }
+    };
+    Identity { host_name, machine_id: Uuid::new_v4().simple().to_string() }
+}
+
+/// Whole milliseconds since `begun`.
+pub(super) fn milliseconds(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,161 @@
+//! `prepare`: all one-time work, ahead.
+
+use std::time::Instant;
+
+use environment::{BuildOptions, BuildOutcome, IMAGE_VIRTUAL_BYTES, ModuleSet, Rebuild};
+use operation::{Call, ErrorKind, Handler, OpError};
+use tokio::sync::mpsc;
+use workspace_api::prepare::{
+    Prepare, Prepared, PreparedStep, StepOutcome, Task, Warmth, WorkProgress,
+};
+use workspace_api::spec::Shape;
+
+use super::creation::milliseconds;
+use super::environments::library_progress;
+use super::readiness::{digest, from_machine};
+use super::{Engine, follow};
+use crate::agent;
+use crate::host::HostFacts;
+use crate::seeds;
+use crate::template::{self, Found, Ingredients, Making, Remake, Template};
+use crate::trouble::environment_error;
+
+/// How many events of blocking work may wait for a slow listener.
+const PROGRESS_QUEUE: usize = 64;
+
+/// How many steps the making of a template tells of.
+const TEMPLATE_STEPS: u64 = 3;
+
+impl Handler<Prepare> for Engine {
+    async fn handle(
+        &self,
+        prepare: Prepare,
+        call: &mut Call<WorkProgress>,
+    ) -> Result<Prepared, OpError> {
+        // What would fail in the end anyway shall not cost a build first.
+        let facts = HostFacts::load(&self.home, &self.settings)?;
+        let monitor = facts.monitor()?.clone();
+        facts.accelerator(self.settings.accelerator)?;
+        let rebuild = if prepare.force { Rebuild::Always } else { Rebuild::IfMissing };
+
+        let begun = Instant::now();
+        let (environment, outcome) = self.build(&prepare.environment, rebuild, None, call).await?;
+        let mut steps = vec![step(Task::Environment, outcome, begun)];
+
+        let begun = Instant::now();
+        let had_kernel = self.newest_kernel()?.is_some();
+        let kernel = {
+            let library = self.library.clone();
+            let options = BuildOptions { rebuild, mirror: None };
+            blocking(call, move |tell, cancel| {
+                let mut progress = library_progress(Task::Kernel, tell);
+                library.ensure_kernel(&options, &mut progress, cancel).map_err(environment_error)
+            })
+            .await?
+        };
+        let done = !had_kernel || prepare.force;
+        steps.push(step(
+            Task::Kernel,
+            if done { BuildOutcome::Built } else { BuildOutcome::AlreadyPresent },
+            begun,
+        ));
+
+        let begun = Instant::now();
+        let ingredients = self.ingredients(&facts, &environment, &kernel, prepare.shape)?;
+        let remake = if prepare.force { Remake::Always } else { Remake::IfCold };
+        let was_warm = is_warm(self, &ingredients)?;
+        let making = Making {
+            home: self.home.clone(),
+            settings: (*self.settings).clone(),
+            monitor,
+            name: prepare.environment.clone(),
+            ingredients,
+            vmlinux: kernel.vmlinux(),
+            initrd: self
+                .library
+                .initrd(&kernel, agent::AGENT, ModuleSet::Workspace)
+                .map_err(environment_error)?,
+            root_image: environment.root_image(),
+            empty_seed: seeds::empty(&self.home)?,
+            image_bytes: IMAGE_VIRTUAL_BYTES,
+        };
+        let token = call.cancel.clone();
+        let template = blocking(call, move |tell, _| {
+            let mut done = 0;
+            let mut told = |note: &'static str| {
+                tell(WorkProgress {
+                    task: Task::Template,
+                    note: note.to_owned(),
+                    done,
+                    total: Some(TEMPLATE_STEPS),
+                    finished: false,
+                });
+                done = (done + 1).min(TEMPLATE_STEPS);
+            };
+            template::make(&making, remake, &mut told, &token)
+        })
+        .await?;
+        call.emit(finished(Task::Template)).await;
+        let done = !was_warm || prepare.force;
+        steps.push(step(
+            Task::Template,
+            if done { BuildOutcome::Built } else { BuildOutcome::AlreadyPresent },
+            begun,
+        ));
+
+        let shape = template.manifest.ingredients.shape;
+        Ok(Prepared {
+            environment_digest: digest(&environment),
+            environment: prepare.environment,
+            accelerator: from_machine(template.manifest.ingredients.accelerator),
+            shape: Shape { cpus: shape.cpus, memory_mib: shape.memory_mib },
+            steps,
+            warmth: Warmth::Warm,
+            template_disk_bytes: template.disk_bytes(),
+        })
+    }
+}
+
+fn is_warm(engine: &Engine, ingredients: &Ingredients) -> Result<bool, OpError> {
+    Ok(matches!(Template::find(&engine.home, &ingredients.key())?, Found::Warm(_)))
+}
+
+fn step(task: Task, outcome: BuildOutcome, begun: Instant) -> PreparedStep {
+    PreparedStep { task, outcome: to_outcome(outcome), duration_ms: milliseconds(begun) }
+}
+
+pub(super) const fn to_outcome(outcome: BuildOutcome) -> StepOutcome {
+    match outcome {
+        BuildOutcome::Built => StepOutcome::Done,
+        BuildOutcome::AlreadyPresent => StepOutcome::AlreadyDone,
+    }
+}
+
+/// The event that ends a task's progress.
+pub(super) fn finished(task: Task) -> WorkProgress {
+    WorkProgress { task, note: "done".to_owned(), done: 1, total: Some(1), finished: true }
+}
+
+/// Runs blocking work and passes on what it tells. The work sees the call's
+/// cancellation.
+pub(super) async fn blocking<T, F>(call: &mut Call<WorkProgress>, work: F) -> Result<T, OpError>
+where
+    T: Send + 'static,
+    F: FnOnce(&mut dyn FnMut(WorkProgress), &environment::Cancel) -> Result<T, OpError>
+        + Send
+        + 'static,
+{
+    let (cancel, _guard) = follow(&call.cancel);
+    let (sender, mut told) = mpsc::channel(PROGRESS_QUEUE);
+    let task = tokio::task::spawn_blocking(move || {
+        let mut tell = |progress| {
+            // A listener that is behind misses steps, never the result.
+            let _ = sender.try_send(progress);
+        };
+        work(&mut tell, &cancel)
+    });
+    while let Some(progress) = told.recv().await {
+        call.emit(progress).await;
+    }
+    task.await.map_err(|error| OpError::new(ErrorKind::Internal, &error))?
+}

@@ -1,0 +1,133 @@
+//! Operations on workspaces that stay.
+
+use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
+use workspace_api::id::WorkspaceRef;
+use workspace_api::run::{CommandEvent, CommandResult};
+use workspace_api::state::{Step, WorkspaceState};
+use workspace_api::workspace::{
+    Create, Delete, Deleted, Exec, List, Status, Workspace, Workspaces,
+};
+
+use super::Engine;
+use super::creation::Plan;
+use super::run::to_exec;
+use crate::home::{WorkspaceFiles, disk_bytes, remove_tree};
+use crate::keeper::Lifetime;
+use crate::keeper::client::KeeperConnection;
+use crate::recovery::recover;
+use crate::socket;
+use crate::store::Record;
+
+impl Handler<Create> for Engine {
+    async fn handle(
+        &self,
+        create: Create,
+        call: &mut Call<NoEvents>,
+    ) -> Result<Workspace, OpError> {
+        let plan = Plan {
+            environment: create.environment,
+            shape: create.shape,
+            name: create.name,
+            seed_path: create.seed_path,
+            lifetime: Lifetime::UntilDeleted,
+        };
+        let created = self.create(plan, &call.cancel).await?;
+        Ok(self.describe(created.record))
+    }
+}
+
+impl Handler<Exec> for Engine {
+    async fn handle(
+        &self,
+        exec: Exec,
+        call: &mut Call<CommandEvent>,
+    ) -> Result<CommandResult, OpError> {
+        let request = to_exec(exec.command, exec.options)?;
+        let record = self.store.find(&exec.workspace)?;
+        let mut connection = self.connect(&record).await?;
+        self.store.active(record.id)?;
+        connection.exec(record.id, request, call).await
+    }
+}
+
+impl Handler<List> for Engine {
+    async fn handle(&self, _: List, _: &mut Call<NoEvents>) -> Result<Workspaces, OpError> {
+        let records = self.store.list()?;
+        let workspaces = records.into_iter().map(|record| self.describe(record)).collect();
+        Ok(Workspaces { workspaces })
+    }
+}
+
+impl Handler<Status> for Engine {
+    async fn handle(&self, status: Status, _: &mut Call<NoEvents>) -> Result<Workspace, OpError> {
+        Ok(self.describe(self.store.find(&status.workspace)?))
+    }
+}
+
+impl Handler<Delete> for Engine {
+    async fn handle(&self, delete: Delete, _: &mut Call<NoEvents>) -> Result<Deleted, OpError> {
+        let mut record = self.store.find(&delete.workspace)?;
+        if record.state == WorkspaceState::Running {
+            match self.connect(&record).await {
+                Ok(connection) => {
+                    connection.delete().await?;
+                    return Ok(Deleted { id: record.id });
+                }
+                // A keeper that has died left a stopped workspace.
+                Err(error) => {
+                    record = self.store.find(&WorkspaceRef::from(record.id))?;
+                    if record.state != WorkspaceState::Stopped {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        if record.state == WorkspaceState::Creating {
+            return Err(OpError::plain(
+                ErrorKind::Conflict,
+                format!("workspace {} is being created by another process", record.id),
+            ));
+        }
+        remove_tree(self.home.workspace(record.id).directory())?;
+        self.store.step(record.id, Step::Delete, Some("deleted"))?;
+        Ok(Deleted { id: record.id })
+    }
+}
+
+impl Engine {
+    /// A connection to the keeper of a running workspace.
+    async fn connect(&self, record: &Record) -> Result<KeeperConnection, OpError> {
+        let files = self.home.workspace(record.id);
+        if record.state == WorkspaceState::Running {
+            match socket::connect(files.directory(), WorkspaceFiles::SOCKET).await {
+                Ok(stream) => return Ok(KeeperConnection::new(stream)),
+                // The keeper may have died a moment ago; the record knows then.
+                Err(error) => {
+                    tracing::info!(%error, "the keeper does not answer");
+                    recover(&self.home, &self.store)?;
+                }
+            }
+        }
+        let record = self.store.find(&WorkspaceRef::from(record.id))?;
+        let reason = record.reason.unwrap_or_else(|| "its keeper does not answer".to_owned());
+        Err(OpError::plain(ErrorKind::MachineLost, reason)
+            .during(format!("workspace {} is {}", record.id, record.state)))
+    }
+
+    /// What is told of a workspace.
+    fn describe(&self, record: Record) -> Workspace {
+        Workspace {
+            id: record.id,
+            name: record.name,
+            state: record.state,
+            reason: record.reason,
+            environment: record.environment,
+            environment_digest: record.environment_digest,
+            accelerator: record.accelerator,
+            shape: record.shape,
+            created_at: record.created_at.to_string(),
+            last_activity_at: record.last_activity_at.to_string(),
+            disk_bytes: disk_bytes(self.home.workspace(record.id).directory()),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Where everything of ours lies on disk.
+//!
+//! ```text
+//! <home>/                       mode 0700
+//!   hotcell.sqlite              records and ledger
+//!   host.json                   what this host can do, as of one boot
+//!   environments/ kernels/ initrds/ staging/ …   the environment library
+//!   templates/<key>/            one warm machine each
+//!   seeds/                      images that workspaces start from
+//!   workspaces/<id>/            one workspace each
+//! ```
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use operation::{ErrorKind, OpError};
+use rustix::fs::{FlockOperation, flock};
+use workspace_api::id::WorkspaceId;
+
+/// The directory that holds everything of ours.
+#[derive(Debug, Clone)]
+pub(crate) struct Home(PathBuf);
+
+/// A step on a file or directory of ours that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}", path.display())]
+pub struct FileError {
+    /// What was tried.
+    pub action: &'static str,
+    /// With what.
+    pub path: PathBuf,
+    /// Why it failed.
+    #[source]
+    pub source: io::Error,
+}
+
+impl FileError {
+    pub(crate) fn at<'a>(
+        action: &'static str,
+        path: &'a Path,
+    ) -> impl FnOnce(io::Error) -> Self + 'a {
+        move |source| Self { action, path: path.to_owned(), source }
+    }
+}
+
+impl From<FileError> for OpError {
+    fn from(error: FileError) -> Self {
+        match error.source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::new(ErrorKind::Exhausted, &error)
+                    .hinted("free some space on the disk that holds hotcell's files")
+            }
+            io::ErrorKind::PermissionDenied => Self::new(ErrorKind::Denied, &error),
+            _ => Self::new(ErrorKind::Internal, &error),
+        }
+    }
+}
+
+impl Home {
+    /// Opens the home, creating what is missing.
+    ///
+    /// # Errors
+    ///
+    /// If a directory cannot be created.
+    pub(crate) fn open(path: &Path) -> Result<Self, FileError> {
+        let home = Self(path.to_owned());
+        for directory in [path, &home.templates(), &home.seeds(), &home.workspaces()] {
+            create_private(directory)?;
+        }
+        Ok(home)
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.0.join("hotcell.sqlite")
+    }
+
+    pub(crate) fn host_facts(&self) -> PathBuf {
+        self.0.join("host.json")
+    }
+
+    pub(crate) fn templates(&self) -> PathBuf {
+        self.0.join("templates")
+    }
+
+    pub(crate) fn seeds(&self) -> PathBuf {
+        self.0.join("seeds")
+    }
+
+    pub(crate) fn workspaces(&self) -> PathBuf {
+        self.0.join("workspaces")
+    }
+
+    pub(crate) fn workspace(&self, id: WorkspaceId) -> WorkspaceFiles {
+        WorkspaceFiles(self.workspaces().join(id.to_string()))
+    }
+}
+
+/// The files of one workspace.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkspaceFiles(PathBuf);
+
+impl WorkspaceFiles {
+    pub(crate) fn directory(&self) -> &Path {
+        &self.0
+    }
+
+    /// Held by whoever is responsible for the workspace's machine.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
+    pub(crate) fn root_layer(&self) -> PathBuf {
+        self.0.join("root.qcow2")
+    }
+
+    pub(crate) fn workspace_layer(&self) -> PathBuf {
+        self.0.join("workspace.qcow2")
+    }
+
+    /// The tree that the workspace was seeded with.
+    pub(crate) fn seed(&self) -> PathBuf {
+        self.0.join("seed.ext4")
+    }
+
+    pub(crate) fn console(&self) -> PathBuf {
+        self.0.join("console.log")
+    }
+
+    pub(crate) fn keeper_log(&self) -> PathBuf {
+        self.0.join("keeper.log")
+    }
+
+    /// Name of the keeper's socket within the directory.
+    pub(crate) const SOCKET: &'static str = "keeper.sock";
+}
+
+/// Creates a directory that only we can enter, and its parents.
+pub(crate) fn create_private(path: &Path) -> Result<(), FileError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(FileError::at("create", path))
+}
+
+/// Takes a lock if nobody holds it.
+///
+/// The lock ends with the last process that holds the returned descriptor, so a
+/// free lock proves that its owner is dead.
+pub(crate) fn try_lock(path: &Path) -> Result<Option<File>, FileError> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(FileError::at("open", path))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(errno) => Err(FileError::at("lock", path)(errno.into())),
+    }
+}
+
+/// Removes a directory tree; one that is not there is fine.
+pub(crate) fn remove_tree(path: &Path) -> Result<(), FileError> {
+    match fs::remove_dir_all(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::at("remove", path)(source))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Disk space of the files in a directory, in bytes; what vanishes meanwhile
+/// counts nothing.
+pub(crate) fn disk_bytes(directory: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(directory) else { return 0 };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => disk_bytes(&entry.path()),
+            Ok(metadata) => metadata.blocks() * 512,
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+/// Writes a file so that it is either the old one or the new one, whatever
+/// happens in between.
+pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    use std::io::Write as _;
+    let temporary = path.with_extension(format!("tmp-{}", std::process::id()));
+    let written = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)
+        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&temporary, path));
+    if let Err(source) = written {
+        let _ = fs::remove_file(&temporary);
+        return Err(FileError::at("write", path)(source));
+    }
+    sync_directory(path.parent().expect("files of ours have a directory"))
+}
+
+/// Makes renames and creations in a directory survive a power loss.
+pub(crate) fn sync_directory(path: &Path) -> Result<(), FileError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(FileError::at("sync", path))
+}

@@ -1,0 +1,30 @@
+//! One keeper process per workspace owns its machine.
+//!
+//! ```text
+//! client A ──┐ socket                    ┌── agent stream ── guest
+//! client B ──┼────────▶ keeper (hub) ────┤
+//! creator  ──┘ stdin                     └── machine (monitor process)
+//! ```
+//!
+//! * [`spawn`]: how a creator starts a keeper and hands it lock and request.
+//! * [`process`]: the keeper's life, one loop that owns all state.
+//! * [`hub`]: which client's stream is which stream of the guest, and what each
+//!   side may still send.
+//! * [`client`]: the other end, used by the engine.
+//!
+//! On every stream but 0 clients speak the guest protocol; the keeper renames
+//! streams and passes frames on, so it never holds more of a command's output
+//! than the client has granted credit for. On stream 0 they speak [`protocol`].
+//!
+//! **Failure paths.** If the keeper dies, the kernel ends the monitor, releases
+//! the lock and closes the sockets: clients fail with `machine_lost`, and the
+//! next use of the product finds the free lock and tidies up (`recovery`). If
+//! the monitor dies, the keeper tells all clients why and ends.
+
+pub(crate) mod client;
+mod hub;
+pub(crate) use hub::GuestFault;
+pub(crate) use protocol::Lifetime;
+pub mod process;
+pub(crate) mod protocol;
+pub(crate) mod spawn;

@@ -1,0 +1,414 @@
+//! The engine's end of a connection to a keeper.
+//!
+//! One connection carries one command at a time; whoever wants several at once
+//! opens several, which costs a local connect each.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use guest_protocol::frame::{Body, Channel, Frame, INITIAL_CREDIT, MAX_PAYLOAD, StreamId};
+use guest_protocol::message::{End, Exec, GuestMessage, HostMessage, Refusal};
+use operation::{Call, ErrorKind, OpError};
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedReadHalf;
+use tokio::time::{Instant, sleep_until};
+use workspace_api::id::WorkspaceId;
+use workspace_api::output::{Capture, OutputBytes};
+use workspace_api::run::{CommandEnd, CommandEvent, CommandResult};
+
+use super::protocol::{FromKeeper, KeeperRequest, ToKeeper};
+use crate::framing::{FrameReader, FrameSender, FramingError, parse, spawn_writer};
+
+/// Credit is given back in pieces of this size, in bytes, so that a stream of
+/// short lines does not cost a message per line.
+const GRANT_MIN: u32 = INITIAL_CREDIT / 4;
+
+/// How long a cancelled command may take to end by itself after SIGINT.
+const INTERRUPT_GRACE: Duration = Duration::from_secs(2);
+
+/// How much later than the guest the host gives up on a command whose time is
+/// up. Only a guest that hangs as a whole gets this far.
+const TIMEOUT_GRACE: Duration = Duration::from_secs(15);
+
+/// How long a killed command may take to be reported.
+const KILL_GRACE: Duration = Duration::from_secs(10);
+
+/// The number of SIGINT, the same on all Linux architectures.
+const SIGINT: i32 = 2;
+
+/// A connection to a keeper.
+#[derive(Debug)]
+pub(crate) struct KeeperConnection {
+    reader: FrameReader<OwnedReadHalf>,
+    sender: FrameSender,
+    last_stream: u32,
+}
+
+impl KeeperConnection {
+    pub(crate) fn new(stream: UnixStream) -> Self {
+        let (read, write) = stream.into_split();
+        let (sender, _) = spawn_writer(write);
+        Self { reader: FrameReader::new(read), sender, last_stream: 0 }
+    }
+
+    /// Asks a new keeper to start its machine and waits until it runs.
+    pub(crate) async fn open(&mut self, request: KeeperRequest) -> Result<(), OpError> {
+        let open = ToKeeper::Open(Box::new(request));
+        self.sender
+            .message(StreamId::EPOCH, &open)
+            .map_err(|error| OpError::new(ErrorKind::InvalidRequest, &error))?;
+        match self.hear().await? {
+            FromKeeper::Ready => Ok(()),
+            FromKeeper::Failed { error } | FromKeeper::Lost { error } => Err(error),
+            FromKeeper::Deleted => Err(keeper_gone()),
+        }
+    }
+
+    /// Ends the machine, deletes the workspace, and waits until that is done.
+    pub(crate) async fn delete(mut self) -> Result<(), OpError> {
+        self.sender.message(StreamId::EPOCH, &ToKeeper::Delete).expect("a short message");
+        loop {
+            match self.hear().await? {
+                FromKeeper::Deleted => return Ok(()),
+                FromKeeper::Failed { error } | FromKeeper::Lost { error } => return Err(error),
+                FromKeeper::Ready => {}
+            }
+        }
+    }
+
+    async fn hear(&mut self) -> Result<FromKeeper, OpError> {
+        loop {
+            let frame = self.reader.next().await.map_err(broken)?;
+            if frame.stream == StreamId::EPOCH
+                && let Some(message) = parse(&frame).map_err(broken)?
+            {
+                return Ok(message);
+            }
+        }
+    }
+
+    /// Runs a command to its end.
+    pub(crate) async fn exec(
+        &mut self,
+        workspace: WorkspaceId,
+        exec: Exec,
+        call: &mut Call<CommandEvent>,
+    ) -> Result<CommandResult, OpError> {
+        self.last_stream += 1;
+        let stream = StreamId(self.last_stream);
+        let timeout = exec.timeout_ms.map(Duration::from_millis);
+        self.sender.message(stream, &HostMessage::Exec(exec)).map_err(|error| {
+            OpError::new(ErrorKind::InvalidRequest, &error)
+                .hinted("pass long input through standard input or a file")
+        })?;
+        let mut command = RunningCommand {
+            stream,
+            workspace,
+            sender: self.sender.clone(),
+            stdin: StdinState::Open { credit: INITIAL_CREDIT },
+            patience: Patience::Running {
+                until: timeout.map(|timeout| Instant::now() + timeout + TIMEOUT_GRACE),
+            },
+            stdout: Received::default(),
+            stderr: Received::default(),
+        };
+        command.follow(&mut self.reader, call).await
+    }
+}
+
+/// A command that is under way.
+struct RunningCommand {
+    stream: StreamId,
+    workspace: WorkspaceId,
+    sender: FrameSender,
+    stdin: StdinState,
+    patience: Patience,
+    stdout: Received,
+    stderr: Received,
+}
+
+/// What has arrived on a channel.
+#[derive(Default)]
+struct Received {
+    capture: Capture,
+    /// Consumed, but not yet granted again.
+    owed: u32,
+}
+
+/// Whether there is more input to pass on.
+#[derive(Clone, Copy)]
+enum StdinState {
+    Open { credit: u32 },
+    Closed,
+}
+
+/// How long the command is waited for.
+#[derive(Clone, Copy)]
+enum Patience {
+    Running {
+        until: Option<Instant>,
+    },
+    /// The caller cancelled; the command got SIGINT.
+    Interrupted {
+        until: Instant,
+    },
+    /// The command was killed.
+    Killed {
+        until: Instant,
+        because: KillReason,
+    },
+}
+
+#[derive(Clone, Copy)]
+enum KillReason {
+    Cancelled,
+    Overdue,
+}
+
+/// What the follower of a command waits for.
+enum Happening {
+    Frame(Result<Frame, FramingError>),
+    Input(std::io::Result<Bytes>),
+    Cancelled,
+    OutOfPatience,
+}
+
+impl RunningCommand {
+    async fn follow(
+        &mut self,
+        reader: &mut FrameReader<OwnedReadHalf>,
+        call: &mut Call<CommandEvent>,
+    ) -> Result<CommandResult, OpError> {
+        loop {
+            let input_max = match self.stdin {
+                StdinState::Open { credit } => credit.min(MAX_PAYLOAD as u32),
+                StdinState::Closed => 0,
+            };
+            let is_running = matches!(self.patience, Patience::Running { .. });
+            let happening = tokio::select! {
+                biased;
+                () = call.cancel.cancelled(), if is_running => Happening::Cancelled,
+                frame = reader.next() => Happening::Frame(frame),
+                () = self.patience.ends() => Happening::OutOfPatience,
+                input = read_some(&mut call.input, input_max), if input_max > 0 => {
+                    Happening::Input(input)
+                }
+            };
+            match happening {
+                Happening::Frame(frame) => {
+                    if let Some(result) = self.heard(frame.map_err(broken)?, call).await {
+                        return result;
+                    }
+                }
+                Happening::Input(bytes) => self.pass_on(bytes),
+                Happening::Cancelled => self.interrupt(),
+                Happening::OutOfPatience => self.lose_patience()?,
+            }
+        }
+    }
+
+    async fn heard(
+        &mut self,
+        frame: Frame,
+        call: &mut Call<CommandEvent>,
+    ) -> Option<Result<CommandResult, OpError>> {
+        if frame.stream == StreamId::EPOCH {
+            return match parse(&frame) {
+                Ok(Some(FromKeeper::Lost { error } | FromKeeper::Failed { error })) => {
+                    Some(Err(error))
+                }
+                Ok(Some(FromKeeper::Deleted)) => {
+                    Some(Err(OpError::plain(ErrorKind::MachineLost, "the workspace was deleted")))
+                }
+                Ok(_) => None,
+                Err(error) => Some(Err(broken(error))),
+            };
+        }
+        if frame.stream != self.stream {
+            return None;
+        }
+        match &frame.body {
+            Body::Data(channel, bytes) => {
+                self.received(*channel, bytes.clone(), call).await;
+                None
+            }
+            Body::Control(_) => match parse::<GuestMessage>(&frame) {
+                Ok(Some(message)) => self.told(message, call).await,
+                Ok(None) => None,
+                Err(error) => Some(Err(broken(error))),
+            },
+        }
+    }
+
+    async fn received(&mut self, channel: Channel, bytes: Bytes, call: &mut Call<CommandEvent>) {
+        let length = u32::try_from(bytes.len()).expect("frames are bounded");
+        let received = match channel {
+            Channel::Stderr => &mut self.stderr,
+            Channel::Stdout | Channel::Stdin => &mut self.stdout,
+        };
+        received.capture.push(&bytes);
+        received.owed += length;
+        let grant = if received.owed >= GRANT_MIN { std::mem::take(&mut received.owed) } else { 0 };
+        let bytes = OutputBytes(bytes.to_vec());
+        call.emit(match channel {
+            Channel::Stderr => CommandEvent::Stderr { bytes },
+            Channel::Stdout | Channel::Stdin => CommandEvent::Stdout { bytes },
+        })
+        .await;
+        // Only now: whoever reads slowly slows the command down.
+        if grant > 0 {
+            self.say(&HostMessage::Credit { channel, bytes: grant });
+        }
+    }
+
+    async fn told(
+        &mut self,
+        message: GuestMessage,
+        call: &mut Call<CommandEvent>,
+    ) -> Option<Result<CommandResult, OpError>> {
+        match message {
+            GuestMessage::Started { .. } => {
+                call.emit(CommandEvent::Started { workspace: self.workspace }).await;
+                None
+            }
+            GuestMessage::Credit { bytes } => {
+                if let StdinState::Open { credit } = &mut self.stdin {
+                    *credit = credit.saturating_add(bytes);
+                }
+                None
+            }
+            GuestMessage::StdinRefused => {
+                self.stdin = StdinState::Closed;
+                None
+            }
+            GuestMessage::Exited { end, duration_ms } => Some(self.ended(end, duration_ms)),
+            GuestMessage::Refused { reason, message } => Some(Err(refused(reason, message))),
+            GuestMessage::Begun { .. } | GuestMessage::Done => None,
+        }
+    }
+
+    fn ended(&mut self, end: End, duration_ms: u64) -> Result<CommandResult, OpError> {
+        match self.patience {
+            Patience::Running { .. } => {}
+            Patience::Interrupted { .. }
+            | Patience::Killed { because: KillReason::Cancelled, .. } => {
+                return Err(OpError::plain(ErrorKind::Cancelled, "the command was cancelled"));
+            }
+            Patience::Killed { because: KillReason::Overdue, .. } => return Err(overdue()),
+        }
+        let (exit_code, end) = match end {
+            End::Code { code } => (code, CommandEnd::Exited),
+            End::Signal { number } => (
+                u8::try_from(number).unwrap_or(127).saturating_add(128),
+                CommandEnd::Signaled { signal: number },
+            ),
+            End::TimedOut => (ErrorKind::TimedOut.exit_code(), CommandEnd::TimedOut),
+            End::Killed => {
+                return Err(OpError::plain(ErrorKind::Cancelled, "the command was killed"));
+            }
+        };
+        Ok(CommandResult {
+            exit_code,
+            end,
+            duration_ms,
+            stdout: std::mem::take(&mut self.stdout.capture).finish(),
+            stderr: std::mem::take(&mut self.stderr.capture).finish(),
+        })
+    }
+
+    fn pass_on(&mut self, input: std::io::Result<Bytes>) {
+        let StdinState::Open { credit } = &mut self.stdin else { return };
+        match input {
+            Ok(bytes) if !bytes.is_empty() => {
+                *credit -= u32::try_from(bytes.len()).expect("read at most the credit");
+                let body = Body::Data(Channel::Stdin, bytes);
+                self.sender.frame(Frame { stream: self.stream, body });
+            }
+            // Input that can no longer be read has ended as far as the command
+            // is concerned.
+            _ => {
+                self.stdin = StdinState::Closed;
+                self.say(&HostMessage::StdinClosed);
+            }
+        }
+    }
+
+    fn interrupt(&mut self) {
+        self.say(&HostMessage::Signal { number: SIGINT });
+        self.patience = Patience::Interrupted { until: Instant::now() + INTERRUPT_GRACE };
+    }
+
+    fn lose_patience(&mut self) -> Result<(), OpError> {
+        let because = match self.patience {
+            Patience::Running { .. } => KillReason::Overdue,
+            Patience::Interrupted { .. } => KillReason::Cancelled,
+            Patience::Killed { because: KillReason::Cancelled, .. } => {
+                return Err(OpError::plain(ErrorKind::Cancelled, "the command was cancelled"));
+            }
+            Patience::Killed { because: KillReason::Overdue, .. } => return Err(overdue()),
+        };
+        self.say(&HostMessage::Kill);
+        self.patience = Patience::Killed { until: Instant::now() + KILL_GRACE, because };
+        Ok(())
+    }
+
+    fn say(&self, message: &HostMessage) {
+        self.sender.message(self.stream, message).expect("a short message");
+    }
+}
+
+impl Patience {
+    async fn ends(self) {
+        match self {
+            Self::Running { until: None } => std::future::pending().await,
+            Self::Running { until: Some(until) }
+            | Self::Interrupted { until }
+            | Self::Killed { until, .. } => sleep_until(until).await,
+        }
+    }
+}
+
+/// Some input, at most `limit` bytes; empty at its end. Cancel safe.
+async fn read_some(input: &mut operation::Input, limit: u32) -> std::io::Result<Bytes> {
+    let limit = usize::try_from(limit).expect("usize holds 32 bits here");
+    let mut buffer = BytesMut::with_capacity(limit);
+    let mut limited = input.take(limit as u64);
+    limited.read_buf(&mut buffer).await?;
+    Ok(buffer.freeze())
+}
+
+fn refused(reason: Refusal, message: String) -> OpError {
+    let kind = match reason {
+        Refusal::CommandNotFound => ErrorKind::CommandNotFound,
+        Refusal::NotExecutable => ErrorKind::CommandNotExecutable,
+        Refusal::BadWorkingDirectory => ErrorKind::InvalidRequest,
+        Refusal::Exhausted => ErrorKind::Exhausted,
+        Refusal::Unsupported | Refusal::Failed => ErrorKind::Internal,
+    };
+    let error = OpError::plain(kind, message);
+    match reason {
+        Refusal::CommandNotFound => {
+            error.hinted("`hotcell env inspect` lists the packages of an environment")
+        }
+        Refusal::Exhausted => error.hinted("end some of the workspace's processes first"),
+        _ => error,
+    }
+}
+
+fn overdue() -> OpError {
+    OpError::plain(ErrorKind::TimedOut, "the guest did not end the command when its time was up")
+}
+
+fn keeper_gone() -> OpError {
+    OpError::plain(ErrorKind::MachineLost, "the workspace's keeper ended")
+}
+
+fn broken(error: FramingError) -> OpError {
+    match error {
+        FramingError::Closed => keeper_gone()
+            .hinted("the next use of hotcell tidies up after it; its log says more if it failed"),
+        error => OpError::new(ErrorKind::MachineLost, &error)
+            .during("the connection to the workspace's keeper broke"),
+    }
+}

@@ -1,0 +1,82 @@
+//! What keepers and their clients say to each other on stream 0.
+
+use std::path::PathBuf;
+
+use guest_protocol::epoch::Token;
+use machine::{MachineSpec, MonitorInfo};
+use operation::OpError;
+use serde::{Deserialize, Serialize};
+use workspace_api::id::WorkspaceId;
+
+use crate::link::Identity;
+
+/// What a client tells the keeper.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum ToKeeper {
+    /// From the creator, first of all: start this machine.
+    Open(Box<KeeperRequest>),
+    /// End the machine and delete the workspace.
+    Delete,
+}
+
+/// What the keeper tells its clients.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum FromKeeper {
+    /// To the creator: the machine accepts commands.
+    Ready,
+    /// To the creator: the machine could not be started. Final.
+    Failed {
+        /// Why.
+        error: OpError,
+    },
+    /// The machine ended by itself. Final.
+    Lost {
+        /// Why.
+        error: OpError,
+    },
+    /// The workspace is deleted. Final.
+    Deleted,
+}
+
+/// Everything that a keeper needs to know about its workspace.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct KeeperRequest {
+    /// The workspace.
+    pub(crate) workspace: WorkspaceId,
+    /// The directory that holds everything of ours.
+    pub(crate) home: PathBuf,
+    /// The hidden subcommand's program, which starts monitors.
+    pub(crate) program: PathBuf,
+    /// The monitor.
+    pub(crate) monitor: MonitorInfo,
+    /// The machine to start.
+    pub(crate) machine: MachineSpec,
+    /// Opens the machine's next epoch.
+    pub(crate) token: Token,
+    /// Who the guest is.
+    pub(crate) identity: Identity,
+    /// How long the workspace lives.
+    pub(crate) lifetime: Lifetime,
+}
+
+/// How long a workspace lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Lifetime {
+    /// Until somebody deletes it.
+    UntilDeleted,
+    /// As long as its creator is connected.
+    WithCreator,
+}
+
+impl Lifetime {
+    /// The lifetime as a word, as it is in JSON.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::UntilDeleted => "until_deleted",
+            Self::WithCreator => "with_creator",
+        }
+    }
+}

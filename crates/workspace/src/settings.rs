@@ -1,0 +1,132 @@
+//! What the operator decided, resolved once at the start.
+//!
+//! Only [`Settings::from_environment`] reads the environment; every variable
+//! that it knows is listed in [`VARIABLES`].
+
+use std::env;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use etcetera::BaseStrategy as _;
+use operation::{ErrorKind, OpError};
+use workspace_api::spec::Accelerator;
+
+/// Every environment variable that Hotcell reads, and what it means.
+pub const VARIABLES: &[(&str, &str)] = &[
+    (
+        HOME_VARIABLE,
+        "Directory that holds everything of Hotcell's [default: $XDG_DATA_HOME/hotcell]",
+    ),
+    (ACCELERATOR_VARIABLE, "What executes guests: auto, kvm or tcg [default: auto]"),
+    (
+        PROGRAM_VARIABLE,
+        "The hotcell program that SDK users start keepers with [default: from PATH]",
+    ),
+    (LOG_VARIABLE, "What to log to standard error, such as `debug` [default: warn]"),
+    ("PATH", "Where QEMU and the environment tools are looked for"),
+    ("NO_COLOR", "Do not use colour"),
+];
+
+const HOME_VARIABLE: &str = "HOTCELL_HOME";
+const ACCELERATOR_VARIABLE: &str = "HOTCELL_ACCELERATOR";
+const PROGRAM_VARIABLE: &str = "HOTCELL_PROGRAM";
+/// Names the log filter; the binary reads it before anything else.
+pub const LOG_VARIABLE: &str = "HOTCELL_LOG";
+
+/// What the operator decided.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The directory that holds everything of ours.
+    pub home: PathBuf,
+    /// The `hotcell` program, which is also keeper and launcher.
+    pub program: PathBuf,
+    /// Directories, separated by colons, in which programs are looked for.
+    pub search_path: String,
+    /// What executes guests.
+    pub accelerator: AcceleratorChoice,
+}
+
+/// What shall execute guests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AcceleratorChoice {
+    /// The fastest that works here.
+    Auto,
+    /// This one or none.
+    Only(Accelerator),
+}
+
+impl FromStr for AcceleratorChoice {
+    type Err = NotAnAccelerator;
+
+    fn from_str(text: &str) -> Result<Self, NotAnAccelerator> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "kvm" => Ok(Self::Only(Accelerator::Kvm)),
+            "tcg" => Ok(Self::Only(Accelerator::Tcg)),
+            _ => Err(NotAnAccelerator(text.to_owned())),
+        }
+    }
+}
+
+/// A text that names no accelerator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no accelerator: use `auto`, `kvm` or `tcg`")]
+pub struct NotAnAccelerator(String);
+
+impl Settings {
+    /// Reads the environment. `program` is the `hotcell` program itself if the
+    /// caller is it; otherwise it is looked for.
+    ///
+    /// # Errors
+    ///
+    /// If a variable makes no sense, or there is no home directory.
+    pub fn from_environment(program: Option<PathBuf>) -> Result<Self, OpError> {
+        let home = match env::var_os(HOME_VARIABLE) {
+            Some(home) if !home.is_empty() => std::path::absolute(&home)
+                .map_err(|error| OpError::new(ErrorKind::InvalidRequest, &error))?,
+            _ => etcetera::choose_base_strategy()
+                .map_err(|error| {
+                    OpError::new(ErrorKind::Unavailable, &error)
+                        .hinted(format!("set {HOME_VARIABLE} to a directory of yours"))
+                })?
+                .data_dir()
+                .join("hotcell"),
+        };
+        let accelerator = match env::var(ACCELERATOR_VARIABLE) {
+            Ok(text) if !text.is_empty() => text.parse().map_err(|error| {
+                OpError::new(ErrorKind::InvalidRequest, &error)
+                    .during(format!("{ACCELERATOR_VARIABLE} is wrong"))
+            })?,
+            _ => AcceleratorChoice::Auto,
+        };
+        let search_path = search_path();
+        let program = match program.or_else(|| env::var_os(PROGRAM_VARIABLE).map(PathBuf::from)) {
+            Some(program) => program,
+            None => find_program("hotcell", &search_path).ok_or_else(|| {
+                OpError::plain(ErrorKind::Unavailable, "the program `hotcell` is not in PATH")
+                    .hinted(format!("install it, or set {PROGRAM_VARIABLE} to it"))
+            })?,
+        };
+        Ok(Self { home, program, search_path, accelerator })
+    }
+}
+
+/// `PATH`, and behind it where system tools lie that an ordinary user's `PATH`
+/// often lacks.
+fn search_path() -> String {
+    let path = env::var("PATH").unwrap_or_default();
+    let mut parts: Vec<&str> = path.split(':').filter(|part| !part.is_empty()).collect();
+    for part in ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin"] {
+        if !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
+    parts.join(":")
+}
+
+/// The first executable of that name in a search path.
+pub(crate) fn find_program(name: &str, search_path: &str) -> Option<PathBuf> {
+    search_path.split(':').map(|directory| PathBuf::from(directory).join(name)).find(|path| {
+        rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file()
+    })
+}

@@ -1,0 +1,212 @@
+//! Templates: machines that were booted once and saved, to be resumed often.
+//!
+//! ```text
+//!          prepare: boot, warm up, save
+//! cold ───────────────────────────────▶ warm ──▶ stale (something it was made
+//!   ▲                                    │              from has changed)
+//!   └──────────── prune ─────────────────┴────────────────┘
+//! ```
+//!
+//! A template is a directory named by its key, the digest of everything that
+//! its saved state depends on. It is made in a directory of another name and
+//! renamed when it is complete, so a template is there whole or not at all. Its
+//! files never change afterwards; because QEMU before 8.2 wants to open the RAM
+//! file for writing although it maps it privately, each use checks that the
+//! file is still the one that was saved.
+
+mod make;
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use environment::{EnvironmentRecord, KernelRecord};
+use guest_protocol::epoch::Token;
+use machine::{Accelerator, Shape};
+use operation::{ErrorKind, OpError};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use workspace_api::spec::EnvironmentRef;
+
+pub(crate) use make::{Making, Remake, make};
+
+use crate::agent;
+use crate::hex::hex;
+use crate::home::{Home, disk_bytes};
+
+/// Version of a template's files and of the machine that they hold.
+const FORMAT: u32 = 1;
+
+/// Everything that a template's saved state depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ingredients {
+    pub(crate) format: u32,
+    pub(crate) environment: String,
+    pub(crate) kernel: String,
+    pub(crate) agent: String,
+    pub(crate) monitor: String,
+    pub(crate) machine: u32,
+    pub(crate) accelerator: Accelerator,
+    /// Only under KVM: emulation is the same everywhere.
+    pub(crate) processor: Option<String>,
+    pub(crate) shape: Shape,
+}
+
+impl Ingredients {
+    pub(crate) fn new(
+        environment: &EnvironmentRecord,
+        kernel: &KernelRecord,
+        monitor: &machine::MonitorInfo,
+        accelerator: Accelerator,
+        processor: &str,
+        shape: Shape,
+    ) -> Self {
+        Self {
+            format: FORMAT,
+            environment: environment.manifest.digest.to_string(),
+            kernel: kernel.digest.to_string(),
+            agent: agent::digest().to_owned(),
+            monitor: monitor.version.clone(),
+            machine: machine::qemu::MACHINE_REVISION,
+            accelerator,
+            processor: (accelerator == Accelerator::Kvm).then(|| processor.to_owned()),
+            shape,
+        }
+    }
+
+    /// What a template of these ingredients is called.
+    pub(crate) fn key(&self) -> String {
+        let json = serde_json::to_vec(self).expect("ingredients are plain data");
+        hex(&Sha256::digest(json))[..32].to_owned()
+    }
+}
+
+/// What is known of a template.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    /// The name that the environment had when the template was made.
+    pub(crate) name: EnvironmentRef,
+    pub(crate) ingredients: Ingredients,
+    /// Opens the next epoch of the saved machine.
+    pub(crate) token: Token,
+    pub(crate) guest_kernel: String,
+    pub(crate) vmlinux: PathBuf,
+    pub(crate) initrd: PathBuf,
+    pub(crate) root_image: PathBuf,
+    pub(crate) empty_seed: PathBuf,
+    ram: FileStamp,
+}
+
+/// Tells whether a file was written to: `ctime` cannot be set by programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct FileStamp {
+    inode: u64,
+    length: u64,
+    changed_s: i64,
+    changed_ns: i64,
+}
+
+impl FileStamp {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        Ok(Self {
+            inode: metadata.ino(),
+            length: metadata.len(),
+            changed_s: metadata.ctime(),
+            changed_ns: metadata.ctime_nsec(),
+        })
+    }
+}
+
+/// A template that can be used.
+#[derive(Debug, Clone)]
+pub(crate) struct Template {
+    pub(crate) key: String,
+    pub(crate) directory: PathBuf,
+    pub(crate) manifest: Manifest,
+}
+
+/// What was found under a key.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Warm(Box<Template>),
+    /// The RAM file is not the one that was saved.
+    Tampered,
+    Cold,
+}
+
+const MANIFEST: &str = "manifest.json";
+
+impl Template {
+    /// Looks a template up.
+    pub(crate) fn find(home: &Home, key: &str) -> Result<Found, OpError> {
+        let directory = home.templates().join(key);
+        let Some(manifest) = read_manifest(&directory)? else {
+            return Ok(Found::Cold);
+        };
+        let template = Self { key: key.to_owned(), directory, manifest };
+        match FileStamp::of(&template.ram()) {
+            Ok(stamp) if stamp == template.manifest.ram => Ok(Found::Warm(Box::new(template))),
+            _ => Ok(Found::Tampered),
+        }
+    }
+
+    /// All templates that are there, warm or not.
+    pub(crate) fn list(home: &Home) -> Result<Vec<Self>, OpError> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(home.templates()).into_iter().flatten().flatten() {
+            let key = entry.file_name().to_string_lossy().into_owned();
+            let directory = entry.path();
+            if let Some(manifest) = read_manifest(&directory)? {
+                found.push(Self { key, directory, manifest });
+            }
+        }
+        found.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(found)
+    }
+
+    pub(crate) fn ram(&self) -> PathBuf {
+        self.directory.join("ram")
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.directory.join("state")
+    }
+
+    /// What the machine wrote to its root drive while it booted.
+    pub(crate) fn root_layer(&self) -> PathBuf {
+        self.directory.join("root.qcow2")
+    }
+
+    /// A layer without content, to be copied for each workspace.
+    pub(crate) fn empty_layer(&self) -> PathBuf {
+        self.directory.join("empty.qcow2")
+    }
+
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        disk_bytes(&self.directory)
+    }
+}
+
+fn read_manifest(directory: &Path) -> Result<Option<Manifest>, OpError> {
+    let path = directory.join(MANIFEST);
+    match fs::read(&path) {
+        Ok(bytes) => match serde_json::from_slice::<Manifest>(&bytes) {
+            Ok(manifest) => Ok(Some(manifest)),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "a template cannot be read");
+                Ok(None)
+            }
+        },
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(OpError::new(ErrorKind::Internal, &error)
+            .during(format!("cannot read {}", path.display()))),
+    }
+}
