@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 
 use rustix::mount::{MountFlags, mount, mount_move};
 
+use crate::identity;
+use crate::machine::{IDENTITY, MachineError};
+
 const MODULES: &str = "/modules";
 const DISK: &str = "/dev/vda";
 const NEW_ROOT: &str = "/newroot";
@@ -90,6 +93,9 @@ pub enum BootError {
         #[source]
         source: io::Error,
     },
+    /// The files that say who the machine is could not be put in memory.
+    #[error("cannot prepare the machine's identity")]
+    Identity(#[from] MachineError),
     /// There is no local network.
     #[error("cannot bring the loopback interface up")]
     Loopback(#[source] io::Error),
@@ -115,6 +121,7 @@ pub fn boot() -> Result<(), BootError> {
     let shared = MountFlags::NOSUID | MountFlags::NODEV;
     attach("tmpfs", "/dev/shm", "tmpfs", shared, "mode=1777")?;
     attach("tmpfs", "/run", "tmpfs", shared, "mode=0755")?;
+    identity::prepare(Path::new(IDENTITY))?;
     attach("cgroup2", "/sys/fs/cgroup", "cgroup2", closed, "")?;
     make_directory(Path::new("/workspace"))?;
     make_directory(Path::new("/tmp"))?;

@@ -1,19 +1,24 @@
 //! The files that say who a machine is.
 //!
-//! Each is replaced as a whole, so a command sees the old or the new one and
-//! never half of it. Nothing is synced: a machine that loses power gets its
-//! identity again when it begins its next epoch.
+//! They lie in memory and are mounted over those on the disk, as container
+//! engines do it: an epoch then begins without touching the disk, which matters
+//! when a resumed machine shall answer at once. Nothing is lost with them, for
+//! every epoch writes them anew.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use guest_protocol::message::Begin;
+use rustix::mount::mount_bind;
 
 use crate::machine::MachineError;
 
 /// What Linux allows, in bytes.
 const HOST_NAME: usize = 64;
+
+const HOST_NAME_FILE: &str = "hostname";
+const MACHINE_ID_FILE: &str = "machine-id";
+const HOSTS_FILE: &str = "hosts";
 
 const LOCALHOST: &str = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n";
 
@@ -31,29 +36,42 @@ pub(crate) fn check(begin: &Begin) -> Result<(), MachineError> {
     Ok(())
 }
 
-/// Writes the files of a system whose root directory is `root`.
-pub(crate) fn write(root: &Path, begin: &Begin) -> Result<(), MachineError> {
-    replace(&root.join("etc/hostname"), &format!("{}\n", begin.host_name))?;
-    let hosts = root.join("etc/hosts");
-    let old = fs::read_to_string(&hosts).unwrap_or_else(|_| LOCALHOST.into());
-    replace(&hosts, &hosts_with(&old, &begin.host_name))?;
-    let id = format!("{}\n", begin.machine_id);
-    replace(&root.join("etc/machine-id"), &id)?;
-    // Where it is a link it leads to the file above.
-    let dbus = root.join("var/lib/dbus/machine-id");
-    if fs::symlink_metadata(&dbus).is_ok_and(|file| file.is_file()) {
-        replace(&dbus, &id)?;
+/// Puts the files in `memory`, a directory that lies there, and mounts them over
+/// those of the root file system.
+pub(crate) fn prepare(memory: &Path) -> Result<(), MachineError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| MachineError::Write { path, source }
+    };
+    fs::create_dir_all(memory).map_err(failed(memory))?;
+    for (name, fallback) in [(HOST_NAME_FILE, ""), (MACHINE_ID_FILE, ""), (HOSTS_FILE, LOCALHOST)] {
+        let (ours, theirs) = (memory.join(name), Path::new("/etc").join(name));
+        let content = fs::read_to_string(&theirs).ok().filter(|text| !text.is_empty());
+        fs::write(&ours, content.as_deref().unwrap_or(fallback)).map_err(failed(&ours))?;
+        // There must be something to mount it over.
+        fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&theirs)
+            .and_then(|_| Ok(mount_bind(&ours, &theirs)?))
+            .map_err(failed(&theirs))?;
     }
     Ok(())
 }
 
-fn replace(path: &Path, text: &str) -> Result<(), MachineError> {
-    let new = path.with_extension("hotcell-new");
-    let write = || -> io::Result<()> {
-        fs::write(&new, text)?;
-        fs::rename(&new, path)
-    };
-    write().map_err(|source| MachineError::Write { path: path.to_owned(), source })
+/// Writes the files in `memory`.
+pub(crate) fn write(memory: &Path, begin: &Begin) -> Result<(), MachineError> {
+    let hosts = fs::read_to_string(memory.join(HOSTS_FILE)).unwrap_or_else(|_| LOCALHOST.into());
+    let contents = [
+        (HOST_NAME_FILE, format!("{}\n", begin.host_name)),
+        (MACHINE_ID_FILE, format!("{}\n", begin.machine_id)),
+        (HOSTS_FILE, hosts_with(&hosts, &begin.host_name)),
+    ];
+    for (name, content) in contents {
+        let path = memory.join(name);
+        fs::write(&path, content).map_err(|source| MachineError::Write { path, source })?;
+    }
+    Ok(())
 }
 
 /// The same table, in which this machine has this name and no other.
@@ -87,18 +105,16 @@ mod tests {
 
     #[test]
     fn a_machine_changes_its_name_and_keeps_its_other_hosts() {
-        let root = tempfile::tempdir().unwrap();
-        fs::create_dir_all(root.path().join("etc")).unwrap();
-        let read = |path: &str| fs::read_to_string(root.path().join(path)).unwrap();
+        let memory = tempfile::tempdir().unwrap();
+        let read = |name: &str| fs::read_to_string(memory.path().join(name)).unwrap();
         let id = "0123456789abcdef0123456789abcdef";
-        write(root.path(), &begin("first", id)).unwrap();
-        assert_eq!(read("etc/hosts"), format!("{LOCALHOST}127.0.1.1 first\n"));
-        fs::write(root.path().join("etc/hosts"), "10.0.0.1 db\n127.0.1.1\told older").unwrap();
-        write(root.path(), &begin("second", id)).unwrap();
-        assert_eq!(read("etc/hosts"), "10.0.0.1 db\n127.0.1.1 second\n");
-        assert_eq!(read("etc/hostname"), "second\n");
-        assert_eq!(read("etc/machine-id"), format!("{id}\n"));
-        assert_eq!(fs::read_dir(root.path().join("etc")).unwrap().count(), 3);
+        write(memory.path(), &begin("first", id)).unwrap();
+        assert_eq!(read("hosts"), format!("{LOCALHOST}127.0.1.1 first\n"));
+        fs::write(memory.path().join("hosts"), "10.0.0.1 db\n127.0.1.1\told older").unwrap();
+        write(memory.path(), &begin("second", id)).unwrap();
+        assert_eq!(read("hosts"), "10.0.0.1 db\n127.0.1.1 second\n");
+        assert_eq!(read("hostname"), "second\n");
+        assert_eq!(read("machine-id"), format!("{id}\n"));
     }
 
     #[test]

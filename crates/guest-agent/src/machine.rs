@@ -16,6 +16,8 @@ use crate::sys;
 const GENERATOR: &str = "/dev/urandom";
 const DRIVE: &str = "/dev/vdb";
 const WORKSPACE: &str = "/workspace";
+/// Where in memory the files lie that say who the machine is.
+pub(crate) const IDENTITY: &str = "/run/hotcell";
 
 /// The machine that the agent runs on, or a stand-in.
 pub trait Machine: Debug + Send + Sync {
@@ -96,7 +98,7 @@ impl Machine for Guest {
         set_clock(begin.unix_time_ns)?;
         rustix::system::sethostname(begin.host_name.as_bytes())
             .map_err(|error| MachineError::SetHostName(error.into()))?;
-        identity::write(Path::new("/"), begin)
+        identity::write(Path::new(IDENTITY), begin)
     }
 
     fn mount_workspace(&self) -> Result<(), MachineError> {
@@ -107,7 +109,10 @@ impl Machine for Guest {
         // been resumed with another one in its place.
         sys::flush_buffers(drive.as_fd()).map_err(MachineError::FlushDrive)?;
         mount(DRIVE, WORKSPACE, "ext4", MountFlags::NOATIME, None)
-            .map_err(|error| MachineError::MountDrive(error.into()))
+            .map_err(|error| MachineError::MountDrive(error.into()))?;
+        // What the file system keeps for its own repair is no part of the tree.
+        let _ = std::fs::remove_dir(Path::new(WORKSPACE).join("lost+found"));
+        Ok(())
     }
 
     fn sync(&self) -> Result<(), MachineError> {

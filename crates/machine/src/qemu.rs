@@ -38,7 +38,9 @@ mod output;
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
+use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 
@@ -156,7 +158,7 @@ impl Qemu {
         };
         let arguments = command_line::arguments(spec, ram_access, &numbers);
         let (groups, devices) = match spec.accelerator {
-            Accelerator::Kvm => kvm_access(Path::new("/dev/kvm"))?,
+            Accelerator::Kvm => kvm_access(Path::new("/dev/kvm"), self.user)?,
             Accelerator::Tcg => (Vec::new(), Vec::new()),
         };
         let plan = LaunchPlan {
@@ -242,21 +244,33 @@ fn load_failed(path: PathBuf, reason: String) -> MachineError {
 }
 
 /// A stream to the monitor: our end, and the number of its end.
-fn channel(descriptors: &mut Descriptors) -> std::io::Result<(UnixStream, u32)> {
+fn channel(descriptors: &mut Descriptors) -> io::Result<(UnixStream, u32)> {
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let number = descriptors.add(OwnedFd::from(theirs), Reopen::Never);
     Ok((UnixStream::from_std(ours)?, number))
 }
 
-/// The group that may open the device, and the device.
-fn kvm_access(device: &Path) -> Result<(Vec<u32>, Vec<PathBuf>), MachineError> {
-    use std::os::unix::fs::MetadataExt;
-    let found = std::fs::metadata(device)
-        .map_err(|source| MachineError::File { path: device.to_owned(), source })?;
-    // Root's own group would open far more than the device.
-    let groups = Some(found.gid()).filter(|gid| *gid != 0).into_iter().collect();
-    Ok((groups, vec![device.to_owned()]))
+/// The groups that a monitor needs for the device, and the device. QEMU opens
+/// it by its name, so as another user it depends on the device's permissions;
+/// they are the host's business and left as they are.
+fn kvm_access(device: &Path, user: UidPolicy) -> Result<(Vec<u32>, Vec<PathBuf>), MachineError> {
+    let devices = vec![device.to_owned()];
+    let UidPolicy::Drop { .. } = user else {
+        return Ok((Vec::new(), devices));
+    };
+    let found = std::fs::metadata(device).map_err(files::at(device))?;
+    let (everyone_can, group_can) = (found.mode() & 0o6 == 0o6, found.mode() & 0o60 == 0o60);
+    if everyone_can {
+        Ok((Vec::new(), devices))
+    } else if group_can && found.gid() != 0 {
+        Ok((vec![found.gid()], devices))
+    } else {
+        // Root's own group would open far more than the device.
+        let what = "its permissions let no user but root open it";
+        let source = io::Error::new(io::ErrorKind::PermissionDenied, what);
+        Err(files::at(device)(source))
+    }
 }
 
 fn limits(spec: &MachineSpec, largest_drive_bytes: u64) -> Limits {

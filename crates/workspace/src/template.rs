@@ -46,6 +46,7 @@ pub(crate) struct Ingredients {
     pub(crate) agent: String,
     pub(crate) monitor: String,
     pub(crate) machine: u32,
+    pub(crate) command_line: String,
     pub(crate) accelerator: Accelerator,
     /// Only under KVM: emulation is the same everywhere.
     pub(crate) processor: Option<String>,
@@ -68,6 +69,7 @@ impl Ingredients {
             agent: agent::digest().to_owned(),
             monitor: monitor.version.clone(),
             machine: machine::qemu::MACHINE_REVISION,
+            command_line: command_line(accelerator).to_owned(),
             accelerator,
             processor: (accelerator == Accelerator::Kvm).then(|| processor.to_owned()),
             shape,
@@ -78,6 +80,19 @@ impl Ingredients {
     pub(crate) fn key(&self) -> String {
         let json = serde_json::to_vec(self).expect("ingredients are plain data");
         hex(&Sha256::digest(json))[..32].to_owned()
+    }
+}
+
+/// What guests are told by their kernel's command line.
+///
+/// Emulated guests do without address space randomisation: the emulator has to
+/// translate a program's code anew at every new address, which makes each start
+/// of a dynamically linked program four times slower
+/// (`docs/decisions/0004-no-aslr-under-emulation.md`).
+const fn command_line(accelerator: Accelerator) -> &'static str {
+    match accelerator {
+        Accelerator::Tcg => "norandmaps",
+        Accelerator::Kvm => "",
     }
 }
 

@@ -1,1 +1,231 @@
-//! failures
+//! What happens when something dies, fills up or is interrupted.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::*;
+
+fn start(command: &mut Command) -> Child {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// A machine of its own that runs a command for ever.
+fn endless_run() -> (Child, PathBuf) {
+    let mut child = start(hotcell().args([
+        "run", ENVIRONMENT, "--", "sh", "-c", "echo ready; sleep 1000",
+    ]));
+    wait_for_word(&mut child, "ready");
+    let directory = directory_of_child(&child);
+    (child, directory)
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+#[test]
+fn the_monitor_is_killed_under_a_command() {
+    let (child, directory) = endless_run();
+    kill(monitor_of(&directory));
+    let output = child.wait_with_output().unwrap();
+    assert_code(&output, 118);
+    assert!(text(&output.stderr).contains("signal 9"), "{}", text(&output.stderr));
+    assert_gone(&directory);
+}
+
+#[test]
+fn the_keeper_is_killed_under_a_command() {
+    let (child, directory) = endless_run();
+    let monitor = monitor_of(&directory);
+    kill(keeper_of(&directory));
+    let output = child.wait_with_output().unwrap();
+    assert_code(&output, 118);
+    eventually("the monitor is gone", || !Path::new(&format!("/proc/{monitor}")).exists());
+    assert_gone(&directory);
+}
+
+#[test]
+fn the_caller_is_killed_under_a_command() {
+    let (mut child, directory) = endless_run();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_gone(&directory);
+}
+
+#[test]
+fn a_workspace_outlives_neither_monitor_nor_keeper_unnoticed() {
+    let killers: [fn(&Path) -> u32; 2] = [monitor_of, keeper_of];
+    for victim in killers {
+        let workspace = TestWorkspace::create(&[]);
+        workspace.script("echo kept > /workspace/file; sync");
+        kill(victim(&workspace.directory()));
+        eventually("it is stopped", || workspace.status()["state"] == "stopped");
+        assert!(workspace.status()["reason"].is_string());
+        assert_code(&workspace.exec(&[], &["true"]), 118);
+        assert_eq!(processes_of(&workspace.directory()), Vec::<u32>::new());
+        // Its disks are the only copy of somebody's work.
+        assert!(workspace.directory().join("root.qcow2").exists());
+    }
+}
+
+#[test]
+fn interrupting_a_run_cancels_the_command_and_cleans_up() {
+    let (child, directory) = endless_run();
+    signal(&child, Signal::INT);
+    let output = child.wait_with_output().unwrap();
+    assert_code(&output, 130);
+    assert_gone(&directory);
+}
+
+#[test]
+fn a_cancelled_command_may_tidy_up_and_its_children_die() {
+    let workspace = TestWorkspace::create(&[]);
+    let script = "trap 'echo caught > /tmp/caught; exit 0' INT; echo ready; sleep 1000 & wait";
+    let mut child = start(&mut workspace.exec_command(&[], &["bash", "-c", script]));
+    wait_for_word(&mut child, "ready");
+    signal(&child, Signal::INT);
+    assert_code(&child.wait_with_output().unwrap(), 130);
+    assert_eq!(workspace.script("cat /tmp/caught"), "caught\n");
+
+    let script = "trap '' INT; echo ready; while :; do sleep 1; done";
+    let mut stubborn = start(&mut workspace.exec_command(&[], &["bash", "-c", script]));
+    wait_for_word(&mut stubborn, "ready");
+    signal(&stubborn, Signal::INT);
+    assert_code(&stubborn.wait_with_output().unwrap(), 130);
+    assert_eq!(workspace.script("pgrep -x bash | wc -l").trim(), "0");
+}
+
+#[test]
+fn nothing_is_booted_behind_the_users_back() {
+    let output = run(&["--memory-mib", "300"], &["true"]);
+    assert_code(&output, 116);
+    let words = text(&output.stderr);
+    assert!(words.contains("hotcell prepare debian:12 --memory-mib 300"), "{words}");
+}
+
+/// A home of its own that shares what was prepared.
+fn sharing_home(at: &Path, shared: &[&str]) -> PathBuf {
+    let own = at.join("home");
+    fs::create_dir(&own).unwrap();
+    for name in shared {
+        symlink(home().join(name), own.join(name)).unwrap();
+    }
+    own
+}
+
+const PREPARED: &[&str] = &["environments", "kernels", "initrds", "templates", "seeds"];
+
+/// Runs a script as root of a mount namespace of its own.
+fn in_mount_namespace(script: &str) -> Command {
+    let mut command = Command::new("unshare");
+    let flags = if rustix::process::geteuid().is_root() { "-m" } else { "-rm" };
+    command.args([flags, "sh", "-euc", script]).stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn the_hosts_disk_fills_up_during_a_run() {
+    let scratch = tempfile::tempdir().unwrap();
+    let own = sharing_home(scratch.path(), PREPARED);
+    fs::create_dir(own.join("workspaces")).unwrap();
+    let script = format!(
+        "mount -t tmpfs -o size=24m,mode=700 tmpfs {home}/workspaces
+         set +e
+         HOTCELL_HOME={home} {program} --json run {ENVIRONMENT} -- \
+             sh -c 'dd if=/dev/urandom of=/root/big bs=1M count=64; sync; echo survived'
+         code=$?
+         ls {home}/workspaces >&2
+         exit $code",
+        home = own.display(),
+        program = program().display(),
+    );
+    let output = in_mount_namespace(&script).output().unwrap();
+    assert_code(&output, 117);
+    let error = &json(&output)["error"];
+    assert_eq!(error["kind"], "exhausted", "{error}");
+    assert!(!text(&output.stderr).contains("ws_"), "left over: {}", text(&output.stderr));
+}
+
+#[test]
+fn the_hosts_disk_is_full_during_a_build() {
+    let scratch = tempfile::tempdir().unwrap();
+    let script = format!(
+        "mount -t tmpfs -o size=60m,mode=700 tmpfs {at}
+         set +e
+         export HOTCELL_HOME={at}/home
+         {program} --json env build debian:12-base
+         code=$?
+         {program} --json env inspect debian:12-base | grep -q '\"installed\": null' || exit 99
+         find {at}/home/staging -mindepth 1 >&2
+         exit $code",
+        at = scratch.path().display(),
+        program = program().display(),
+    );
+    let output = in_mount_namespace(&script).output().unwrap();
+    assert_code(&output, 117);
+    assert!(!text(&output.stderr).contains("/staging/"), "left: {}", text(&output.stderr));
+}
+
+#[test]
+fn an_interrupted_build_leaves_no_half_environment() {
+    let scratch = tempfile::tempdir().unwrap();
+    for (sent, code) in [(Signal::INT, Some(130)), (Signal::KILL, None)] {
+        let mut build = hotcell_in(scratch.path());
+        let mut child = start(build.args(["env", "build", "debian:12-base"]));
+        let staging = scratch.path().join("staging");
+        eventually("the build is under way", || {
+            fs::read_dir(&staging).is_ok_and(|mut entries| entries.next().is_some())
+        });
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        signal(&child, sent);
+        assert_eq!(child.wait().unwrap().code(), code);
+        let mut inspect = hotcell_in(scratch.path());
+        let seen = inspect.args(["--json", "env", "inspect", "debian:12-base"]).output().unwrap();
+        assert!(json(&seen)["environment"]["installed"].is_null());
+    }
+    // What the killed build left is swept, and nothing keeps it mounted or open.
+    let pruned = hotcell_in(scratch.path()).args(["env", "prune"]).output().unwrap();
+    assert_code(&pruned, 0);
+    eventually("the leftovers are gone", || {
+        hotcell_in(scratch.path()).args(["env", "prune"]).output().unwrap();
+        fs::read_dir(scratch.path().join("staging")).unwrap().next().is_none()
+    });
+}
+
+#[test]
+fn a_guest_that_does_not_come_up_shows_its_console() {
+    let scratch = tempfile::tempdir().unwrap();
+    let own = sharing_home(scratch.path(), &["environments", "kernels", "seeds"]);
+    // An initial file system without an agent in it.
+    fs::create_dir(own.join("initrds")).unwrap();
+    for image in fs::read_dir(home().join("initrds")).unwrap().flatten() {
+        fs::write(own.join("initrds").join(image.file_name()), [0; 4096]).unwrap();
+    }
+    let output = hotcell_in(&own).args(["--json", "prepare", ENVIRONMENT]).output().unwrap();
+    assert_code(&output, 118);
+    let words = text(&output.stderr);
+    assert!(words.contains("the guest's console ends with"), "{words}");
+    assert!(words.contains("panic"), "{words}");
+    let left = fs::read_dir(own.join("templates")).unwrap().flatten();
+    assert!(left.into_iter().all(|entry| entry.path().extension().is_some_and(|x| x == "lock")));
+}
+
+#[test]
+fn a_damaged_template_is_noticed_before_it_is_used() {
+    let scratch = tempfile::tempdir().unwrap();
+    let own = sharing_home(scratch.path(), &["environments", "kernels", "initrds", "seeds"]);
+    let copied = Command::new("cp")
+        .args(["-r", "--sparse=always"])
+        .arg(home().join("templates"))
+        .arg(&own)
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    let output = hotcell_in(&own).args(["run", ENVIRONMENT, "--", "true"]).output().unwrap();
+    assert_code(&output, 116);
+    assert!(text(&output.stderr).contains("written to"), "{}", text(&output.stderr));
+}

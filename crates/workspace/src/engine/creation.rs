@@ -26,7 +26,7 @@ use super::{Engine, follow};
 use crate::home::{FileError, WorkspaceFiles, create_private, remove_tree, try_lock};
 use crate::keeper::Lifetime;
 use crate::keeper::client::KeeperConnection;
-use crate::keeper::protocol::KeeperRequest;
+use crate::keeper::protocol::{KeeperRequest, WorkspaceTree};
 use crate::keeper::spawn::spawn;
 use crate::link::Identity;
 use crate::seeds;
@@ -137,8 +137,10 @@ impl Engine {
         let stream = spawn(&self.settings.program, lock, &files.keeper_log())
             .map_err(|error| OpError::new(ErrorKind::Unavailable, &error))?;
         let mut connection = KeeperConnection::new(stream);
-        let image =
-            if seed.is_some() { files.seed() } else { template.manifest.empty_seed.clone() };
+        let (tree, image) = match seed {
+            Some(_) => (WorkspaceTree::OnDrive, files.seed()),
+            None => (WorkspaceTree::OnRoot, template.manifest.empty_seed.clone()),
+        };
         connection
             .open(KeeperRequest {
                 workspace: record.id,
@@ -148,6 +150,7 @@ impl Engine {
                 machine: machine_spec(template, files, &image),
                 token: template.manifest.token,
                 identity: identity(record),
+                tree,
                 lifetime: record.lifetime,
             })
             .await
@@ -165,7 +168,7 @@ fn machine_spec(template: &Template, files: &WorkspaceFiles, seed: &Path) -> Mac
         shape: manifest.ingredients.shape,
         kernel: manifest.vmlinux.clone(),
         initrd: manifest.initrd.clone(),
-        command_line: String::new(),
+        command_line: manifest.ingredients.command_line.clone(),
         ram: RamFile { path: template.ram(), sharing: RamSharing::CopyOnWrite },
         disks: vec![
             Disk {

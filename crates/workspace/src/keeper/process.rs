@@ -33,7 +33,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::hub::{ClientId, Hub, Routed};
-use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper};
+use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper, WorkspaceTree};
 use crate::framing::{FrameReader, FrameSender, FramingError, parse, spawn_writer};
 use crate::home::{Home, WorkspaceFiles, remove_tree};
 use crate::link::GuestLink;
@@ -90,6 +90,7 @@ async fn keep() -> io::Result<()> {
     let Ok(Some(ToKeeper::Open(request))) = opened else {
         return Err(io::Error::other("the creator did not say what to keep"));
     };
+    tracing::debug!(workspace = %request.workspace, "starting the machine");
     let mut keeper = match start(*request).await {
         Ok(keeper) => keeper,
         Err(error) => {
@@ -99,6 +100,7 @@ async fn keep() -> io::Result<()> {
             return Ok(());
         }
     };
+    tracing::debug!("the guest is ready");
     tell(&sender, &FromKeeper::Ready);
     keeper.add_client(reader, sender, writer);
     let ending = keeper.serve().await;
@@ -128,6 +130,7 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         .start(&request.machine)
         .await
         .map_err(|error| GuestTrouble::Start(error).during_start(&files.console()))?;
+    tracing::debug!(monitor = machine.monitor_pid(), "the machine runs");
     let agent = machine.take_agent().expect("a machine that was just started");
     let connected = tokio::select! {
         connected = connect(agent, &request) => connected,
@@ -166,6 +169,10 @@ const MOUNT_STREAM: StreamId = StreamId(1);
 async fn connect(agent: UnixStream, request: &KeeperRequest) -> Result<GuestLink, GuestTrouble> {
     let mut link =
         GuestLink::open(agent, &request.token, &request.identity, RESUME_DEADLINE).await?;
+    tracing::debug!("the epoch has begun");
+    if request.tree == WorkspaceTree::OnRoot {
+        return Ok(link);
+    }
     match link.request(MOUNT_STREAM, &HostMessage::MountWorkspace, MOUNT_DEADLINE).await? {
         GuestMessage::Refused { message, .. } => Err(GuestTrouble::Mount(message)),
         _ => Ok(link),

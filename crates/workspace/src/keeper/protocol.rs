@@ -57,8 +57,20 @@ pub(crate) struct KeeperRequest {
     pub(crate) token: Token,
     /// Who the guest is.
     pub(crate) identity: Identity,
+    /// Where the workspace's tree lies.
+    pub(crate) tree: WorkspaceTree,
     /// How long the workspace lives.
     pub(crate) lifetime: Lifetime,
+}
+
+/// Where a workspace's tree lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WorkspaceTree {
+    /// In the root file system: it began empty, and a mount would cost time.
+    OnRoot,
+    /// On the drive that was made from the seed; the guest has to mount it.
+    OnDrive,
 }
 
 /// How long a workspace lives.

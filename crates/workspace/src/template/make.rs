@@ -266,7 +266,7 @@ fn spec(making: &Making, directory: &Path) -> MachineSpec {
         shape: making.ingredients.shape,
         kernel: making.vmlinux.clone(),
         initrd: making.initrd.clone(),
-        command_line: String::new(),
+        command_line: making.ingredients.command_line.clone(),
         ram: RamFile { path: directory.join("ram"), sharing: RamSharing::Shared },
         disks: vec![
             disk("root", "root.qcow2", &making.root_image),
