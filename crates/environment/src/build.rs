@@ -17,7 +17,7 @@ use sha2::Digest as _;
 
 use crate::bootstrap::{Bootstrap, Variant};
 use crate::cancel::Cancel;
-use crate::catalog::{self, CuratedEnvironment, SUITE, VARIANT};
+use crate::catalog::{self, SUITE, VARIANT};
 use crate::confinement::Confinement;
 use crate::dpkg;
 use crate::durable;
@@ -79,6 +79,25 @@ impl Library {
     ) -> Result<Built, EnvironmentError> {
         let curated = catalog::find(name)
             .ok_or_else(|| EnvironmentError::UnknownName { name: name.clone() })?;
+        self.build_packages(name, &curated.packages(), options, progress, cancel)
+    }
+
+    /// Makes sure that an environment with packages of the caller's choice is
+    /// present under a name of the caller's choice. One that has that name
+    /// already is kept, whatever packages it was made from, unless it shall be
+    /// built anew.
+    ///
+    /// # Errors
+    ///
+    /// See [`EnvironmentError`]. Nothing half-done is left behind.
+    pub fn build_packages(
+        &self,
+        name: &EnvironmentName,
+        packages: &[&str],
+        options: &BuildOptions,
+        progress: &mut dyn FnMut(Progress),
+        cancel: &Cancel,
+    ) -> Result<Built, EnvironmentError> {
         if let Some(built) = self.present(name, options.rebuild)? {
             return Ok(built);
         }
@@ -90,7 +109,7 @@ impl Library {
         }
         staging::sweep(&self.stagings(), &self.staging_guard(), cancel)?;
         let staging = self.staging(cancel)?;
-        self.build_in(&staging, name, curated, options, progress, cancel)?;
+        self.build_in(&staging, name, packages, options, progress, cancel)?;
         let record = self.inspect(&Selector::Name(name.clone()))?;
         Ok(Built { record, outcome: BuildOutcome::Built })
     }
@@ -114,18 +133,17 @@ impl Library {
         &self,
         staging: &Staging,
         name: &EnvironmentName,
-        curated: &CuratedEnvironment,
+        includes: &[&str],
         options: &BuildOptions,
         progress: &mut dyn FnMut(Progress),
         cancel: &Cancel,
     ) -> Result<(), EnvironmentError> {
         let work = staging.work();
         let confinement = Confinement::detect(&work)?;
-        let includes = curated.packages();
         let archive = work.join("root.tar");
         let bootstrap = Bootstrap {
             variant: Variant::Installed(VARIANT),
-            includes: &includes,
+            includes,
             mirror: options.mirror.as_deref(),
         };
         let (digest, tar_bytes) =

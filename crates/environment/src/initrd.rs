@@ -4,7 +4,7 @@
 //! /init            the agent
 //! /dev /proc /sys /newroot
 //! /modules/*.ko
-//! /modules/order   a file name per line, in the order of loading
+//! /modules/order   a file name and its parameters per line, in order of loading
 //! ```
 //!
 //! It is not compressed: under emulation, decompressing costs more than
@@ -25,7 +25,13 @@ use crate::name::Digest;
 
 /// Counts changes of the layout, so that a cached one of another layout is not
 /// taken for the right one.
-const LAYOUT_VERSION: u8 = 1;
+const LAYOUT_VERSION: u8 = 2;
+
+/// What modules are told when they are loaded.
+const PARAMETERS: &[(&str, &str)] = &[
+    // Otherwise it makes an interface at once, which nobody asked for.
+    ("dummy", "numdummies=0"),
+];
 
 /// Which modules a guest loads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -102,6 +108,10 @@ fn assemble(
         let bytes = fs::read(&path).map_err(EnvironmentError::io("read", &path))?;
         archive.file(&format!("modules/{}", module.file), 0o644, &bytes)?;
         order.push_str(&module.file);
+        if let Some((_, parameters)) = PARAMETERS.iter().find(|(name, _)| *name == module.name) {
+            order.push(' ');
+            order.push_str(parameters);
+        }
         order.push('\n');
     }
     archive.file("modules/order", 0o644, order.as_bytes())?;

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The initramfs holds this program as `/init`, modules under `/modules` and
-//! their order in `/modules/order`: a path relative to `/modules` per line,
-//! each module after those that it needs. Its files are deleted, because they
+//! their order in `/modules/order`: a path relative to `/modules` and, behind a
+//! space, parameters per line, each module after those that it needs. Its files are deleted, because they
 //! would stay in memory for ever otherwise.
 //!
 //! A machine whose boot failed is of no use. The error names step and object;
@@ -161,9 +161,11 @@ fn load_modules() -> Result<(), BootError> {
     let order = Path::new(MODULES).join("order");
     let order = fs::read_to_string(order).map_err(BootError::Modules)?;
     for line in order.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let path = Path::new(MODULES).join(line);
+        let (file, parameters) = line.split_once(' ').unwrap_or((line, ""));
+        let path = Path::new(MODULES).join(file);
+        let parameters = std::ffi::CString::new(parameters).unwrap_or_default();
         let load = || -> io::Result<()> {
-            match rustix::system::finit_module(File::open(&path)?, c"", 0) {
+            match rustix::system::finit_module(File::open(&path)?, &parameters, 0) {
                 // A module that is there already does what it shall.
                 Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
                 Err(error) => Err(error.into()),

@@ -120,6 +120,7 @@ async fn supervise(
                 biased;
                 () = stream.detached.wait() => {}
                 () = async {
+                    stream.buried().await;
                     stdout.rest(&stream.stdout, outbox).await;
                     stderr.rest(&stream.stderr, outbox).await;
                 } => {

@@ -141,6 +141,14 @@ impl Group {
         }
     }
 
+    /// Whether no process of the command is left, as far as that can be told.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Cgroup(cgroup) => cgroup.is_empty(),
+            Self::Process => true,
+        }
+    }
+
     /// Kills every process of the command.
     pub(crate) fn kill(&self, leader: Pid) {
         let done = match self {
@@ -163,17 +171,20 @@ impl Cgroup {
         Ok(File::from(file))
     }
 
-    /// Whether nothing lives in it, died of it or was built into it.
-    fn reusable(&self) -> bool {
-        if self.fate.get() == Fate::Killed {
-            return false;
-        }
-        let empty = self.open("cgroup.events", OFlags::RDONLY).is_ok_and(|file| {
+    /// Whether no process lives in it.
+    fn is_empty(&self) -> bool {
+        self.open("cgroup.events", OFlags::RDONLY).is_ok_and(|file| {
             let mut text = [0; 64];
             let read = rustix::io::read(&file, &mut text).unwrap_or(0);
             text[..read].windows(11).any(|word| word == b"populated 0")
-        });
+        })
+    }
+
+    /// Whether nothing lives in it, died of it or was built into it.
+    fn reusable(&self) -> bool {
         // A directory of a cgroup without children has two links.
-        empty && rustix::fs::fstat(&self.directory).is_ok_and(|stat| stat.st_nlink == 2)
+        self.fate.get() == Fate::Spared
+            && self.is_empty()
+            && rustix::fs::fstat(&self.directory).is_ok_and(|stat| stat.st_nlink == 2)
     }
 }

@@ -2,11 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use guest_protocol::frame::StreamId;
 use guest_protocol::message::End;
 use rustix::process::Pid;
+use tokio::time::sleep;
 
 use crate::containment::Group;
 use crate::input::Input;
@@ -23,6 +24,13 @@ pub(crate) enum KillReason {
     /// The host said so, or broke the rules of the stream.
     Host,
 }
+
+/// How long a killed tree may take to die. Processes that cannot be killed,
+/// because they wait for a device, shall not hold the answer for ever.
+const BURIAL: Duration = Duration::from_secs(5);
+
+/// How often a killed tree is looked at.
+const BURIAL_POLL: Duration = Duration::from_millis(5);
 
 /// Shared by the session and the command's own task.
 #[derive(Debug)]
@@ -65,6 +73,19 @@ impl Stream {
         }
         if let Some(group) = &*self.group.borrow() {
             group.kill(self.leader);
+        }
+    }
+
+    /// Waits until what was killed is dead: a large tree takes a while to die,
+    /// and whoever had it killed counts on its being gone.
+    pub(crate) async fn buried(&self) {
+        if self.killed.get().is_none() {
+            return;
+        }
+        let deadline = Instant::now() + BURIAL;
+        let is_empty = || self.group.borrow().as_ref().is_none_or(Group::is_empty);
+        while !is_empty() && Instant::now() < deadline {
+            sleep(BURIAL_POLL).await;
         }
     }
 

@@ -44,6 +44,11 @@ fn describe(notice: &Notice) -> String {
 }
 
 impl GuestTrouble {
+    /// Whether all that is known is that the stream to the guest broke.
+    pub(crate) fn is_broken_stream(&self) -> bool {
+        matches!(self, Self::Framing(_) | Self::Link(LinkError::Broken(_)))
+    }
+
     /// The error of a start that failed because of this.
     pub(crate) fn during_start(self, console: &Path) -> OpError {
         let kind = match &self {

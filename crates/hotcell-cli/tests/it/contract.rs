@@ -83,8 +83,7 @@ fn everything_works_offline_once_it_is_prepared() {
         home().display(),
         program().display()
     );
-    let flags: &[&str] =
-        if rustix::process::geteuid().is_root() { &["-n"] } else { &["-r", "-n"] };
+    let flags: &[&str] = if rustix::process::geteuid().is_root() { &["-n"] } else { &["-r", "-n"] };
     let output =
         std::process::Command::new("unshare").args(flags).args(["sh", "-euc", &script]).output();
     assert_code(&output.unwrap(), 0);

@@ -5,10 +5,8 @@ use crate::support::*;
 #[test]
 fn a_fork_bomb_hits_a_wall() {
     let workspace = TestWorkspace::create(&[]);
-    let output = workspace.exec(
-        &["--timeout", "10s"],
-        &["bash", "-c", "bomb() { bomb | bomb & }; bomb; sleep 1000"],
-    );
+    let output = workspace
+        .exec(&["--timeout", "10s"], &["bash", "-c", "bomb() { bomb | bomb & }; bomb; sleep 1000"]);
     assert_code(&output, 124);
     // All of it is gone, and the machine is as good as before.
     assert_eq!(workspace.script("pgrep -x bash | wc -l").trim(), "0");
@@ -45,10 +43,7 @@ fn there_is_no_network() {
     let workspace = TestWorkspace::create(&[]);
     let interfaces = workspace.script("ls /sys/class/net");
     assert_eq!(interfaces.trim(), "lo");
-    let refused = workspace.exec(
-        &[],
-        &["bash", "-c", "exec 3<>/dev/tcp/192.0.2.1/80"],
-    );
+    let refused = workspace.exec(&[], &["bash", "-c", "exec 3<>/dev/tcp/192.0.2.1/80"]);
     assert_ne!(refused.status.code(), Some(0));
     assert!(text(&refused.stderr).contains("unreachable"), "{}", text(&refused.stderr));
 }

@@ -34,7 +34,11 @@ fn an_ordinary_user_prepares_and_runs() {
     let as_user = |arguments: &[&str]| {
         let mut command = Command::new("setpriv");
         command
-            .args([&format!("--reuid={ORDINARY}"), &format!("--regid={ORDINARY}"), "--clear-groups"])
+            .args([
+                &format!("--reuid={ORDINARY}"),
+                &format!("--regid={ORDINARY}"),
+                "--clear-groups",
+            ])
             .arg(&program)
             .args(arguments)
             .env("HOTCELL_HOME", &own)

@@ -148,8 +148,10 @@ impl Hub {
             Body::Data(channel, bytes) => {
                 let length = u32::try_from(bytes.len()).expect("frames are bounded");
                 let credit = state.credit(*channel);
-                *credit =
-                    credit.checked_sub(length).ok_or(GuestFault::Overrun(length - *credit))?;
+                if length > *credit {
+                    return Err(GuestFault::Overrun(length - *credit));
+                }
+                *credit -= length;
                 if matches!(state.owner, Owner::Nobody) {
                     *state.credit(*channel) += length;
                     return Ok(Some(granting(stream, *channel, length)));

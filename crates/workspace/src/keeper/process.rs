@@ -52,6 +52,9 @@ const MOUNT_DEADLINE: Duration = Duration::from_secs(30);
 /// How long the last messages may take to reach clients that do not read.
 const FAREWELL_DEADLINE: Duration = Duration::from_secs(2);
 
+/// How long a monitor whose stream broke may take to be seen dead.
+const NOTICE_DEADLINE: Duration = Duration::from_secs(2);
+
 /// How many frames of clients may wait for the loop.
 const CLIENT_QUEUE: usize = 64;
 
@@ -139,6 +142,7 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
     let link = match connected {
         Ok(link) => link,
         Err(trouble) => {
+            let trouble = explain(&mut *machine, trouble).await;
             machine.stop().await;
             return Err(trouble.during_start(&files.console()));
         }
@@ -179,6 +183,18 @@ async fn connect(agent: UnixStream, request: &KeeperRequest) -> Result<GuestLink
     }
 }
 
+/// A monitor that ends closes the guest's stream as well, and what is seen first
+/// is a matter of luck: its notice says more.
+async fn explain(machine: &mut dyn Machine, trouble: GuestTrouble) -> GuestTrouble {
+    if !trouble.is_broken_stream() {
+        return trouble;
+    }
+    match timeout(NOTICE_DEADLINE, machine.notice()).await {
+        Ok(notice) => GuestTrouble::Notice(notice),
+        Err(_) => trouble,
+    }
+}
+
 type ClientFrame = (ClientId, Result<Frame, FramingError>);
 
 struct Client {
@@ -213,7 +229,7 @@ enum Ending {
     /// Somebody ended this process politely.
     Terminated,
     /// The machine ended by itself or cannot be trusted any more.
-    Lost(OpError),
+    Lost(GuestTrouble),
 }
 
 impl fmt::Debug for Keeper {
@@ -255,9 +271,7 @@ impl Keeper {
                     self.add_client(FrameReader::new(read), sender, writer);
                     None
                 }
-                notice = self.machine.notice() => Some(Ending::Lost(
-                    machine_ended(&GuestTrouble::Notice(notice), &self.files.console()),
-                )),
+                notice = self.machine.notice() => Some(Ending::Lost(GuestTrouble::Notice(notice))),
                 _ = self.terminate.recv() => Some(Ending::Terminated),
             };
             if let Some(ending) = ending {
@@ -276,9 +290,7 @@ impl Keeper {
                 self.send(routed);
                 None
             }
-            // A monitor that ends closes the stream as well; its notice says
-            // more, and comes at once.
-            Err(trouble) => Some(Ending::Lost(machine_ended(&trouble, &self.files.console()))),
+            Err(trouble) => Some(Ending::Lost(trouble)),
         }
     }
 
@@ -331,24 +343,26 @@ impl Keeper {
 
     /// Ends the machine, settles the workspace's record, and says farewell.
     async fn end(mut self, ending: Ending) {
-        let exit = self.machine.stop().await;
-        let deleted =
-            matches!(ending, Ending::Deleted) || self.request.lifetime == Lifetime::WithCreator;
-        let reason = match &ending {
-            Ending::Deleted => "deleted".to_owned(),
-            Ending::CreatorGone => "its creator is gone".to_owned(),
-            Ending::Terminated => "its keeper was told to end".to_owned(),
-            Ending::Lost(error) => error.message.clone(),
+        let lost = match ending {
+            Ending::Lost(trouble) => {
+                let trouble = explain(&mut *self.machine, trouble).await;
+                Some(machine_ended(&trouble, &self.files.console()))
+            }
+            Ending::Deleted | Ending::CreatorGone => None,
+            Ending::Terminated => Some(OpError::plain(
+                ErrorKind::MachineLost,
+                "the workspace's keeper was told to end",
+            )),
         };
+        let exit = self.machine.stop().await;
+        let deleted = lost.is_none() || self.request.lifetime == Lifetime::WithCreator;
+        let reason = lost.as_ref().map_or("deleted", |error| &error.message).to_owned();
         if let Err(error) = self.settle(deleted, &reason) {
             tracing::error!(%error, %exit, "the workspace's record could not be settled");
         }
-        let farewell = match ending {
-            Ending::Deleted | Ending::CreatorGone => FromKeeper::Deleted,
-            Ending::Terminated => {
-                FromKeeper::Lost { error: OpError::plain(ErrorKind::MachineLost, reason) }
-            }
-            Ending::Lost(error) => FromKeeper::Lost { error },
+        let farewell = match lost {
+            None => FromKeeper::Deleted,
+            Some(error) => FromKeeper::Lost { error },
         };
         for client in self.clients.into_values() {
             client.reader.abort();
