@@ -9,7 +9,7 @@ mod face;
 mod terminal;
 
 use std::env;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
@@ -33,7 +33,23 @@ fn log_to_stderr(default: &str) {
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(|| ForgivingStderr)
         .with_ansi(false)
         .init();
+}
+
+/// Standard error whose failures cost lines of the log and nothing else: the
+/// logging library would report them there once more and panic over that, and a
+/// keeper's log may lie on a disk that its guest has just filled.
+struct ForgivingStderr;
+
+impl Write for ForgivingStderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = io::stderr().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
