@@ -6,6 +6,7 @@
 //! slow reader slows the command down and nothing else.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -142,7 +143,7 @@ pub(crate) fn styled(error: &OpError) -> String {
             continue;
         };
         let rest = &line[heading.len()..];
-        text.push_str(&format!("{style}{heading}{style:#}{rest}\n"));
+        writeln!(text, "{style}{heading}{style:#}{rest}").expect("writing to a string cannot fail");
     }
     text
 }

@@ -1,6 +1,8 @@
 //! Several workspaces at once, each with its own files, and output as it comes:
 //! `cargo run --example parallel`.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it got")]
+
 use hotcell::operations::Create;
 use hotcell::{Call, Client, CommandEvent, CommandOptions, Error};
 

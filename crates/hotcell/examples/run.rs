@@ -1,5 +1,7 @@
 //! One command in a machine of its own: `cargo run --example run`.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it got")]
+
 use std::process::ExitCode;
 
 use hotcell::{Client, Error, Run};

@@ -282,8 +282,7 @@ impl Store {
         let mut statement = connection
             .prepare_cached("SELECT * FROM workspaces ORDER BY last_activity_at DESC, id DESC")
             .map_err(failed)?;
-        let records = statement.query_map([], read).and_then(Iterator::collect).map_err(failed);
-        records
+        statement.query_map([], read).and_then(Iterator::collect).map_err(failed)
     }
 }
 

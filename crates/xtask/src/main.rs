@@ -1,2 +1,54 @@
-//! xtask
-fn main() {}
+//! The project's own tasks: `cargo xtask <command>`.
+//!
+//! * [`bench`]: the product's figures beside the monitor's own floor.
+//! * [`lab`]: the KVM path, tested for real on machines without usable KVM.
+//! * [`tidy`]: house law as checks.
+//! * [`generate`]: the generated part of the documentation.
+//!
+//! What the tasks share: [`programs`] builds our own programs, [`cache`] says
+//! where things are kept between runs, [`machines`] boots a machine through the
+//! product's own driver, and [`guest`] speaks with the agent in it.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tasks speak to the developer who starts them"
+)]
+
+mod bench;
+mod cache;
+mod generate;
+mod guest;
+mod lab;
+mod machines;
+mod programs;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Hotcell's own tasks
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    Bench(bench::Options),
+    KvmLab(lab::Options),
+    Tidy(tidy::Options),
+    Gen(generate::Options),
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    match Arguments::parse().task {
+        Task::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
+        Task::KvmLab(options) => lab::run(&options),
+        Task::Tidy(options) => tidy::run(&options),
+        Task::Gen(options) => generate::run(&options),
+    }
+}

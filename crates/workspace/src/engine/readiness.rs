@@ -1,5 +1,7 @@
 //! How warm this host is for an environment and a shape.
 
+use std::fmt::Write as _;
+
 use environment::{EnvironmentError, EnvironmentRecord, KernelRecord, Selector};
 use machine::MonitorInfo;
 use operation::{ErrorKind, OpError};
@@ -171,10 +173,11 @@ impl Engine {
 pub(super) fn prepare_command(reference: &EnvironmentRef, shape: Shape) -> String {
     let mut command = format!("hotcell prepare {reference}");
     if shape.cpus != Shape::default().cpus {
-        command.push_str(&format!(" --cpus {}", shape.cpus));
+        write!(command, " --cpus {}", shape.cpus).expect("writing to a string cannot fail");
     }
     if shape.memory_mib != Shape::default().memory_mib {
-        command.push_str(&format!(" --memory-mib {}", shape.memory_mib));
+        write!(command, " --memory-mib {}", shape.memory_mib)
+            .expect("writing to a string cannot fail");
     }
     command
 }

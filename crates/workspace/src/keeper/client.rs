@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use guest_protocol::frame::{Body, Channel, Frame, INITIAL_CREDIT, MAX_PAYLOAD, StreamId};
+use guest_protocol::frame::{Body, Channel, Frame, INITIAL_CREDIT, StreamId};
 use guest_protocol::message::{End, Exec, GuestMessage, HostMessage, Refusal};
 use operation::{Call, ErrorKind, OpError};
 use tokio::io::AsyncReadExt;
@@ -23,6 +23,9 @@ use crate::framing::{FrameReader, FrameSender, FramingError, parse, spawn_writer
 /// Credit is given back in pieces of this size, in bytes, so that a stream of
 /// short lines does not cost a message per line.
 const GRANT_MIN: u32 = INITIAL_CREDIT / 4;
+
+/// How much input is passed on at once, in bytes: less than a frame holds.
+const INPUT_MAX: u32 = 32 * 1024;
 
 /// How long a cancelled command may take to end by itself after SIGINT.
 const INTERRUPT_GRACE: Duration = Duration::from_secs(2);
@@ -182,7 +185,7 @@ impl RunningCommand {
     ) -> Result<CommandResult, OpError> {
         loop {
             let input_max = match self.stdin {
-                StdinState::Open { credit } => credit.min(MAX_PAYLOAD as u32),
+                StdinState::Open { credit } => credit.min(INPUT_MAX),
                 StdinState::Closed => 0,
             };
             let is_running = matches!(self.patience, Patience::Running { .. });

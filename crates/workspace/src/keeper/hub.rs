@@ -77,7 +77,7 @@ impl Hub {
     }
 
     /// A frame of a client, on any stream but 0.
-    pub(crate) fn from_client(
+    pub(crate) fn client_says(
         &mut self,
         client: ClientId,
         frame: Frame,
@@ -139,7 +139,7 @@ impl Hub {
     }
 
     /// A frame of the guest.
-    pub(crate) fn from_guest(&mut self, frame: Frame) -> Result<Option<Routed>, GuestFault> {
+    pub(crate) fn guest_says(&mut self, frame: Frame) -> Result<Option<Routed>, GuestFault> {
         let stream = frame.stream;
         let Some(state) = self.streams.get_mut(&stream) else {
             return Ok(None);
@@ -272,11 +272,11 @@ mod tests {
     #[test]
     fn streams_of_two_clients_never_meet() {
         let mut hub = Hub::default();
-        let first = hub.from_client(ClientId(1), exec(1)).unwrap();
-        let second = hub.from_client(ClientId(2), exec(1)).unwrap();
+        let first = hub.client_says(ClientId(1), exec(1)).unwrap();
+        let second = hub.client_says(ClientId(2), exec(1)).unwrap();
         let Some(Routed::ToGuest(Frame { stream: StreamId(1), .. })) = first else { panic!() };
         let Some(Routed::ToGuest(Frame { stream: StreamId(2), .. })) = second else { panic!() };
-        let Some(Routed::ToClient(ClientId(2), frame)) = hub.from_guest(data(2, 5)).unwrap() else {
+        let Some(Routed::ToClient(ClientId(2), frame)) = hub.guest_says(data(2, 5)).unwrap() else {
             panic!()
         };
         assert_eq!(frame.stream, StreamId(1));
@@ -285,31 +285,31 @@ mod tests {
     #[test]
     fn a_guest_that_sends_beyond_its_credit_is_caught() {
         let mut hub = Hub::default();
-        hub.from_client(CLIENT, exec(1)).unwrap();
+        hub.client_says(CLIENT, exec(1)).unwrap();
         for _ in 0..4 {
-            hub.from_guest(data(1, 65_536)).unwrap();
+            hub.guest_says(data(1, 65_536)).unwrap();
         }
-        assert_eq!(hub.from_guest(data(1, 1)), Err(GuestFault::Overrun(1)));
+        assert_eq!(hub.guest_says(data(1, 1)), Err(GuestFault::Overrun(1)));
     }
 
     #[test]
     fn a_stream_ends_with_its_final_answer() {
         let mut hub = Hub::default();
-        hub.from_client(CLIENT, exec(1)).unwrap();
-        assert!(matches!(hub.from_guest(exited(1)), Ok(Some(Routed::ToClient(..)))));
-        assert_eq!(hub.from_guest(data(1, 1)), Ok(None));
+        hub.client_says(CLIENT, exec(1)).unwrap();
+        assert!(matches!(hub.guest_says(exited(1)), Ok(Some(Routed::ToClient(..)))));
+        assert_eq!(hub.guest_says(data(1, 1)), Ok(None));
         assert!(hub.streams.is_empty());
     }
 
     #[test]
     fn the_streams_of_a_lost_client_are_killed_and_drained() {
         let mut hub = Hub::default();
-        hub.from_client(CLIENT, exec(1)).unwrap();
-        hub.from_guest(data(1, 100)).unwrap();
+        hub.client_says(CLIENT, exec(1)).unwrap();
+        hub.guest_says(data(1, 100)).unwrap();
         let sent = hub.client_gone(CLIENT);
         assert_eq!(sent.len(), 2, "a kill and the credit that the client still owed");
-        assert!(matches!(hub.from_guest(data(1, 50)), Ok(Some(Routed::ToGuest(_)))));
-        assert_eq!(hub.from_guest(exited(1)), Ok(None));
+        assert!(matches!(hub.guest_says(data(1, 50)), Ok(Some(Routed::ToGuest(_)))));
+        assert_eq!(hub.guest_says(exited(1)), Ok(None));
         assert!(hub.streams.is_empty());
     }
 
@@ -317,6 +317,6 @@ mod tests {
     fn clients_cannot_speak_for_the_keeper() {
         let mut hub = Hub::default();
         let sync = message::control(StreamId(1), &HostMessage::Sync).unwrap();
-        assert_eq!(hub.from_client(CLIENT, sync), Err(ClientFault::Message));
+        assert_eq!(hub.client_says(CLIENT, sync), Err(ClientFault::Message));
     }
 }

@@ -282,7 +282,7 @@ impl Keeper {
 
     fn guest_says(&mut self, frame: Result<Frame, FramingError>) -> Option<Ending> {
         let routed = match frame {
-            Ok(frame) => self.hub.from_guest(frame).map_err(GuestTrouble::Fault),
+            Ok(frame) => self.hub.guest_says(frame).map_err(GuestTrouble::Fault),
             Err(error) => Err(GuestTrouble::Framing(error)),
         };
         match routed {
@@ -306,7 +306,7 @@ impl Keeper {
                 _ => self.client_gone(client),
             };
         }
-        match self.hub.from_client(client, frame) {
+        match self.hub.client_says(client, frame) {
             Ok(routed) => {
                 self.send(routed);
                 None

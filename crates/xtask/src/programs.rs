@@ -1,0 +1,87 @@
+//! Builds our own programs with the Cargo that runs this task.
+
+use std::env;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use cargo_metadata::Message;
+
+/// The target that the guest agent is built for; its C library can be linked
+/// statically with one flag and without another toolchain.
+const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// How the `hotcell` program is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Profile {
+    /// Quick to build.
+    Dev,
+    /// What users run.
+    Release,
+}
+
+/// The directory of the Cargo workspace.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Builds the `hotcell` program and says where it lies.
+pub(crate) fn hotcell(profile: Profile) -> Result<PathBuf> {
+    let profile = match profile {
+        Profile::Dev => "dev",
+        Profile::Release => "release",
+    };
+    build(&["--package", "hotcell-cli", "--bin", "hotcell", "--profile", profile], &[])
+}
+
+/// Builds the guest agent as workspaces carry it and says where it lies. It has
+/// a target directory of its own, as the engine's build script does it, because
+/// other flags would evict what is cached in the usual one.
+pub(crate) fn guest_agent() -> Result<PathBuf> {
+    let directory = metadata()?.target_directory.join("xtask-guest");
+    let arguments = [
+        "--package",
+        "guest-agent",
+        "--bin",
+        "guest-agent",
+        "--profile",
+        "guest",
+        "--target",
+        GUEST_TARGET,
+        "--target-dir",
+        directory.as_str(),
+    ];
+    let flags = ("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static");
+    build(&arguments, &[flags])
+}
+
+/// What Cargo knows of the workspace.
+pub(crate) fn metadata() -> Result<cargo_metadata::Metadata> {
+    let manifest = root().join("Cargo.toml");
+    Ok(cargo_metadata::MetadataCommand::new().manifest_path(manifest).exec()?)
+}
+
+fn build(arguments: &[&str], variables: &[(&str, &str)]) -> Result<PathBuf> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut child = Command::new(cargo)
+        .args(["build", "--message-format", "json-render-diagnostics"])
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .current_dir(root())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start cargo")?;
+    let output = child.stdout.take().context("cargo has no output")?;
+    let mut program = None;
+    for message in Message::parse_stream(BufReader::new(output)) {
+        if let Message::CompilerArtifact(artifact) = message? {
+            program = artifact.executable.or(program);
+        }
+    }
+    ensure!(child.wait()?.success(), "cargo build {} failed", arguments.join(" "));
+    match program {
+        Some(program) => Ok(program.into_std_path_buf()),
+        None => bail!("cargo build {} made no program", arguments.join(" ")),
+    }
+}
