@@ -14,7 +14,7 @@ fn noise() -> Vec<u8> {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        (state >> 24) as u8
+        state.to_le_bytes()[3]
     })
     .take(10_000_000)
     .collect()
