@@ -10,6 +10,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{MountFlags, mount};
 use rustix::time::{ClockId, Timespec, clock_settime};
 
+use crate::boot::EXT4_OPTIONS;
 use crate::identity;
 use crate::sys;
 
@@ -108,7 +109,8 @@ impl Machine for Guest {
         // The machine may have looked at the drive before it was saved, and
         // been resumed with another one in its place.
         sys::flush_buffers(drive.as_fd()).map_err(MachineError::FlushDrive)?;
-        mount(DRIVE, WORKSPACE, "ext4", MountFlags::NOATIME, None)
+        let options = std::ffi::CString::new(EXT4_OPTIONS).unwrap_or_default();
+        mount(DRIVE, WORKSPACE, "ext4", MountFlags::NOATIME, options.as_c_str())
             .map_err(|error| MachineError::MountDrive(error.into()))?;
         // What the file system keeps for its own repair is no part of the tree.
         let _ = std::fs::remove_dir(Path::new(WORKSPACE).join("lost+found"));

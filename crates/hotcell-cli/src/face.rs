@@ -58,6 +58,7 @@ pub(crate) fn command(table: &[OpSpec<Engine>]) -> Command {
             Arg::new("json")
                 .long("json")
                 .help("Print one JSON result instead of text")
+                .help_heading("Global options")
                 .global(true)
                 .action(ArgAction::SetTrue),
         )
@@ -65,6 +66,7 @@ pub(crate) fn command(table: &[OpSpec<Engine>]) -> Command {
             Arg::new("yes")
                 .long("yes")
                 .help("Do not ask before something is destroyed")
+                .help_heading("Global options")
                 .global(true)
                 .action(ArgAction::SetTrue),
         );

@@ -10,9 +10,9 @@
 //!   workspaces/<id>/            one workspace each
 //! ```
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use operation::{ErrorKind, OpError};
@@ -69,6 +69,9 @@ impl Home {
         for directory in [path, &home.templates(), &home.seeds(), &home.workspaces()] {
             create_private(directory)?;
         }
+        // Somebody may have made the directory before us, open to everybody.
+        fs::set_permissions(path, Permissions::from_mode(0o700))
+            .map_err(FileError::at("protect", path))?;
         Ok(home)
     }
 
@@ -148,6 +151,17 @@ pub(crate) fn create_private(path: &Path) -> Result<(), FileError> {
         .recursive(true)
         .mode(0o700)
         .create(path)
+        .map_err(FileError::at("create", path))
+}
+
+/// Creates a file that only we can read, unless it is there.
+pub(crate) fn create_private_file(path: &Path) -> Result<(), FileError> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map(|_| ())
         .map_err(FileError::at("create", path))
 }
 

@@ -17,7 +17,7 @@ use workspace_api::id::{WorkspaceId, WorkspaceName, WorkspaceRef};
 use workspace_api::spec::{Accelerator, EnvironmentRef, Shape};
 use workspace_api::state::{IllegalStep, Step, WorkspaceState, next};
 
-use crate::home::Home;
+use crate::home::{FileError, Home, create_private_file};
 use crate::keeper::Lifetime;
 
 /// Version of the tables.
@@ -65,6 +65,9 @@ pub enum StoreError {
         #[source]
         source: rusqlite::Error,
     },
+    /// The database's file cannot be created.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A newer version of the product wrote it.
     #[error("the database {} has format {found}, this program knows {FORMAT}", path.display())]
     Newer {
@@ -108,6 +111,7 @@ impl From<StoreError> for OpError {
                 "choose another name, or delete it first: `hotcell workspace delete {name}`"
             )),
             StoreError::Illegal(_) => Self::new(ErrorKind::Conflict, &error),
+            StoreError::File(_) => Self::new(ErrorKind::Unavailable, &error),
             StoreError::Newer { .. } => {
                 Self::new(ErrorKind::Unavailable, &error).hinted("use the newer version of hotcell")
             }
@@ -149,6 +153,7 @@ impl Store {
     pub(crate) fn open(home: &Home) -> Result<Self, StoreError> {
         let path = home.database();
         let failed = |source| StoreError::Open { path: path.clone(), source };
+        create_private_file(&path)?;
         let mut connection = Connection::open(&path).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;

@@ -33,8 +33,9 @@ use environment::{Library, ModuleSet};
 use hotcell::{Client, ClientOptions, EnvironmentRef, Shape};
 use serde::Serialize;
 
+use crate::cache;
+use crate::machines::Parts;
 use crate::programs::{self, Profile};
-use crate::{cache, machines};
 use figures::{Figure, Report, Target};
 use floor::Floor;
 use product::Product;
@@ -149,13 +150,13 @@ async fn measure(options: &Options, script: &Path, program: &Path) -> Result<()>
         environment,
         busybox: &options.busybox,
         runs: options.runs,
-        boot: || machines::Parts {
+        parts: Parts {
             accelerator,
             processor: None,
             shape: machine::Shape { cpus: SHAPE.cpus, memory_mib: SHAPE.memory_mib },
             vmlinux: kernel.vmlinux(),
-            initrd: initrd.clone(),
-            drives: vec![image.clone()],
+            initrd,
+            drives: vec![image],
         },
     };
     let mut report = Report::new(facts);

@@ -25,7 +25,7 @@ use anyhow::Result;
 use machine::{Accelerator, Shape};
 
 use crate::cache;
-use crate::machines::Boot;
+use crate::machines::Parts;
 use crate::programs::{self, Profile};
 
 /// The processor of the outer machine: one that has the extensions, and those
@@ -65,22 +65,20 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let materials = materials::make(&lab, &program)?;
     println!("materials    {:>8.1} s", begun.elapsed().as_secs_f64());
     let work = tempfile::Builder::new().prefix("outer-").tempdir_in(&lab)?;
-    let boot = Boot {
-        program: &program,
+    let outer = Parts {
         accelerator: Accelerator::Tcg,
         processor: Some(PROCESSOR),
         shape: SHAPE,
         vmlinux: materials.kernel.vmlinux(),
         initrd: materials.initrd,
         drives: vec![materials.root_image, materials.drive],
-        directory: work.path(),
     };
     // The monitor lives as long as the thread that starts it, which is this one.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let passed = runtime.block_on(async {
-        let outer = Instant::now();
-        let mut booted = boot.boot(BOOT_DEADLINE).await?;
-        println!("outer boot   {:>8.1} s", outer.elapsed().as_secs_f64());
+        let begun = Instant::now();
+        let mut booted = outer.boot(&program, work.path(), BOOT_DEADLINE).await?;
+        println!("outer boot   {:>8.1} s", begun.elapsed().as_secs_f64());
         let passed = checks::run(&mut booted.guest).await;
         booted.machine.stop().await;
         passed

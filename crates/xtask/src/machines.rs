@@ -23,13 +23,11 @@ const MONITOR_ID: u32 = 1_879_048_192;
 
 /// What a machine is made of.
 #[derive(Debug)]
-pub(crate) struct Boot<'a> {
-    /// The `hotcell` program, which is also the launcher.
-    pub(crate) program: &'a Path,
+pub(crate) struct Parts {
     /// What executes the guest.
     pub(crate) accelerator: Accelerator,
     /// The processor, in the monitor's words; `None` is the driver's default.
-    pub(crate) processor: Option<&'a str>,
+    pub(crate) processor: Option<&'static str>,
     /// How large the machine is.
     pub(crate) shape: Shape,
     /// Kernel.
@@ -38,8 +36,6 @@ pub(crate) struct Boot<'a> {
     pub(crate) initrd: PathBuf,
     /// The images below the drives.
     pub(crate) drives: Vec<PathBuf>,
-    /// A directory for what the machine writes; the caller removes it.
-    pub(crate) directory: &'a Path,
 }
 
 /// A machine whose agent has answered. Dropping it kills it.
@@ -51,13 +47,20 @@ pub(crate) struct Booted {
     pub(crate) guest: Guest,
 }
 
-impl Boot<'_> {
-    /// Starts the machine and waits for its agent. The kernel ends the machine
-    /// with the thread that calls this.
-    pub(crate) async fn boot(self, deadline: Duration) -> Result<Booted> {
-        let console = self.directory.join("console.log");
-        let spec = self.spec(&console)?;
-        let mut machine = self.driver().start(&spec).await?;
+impl Parts {
+    /// Starts a machine and waits for its agent. `program` is `hotcell`, which is
+    /// also the launcher; what the machine writes goes to `directory`, which the
+    /// caller removes. The kernel ends the machine with the thread that calls
+    /// this.
+    pub(crate) async fn boot(
+        &self,
+        program: &Path,
+        directory: &Path,
+        deadline: Duration,
+    ) -> Result<Booted> {
+        let console = directory.join("console.log");
+        let spec = self.spec(directory, &console)?;
+        let mut machine = driver(program).start(&spec).await?;
         let agent = machine.take_agent().context("the machine has no agent's stream")?;
         let guest = Guest::meet(agent, deadline)
             .await
@@ -65,25 +68,12 @@ impl Boot<'_> {
         Ok(Booted { machine, guest })
     }
 
-    fn driver(&self) -> Qemu {
-        let launcher = Launcher {
-            program: self.program.to_owned(),
-            arguments: vec![OsString::from(workspace::LAUNCHER_SUBCOMMAND)],
-        };
-        let user = if rustix::process::geteuid().is_root() {
-            UidPolicy::Drop { uid: MONITOR_ID, gid: MONITOR_ID, uid_use: UidUse::Shared }
-        } else {
-            UidPolicy::Keep
-        };
-        Qemu::new(launcher, user, env::var_os("PATH").unwrap_or_default())
-    }
-
-    fn spec(&self, console: &Path) -> Result<MachineSpec> {
-        let ram = self.directory.join("ram");
+    fn spec(&self, directory: &Path, console: &Path) -> Result<MachineSpec> {
+        let ram = directory.join("ram");
         File::create(&ram)?.set_len(u64::from(self.shape.memory_mib) << 20)?;
         let mut disks = Vec::new();
         for (index, image) in self.drives.iter().enumerate() {
-            let layer = self.directory.join(format!("drive{index}.qcow2"));
+            let layer = directory.join(format!("drive{index}.qcow2"));
             create_layer(&layer)?;
             let backing = vec![DiskImage::Raw { path: image.clone() }];
             disks.push(Disk { name: format!("drive{index}"), layer, backing });
@@ -103,6 +93,19 @@ impl Boot<'_> {
             start: Start::Boot,
         })
     }
+}
+
+fn driver(program: &Path) -> Qemu {
+    let launcher = Launcher {
+        program: program.to_owned(),
+        arguments: vec![OsString::from(workspace::LAUNCHER_SUBCOMMAND)],
+    };
+    let user = if rustix::process::geteuid().is_root() {
+        UidPolicy::Drop { uid: MONITOR_ID, gid: MONITOR_ID, uid_use: UidUse::Shared }
+    } else {
+        UidPolicy::Keep
+    };
+    Qemu::new(launcher, user, env::var_os("PATH").unwrap_or_default())
 }
 
 fn create_layer(path: &Path) -> Result<()> {

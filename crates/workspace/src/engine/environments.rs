@@ -11,13 +11,13 @@ use workspace_api::env::{
     Build, Environment, EnvironmentDetail, EnvironmentSource, Environments, Inspect, Installed,
     InstalledEnvironment, List, Package, Prune, Pruned, Pull, TemplateSummary,
 };
-use workspace_api::prepare::{Task, WorkProgress};
+use workspace_api::prepare::{Task, Warmth, WorkProgress};
 use workspace_api::spec::{EnvironmentRef, Shape};
 
 use super::Engine;
-use super::creation::milliseconds;
+use super::creation::{milliseconds, shown};
 use super::prepare::{blocking, finished, to_outcome};
-use super::readiness::digest;
+use super::readiness::{TemplateState, digest};
 use crate::home::{disk_bytes, remove_tree};
 use crate::template::Template;
 use crate::trouble::environment_error;
@@ -204,12 +204,12 @@ impl Engine {
             }
             let shape = template.manifest.ingredients.shape;
             let shape = Shape { cpus: shape.cpus, memory_mib: shape.memory_mib };
-            let readiness = self.readiness(name, shape)?;
-            templates.push(TemplateSummary {
-                shape,
-                warmth: readiness.template.warmth(),
-                disk_bytes: template.disk_bytes(),
-            });
+            // Of several templates of one shape only the current one is warm.
+            let warmth = match self.readiness(name, shape)?.template {
+                TemplateState::Warm(current) if current.key == template.key => Warmth::Warm,
+                _ => Warmth::Stale,
+            };
+            templates.push(TemplateSummary { shape, warmth, disk_bytes: template.disk_bytes() });
         }
         Ok(Environment {
             name: name.clone(),
@@ -221,7 +221,7 @@ impl Engine {
             },
             installed: record.map(|record| InstalledEnvironment {
                 digest: digest(record),
-                created_at: record.manifest.created_at.to_string(),
+                created_at: shown(record.manifest.created_at),
                 disk_bytes: record.manifest.image_disk_bytes,
                 package_count: record.manifest.packages.len() as u64,
             }),
@@ -234,11 +234,13 @@ fn reference(name: &str) -> EnvironmentRef {
     name.parse().expect("the library's names are names")
 }
 
-fn curated(name: &EnvironmentRef) -> Option<&'static CuratedEnvironment> {
+/// The catalog's entry of that name.
+pub(super) fn curated(name: &EnvironmentRef) -> Option<&'static CuratedEnvironment> {
     catalog().iter().find(|curated| curated.name == name.as_str())
 }
 
-fn unknown(name: &EnvironmentRef) -> OpError {
+/// The error of a name that means nothing and can be built neither.
+pub(super) fn unknown(name: &EnvironmentRef) -> OpError {
     let names: Vec<&str> = catalog().iter().map(|curated| curated.name).collect();
     OpError::plain(ErrorKind::NotFound, format!("there is no environment `{name}`"))
         .hinted(format!("those that can be built are {}", names.join(", ")))

@@ -10,6 +10,7 @@ use workspace_api::prepare::Warmth;
 use workspace_api::spec::{Accelerator, EnvironmentRef, Shape};
 
 use super::Engine;
+use super::environments::{curated, unknown};
 use crate::host::HostFacts;
 use crate::template::{Found, Ingredients, Template};
 use crate::trouble::environment_error;
@@ -146,6 +147,9 @@ impl Engine {
         shape: Shape,
     ) -> Result<WarmStart, OpError> {
         let readiness = self.readiness(reference, shape)?;
+        if readiness.environment.is_none() && curated(reference).is_none() {
+            return Err(unknown(reference));
+        }
         let because = match readiness.template {
             TemplateState::Warm(template) => {
                 return Ok(WarmStart {

@@ -9,7 +9,7 @@ use workspace_api::workspace::{
 };
 
 use super::Engine;
-use super::creation::Plan;
+use super::creation::{Plan, shown};
 use super::run::to_exec;
 use crate::home::{WorkspaceFiles, disk_bytes, remove_tree};
 use crate::keeper::Lifetime;
@@ -125,8 +125,8 @@ impl Engine {
             environment_digest: record.environment_digest,
             accelerator: record.accelerator,
             shape: record.shape,
-            created_at: record.created_at.to_string(),
-            last_activity_at: record.last_activity_at.to_string(),
+            created_at: shown(record.created_at),
+            last_activity_at: shown(record.last_activity_at),
             disk_bytes: disk_bytes(self.home.workspace(record.id).directory()),
         }
     }
