@@ -78,7 +78,7 @@ impl Terminal {
     fn progress(&self, progress: &Progress) {
         let mut all = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         let work = all.entry(progress.task.clone()).or_insert_with(|| Work {
-            bar: self.bars.as_ref().map(|bars| bars.add(new_bar(progress))),
+            bar: self.bars.as_ref().map(|bars| new_bar(bars, progress)),
             note: String::new(),
         });
         match &work.bar {
@@ -99,15 +99,17 @@ impl Terminal {
     }
 }
 
-fn new_bar(progress: &Progress) -> ProgressBar {
+fn new_bar(bars: &MultiProgress, progress: &Progress) -> ProgressBar {
     let style = match progress.total {
         Some(_) => "{prefix:<12} {bar:28.cyan/dim} {elapsed:>4}  {msg}",
         None => "{prefix:<12} {spinner:<28} {elapsed:>4}  {msg}",
     };
-    let bar = match progress.total {
+    // It joins the others before it is drawn for the first time, or it would
+    // leave a line of its own behind.
+    let bar = bars.add(match progress.total {
         Some(total) => ProgressBar::new(total),
         None => ProgressBar::new_spinner(),
-    };
+    });
     bar.set_style(
         ProgressStyle::with_template(style).expect("a template of our own").progress_chars("━━╌"),
     );

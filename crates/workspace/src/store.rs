@@ -135,7 +135,7 @@ pub(crate) struct Record {
     pub(crate) reason: Option<String>,
     pub(crate) environment: EnvironmentRef,
     pub(crate) environment_digest: Digest,
-    /// Key of the template whose files the workspace's disks lie on.
+    /// Name of the template whose files the workspace's disks lie on.
     pub(crate) template: String,
     pub(crate) accelerator: Accelerator,
     pub(crate) shape: Shape,

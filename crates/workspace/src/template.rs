@@ -8,9 +8,11 @@
 //! ```
 //!
 //! A template is a directory named by its key, the digest of everything that
-//! its saved state depends on. It is made in a directory of another name and
-//! renamed when it is complete, so a template is there whole or not at all. Its
-//! files never change afterwards; because QEMU before 8.2 wants to open the RAM
+//! its saved state depends on, and a number of its own: one that is made again
+//! comes beside the old one, because workspaces may lie on the old one's disk.
+//! It is made in a directory of another name and renamed when it is complete,
+//! so a template is there whole or not at all. Its files never change
+//! afterwards; because QEMU before 8.2 wants to open the RAM
 //! file for writing although it maps it privately, each use checks that the
 //! file is still the one that was saved.
 
@@ -22,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 use environment::{EnvironmentRecord, KernelRecord};
 use guest_protocol::epoch::Token;
+use jiff::Timestamp;
 use machine::{Accelerator, Shape};
 use operation::{ErrorKind, OpError};
 use serde::{Deserialize, Serialize};
@@ -32,7 +35,7 @@ pub(crate) use make::{Making, Remake, make};
 
 use crate::agent;
 use crate::hex::hex;
-use crate::home::{Home, disk_bytes};
+use crate::home::{FileError, Home, disk_bytes, remove_tree, try_lock};
 
 /// Version of a template's files and of the machine that they hold.
 const FORMAT: u32 = 1;
@@ -102,6 +105,7 @@ pub(crate) struct Manifest {
     /// The name that the environment had when the template was made.
     pub(crate) name: EnvironmentRef,
     pub(crate) ingredients: Ingredients,
+    pub(crate) made_at: Timestamp,
     /// Opens the next epoch of the saved machine.
     pub(crate) token: Token,
     pub(crate) guest_kernel: String,
@@ -136,7 +140,8 @@ impl FileStamp {
 /// A template that can be used.
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
-    pub(crate) key: String,
+    /// Name of its directory: key and number.
+    pub(crate) name: String,
     pub(crate) directory: PathBuf,
     pub(crate) manifest: Manifest,
 }
@@ -152,32 +157,66 @@ pub(crate) enum Found {
 
 const MANIFEST: &str = "manifest.json";
 
+/// Extension of a directory in which a template is being made.
+const UNFINISHED: &str = "unfinished";
+
+/// Extension of the lock that whoever makes a template of that key holds.
+const LOCK: &str = "lock";
+
 impl Template {
-    /// Looks a template up.
+    /// The newest template of a key.
     pub(crate) fn find(home: &Home, key: &str) -> Result<Found, OpError> {
-        let directory = home.templates().join(key);
-        let Some(manifest) = read_manifest(&directory)? else {
+        let of_key = Self::named(home, &|name| name.split_once('-').is_some_and(|(k, _)| k == key));
+        let newest = of_key?.into_iter().max_by_key(|template| template.manifest.made_at);
+        let Some(template) = newest else {
             return Ok(Found::Cold);
         };
-        let template = Self { key: key.to_owned(), directory, manifest };
         match FileStamp::of(&template.ram()) {
             Ok(stamp) if stamp == template.manifest.ram => Ok(Found::Warm(Box::new(template))),
             _ => Ok(Found::Tampered),
         }
     }
 
-    /// All templates that are there, warm or not.
+    /// All templates that are there, warm or not, the newest first.
     pub(crate) fn list(home: &Home) -> Result<Vec<Self>, OpError> {
+        let mut found = Self::named(home, &|_| true)?;
+        found.sort_by_key(|template| std::cmp::Reverse(template.manifest.made_at));
+        Ok(found)
+    }
+
+    /// The complete templates whose names are wanted.
+    fn named(home: &Home, is_wanted: &dyn Fn(&str) -> bool) -> Result<Vec<Self>, OpError> {
         let mut found = Vec::new();
-        for entry in fs::read_dir(home.templates()).into_iter().flatten().flatten() {
-            let key = entry.file_name().to_string_lossy().into_owned();
+        let entries =
+            fs::read_dir(home.templates()).map_err(FileError::at("list", &home.templates()))?;
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // Locks and unfinished templates have an extension.
+            if name.contains('.') || !is_wanted(&name) {
+                continue;
+            }
             let directory = entry.path();
             if let Some(manifest) = read_manifest(&directory)? {
-                found.push(Self { key, directory, manifest });
+                found.push(Self { name, directory, manifest });
             }
         }
-        found.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(found)
+    }
+
+    /// Removes what makings left that were killed; how many bytes that freed.
+    pub(crate) fn sweep(home: &Home) -> Result<u64, OpError> {
+        let mut freed = 0;
+        let entries =
+            fs::read_dir(home.templates()).map_err(FileError::at("list", &home.templates()))?;
+        for unfinished in entries.flatten().map(|entry| entry.path()) {
+            if unfinished.extension().is_some_and(|extension| extension == UNFINISHED)
+                && let Some(_lock) = try_lock(&unfinished.with_extension(LOCK))?
+            {
+                freed += disk_bytes(&unfinished);
+                remove_tree(&unfinished)?;
+            }
+        }
+        Ok(freed)
     }
 
     pub(crate) fn ram(&self) -> PathBuf {

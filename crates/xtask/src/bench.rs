@@ -84,8 +84,12 @@ struct Facts {
     shape: Shape,
 }
 
-/// Runs the task.
+/// Runs the task. The SDK is part of this program, so it has to be optimised
+/// like the product for its times to mean anything.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if cfg!(debug_assertions) {
+        return programs::again_optimised();
+    }
     let script = programs::root().join(&options.floor);
     ensure!(
         script.is_file(),

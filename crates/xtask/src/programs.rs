@@ -1,6 +1,7 @@
 //! Builds our own programs with the Cargo that runs this task.
 
 use std::env;
+use std::ffi::OsString;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -56,6 +57,19 @@ pub(crate) fn guest_agent() -> Result<PathBuf> {
     build(&arguments, &[flags])
 }
 
+/// Runs this very task once more, in an optimised build of this program.
+pub(crate) fn again_optimised() -> Result<()> {
+    let status = Command::new(cargo())
+        .args(["run", "--quiet", "--release", "--package", "xtask", "--manifest-path"])
+        .arg(root().join("Cargo.toml"))
+        .arg("--")
+        .args(env::args_os().skip(1))
+        .status()
+        .context("cannot start cargo")?;
+    ensure!(status.success(), "the task failed");
+    Ok(())
+}
+
 /// What Cargo knows of the workspace.
 pub(crate) fn metadata() -> Result<cargo_metadata::Metadata> {
     let manifest = root().join("Cargo.toml");
@@ -63,8 +77,7 @@ pub(crate) fn metadata() -> Result<cargo_metadata::Metadata> {
 }
 
 fn build(arguments: &[&str], variables: &[(&str, &str)]) -> Result<PathBuf> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut child = Command::new(cargo)
+    let mut child = Command::new(cargo())
         .args(["build", "--message-format", "json-render-diagnostics"])
         .args(arguments)
         .envs(variables.iter().copied())
@@ -84,4 +97,8 @@ fn build(arguments: &[&str], variables: &[(&str, &str)]) -> Result<PathBuf> {
         Some(program) => Ok(program.into_std_path_buf()),
         None => bail!("cargo build {} made no program", arguments.join(" ")),
     }
+}
+
+fn cargo() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }

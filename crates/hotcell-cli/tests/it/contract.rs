@@ -110,3 +110,38 @@ fn completions_know_the_commands() {
         assert!(text(&output.stdout).contains("seed-path"), "{shell}");
     }
 }
+
+#[test]
+fn a_template_that_is_made_again_leaves_the_disks_of_workspaces_alone() {
+    let scratch = tempfile::tempdir().unwrap();
+    let own = sharing_home(scratch.path(), &["environments", "kernels", "initrds", "seeds"]);
+    let hotcell = |arguments: &[&str]| {
+        let output = hotcell_in(&own).args(arguments).output().unwrap();
+        assert_code(&output, 0);
+        output
+    };
+    let templates = || {
+        std::fs::read_dir(own.join("templates"))
+            .unwrap()
+            .flatten()
+            .filter(|entry| entry.path().join("manifest.json").exists())
+    };
+    hotcell(&["prepare", ENVIRONMENT]);
+    hotcell(&["workspace", "create", ENVIRONMENT, "--name", "old"]);
+    hotcell(&["prepare", ENVIRONMENT, "--memory-mib", "512"]);
+    let before: Vec<_> = templates().map(|entry| entry.path()).collect();
+    // Making all anew would build the environment again, so only this is forced.
+    for template in &before {
+        let ram = std::fs::File::options().append(true).open(template.join("ram")).unwrap();
+        ram.set_modified(std::time::SystemTime::now()).unwrap();
+    }
+    hotcell(&["prepare", ENVIRONMENT]);
+    hotcell(&["env", "prune"]);
+    let after: Vec<_> = templates().map(|entry| entry.path()).collect();
+    assert_eq!(after.len(), 2, "the one that is used and the new one: {after:?}");
+    let seen = hotcell(&["workspace", "exec", "old", "--", "cat", "/etc/hostname"]);
+    assert_eq!(text(&seen.stdout), "old\n");
+    hotcell(&["--yes", "workspace", "delete", "old"]);
+    hotcell(&["env", "prune"]);
+    assert_eq!(templates().count(), 1);
+}

@@ -1,7 +1,6 @@
 //! What happens when something dies, fills up or is interrupted.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -104,16 +103,6 @@ fn nothing_is_booted_behind_the_users_back() {
     assert_code(&output, 116);
     let words = text(&output.stderr);
     assert!(words.contains("hotcell prepare debian:12 --memory-mib 300"), "{words}");
-}
-
-/// A home of its own that shares what was prepared.
-fn sharing_home(at: &Path, shared: &[&str]) -> PathBuf {
-    let own = at.join("home");
-    fs::create_dir(&own).unwrap();
-    for name in shared {
-        symlink(home().join(name), own.join(name)).unwrap();
-    }
-    own
 }
 
 const PREPARED: &[&str] = &["environments", "kernels", "initrds", "templates", "seeds"];

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -102,6 +103,16 @@ pub(crate) fn with_input(mut command: Command, input: Vec<u8>) -> Output {
     let output = child.wait_with_output().unwrap();
     feeder.join().unwrap().unwrap();
     output
+}
+
+/// A home of its own that shares what was prepared.
+pub(crate) fn sharing_home(at: &Path, shared: &[&str]) -> PathBuf {
+    let own = at.join("home");
+    fs::create_dir(&own).unwrap();
+    for name in shared {
+        symlink(home().join(name), own.join(name)).unwrap();
+    }
+    own
 }
 
 /// A workspace that is deleted when the test ends, however it ends.

@@ -77,7 +77,7 @@ impl Engine {
             reason: None,
             environment: plan.environment,
             environment_digest,
-            template: template.key.clone(),
+            template: template.name.clone(),
             accelerator,
             shape: plan.shape,
             lifetime: plan.lifetime,

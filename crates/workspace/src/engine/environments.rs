@@ -19,7 +19,7 @@ use super::creation::{milliseconds, shown};
 use super::prepare::{blocking, finished, to_outcome};
 use super::readiness::{TemplateState, digest};
 use crate::home::{disk_bytes, remove_tree};
-use crate::template::Template;
+use crate::template::{Found, Template};
 use crate::trouble::environment_error;
 
 /// Parts of a progress bar per phase of a build.
@@ -101,16 +101,22 @@ impl Handler<Build> for Engine {
 
 impl Handler<Prune> for Engine {
     async fn handle(&self, _: Prune, call: &mut Call<NoEvents>) -> Result<Pruned, OpError> {
-        let mut pruned = Pruned { removed: Vec::new(), freed_bytes: 0 };
+        let mut pruned = Pruned { removed: Vec::new(), freed_bytes: Template::sweep(&self.home)? };
         let workspaces = self.store.list()?;
         let kernel = self.newest_kernel()?.map(|kernel| kernel.digest.to_string());
         let mut kept = Vec::new();
         for template in Template::list(&self.home)? {
             let ingredients = &template.manifest.ingredients;
-            let used = workspaces.iter().any(|record| record.template == template.key);
-            let current = self.installed(&template.manifest.name)?.is_some_and(|record| {
-                record.manifest.digest.to_string() == ingredients.environment
-            }) && kernel.as_ref() == Some(&ingredients.kernel)
+            let used = workspaces.iter().any(|record| record.template == template.name);
+            let newest = match Template::find(&self.home, &ingredients.key())? {
+                Found::Warm(newest) => newest.name == template.name,
+                Found::Tampered | Found::Cold => false,
+            };
+            let current = newest
+                && self.installed(&template.manifest.name)?.is_some_and(|record| {
+                    record.manifest.digest.to_string() == ingredients.environment
+                })
+                && kernel.as_ref() == Some(&ingredients.kernel)
                 && ingredients.agent == crate::agent::digest();
             if used || current {
                 kept.push(template);
@@ -119,7 +125,9 @@ impl Handler<Prune> for Engine {
             let bytes = disk_bytes(&template.directory);
             remove_tree(&template.directory)?;
             pruned.freed_bytes += bytes;
-            pruned.removed.push(format!("template {} of {}", template.key, template.manifest.name));
+            pruned
+                .removed
+                .push(format!("template {} of {}", template.name, template.manifest.name));
         }
         let in_use = |digest: &environment::Digest| {
             let text = digest.to_string();
@@ -206,7 +214,7 @@ impl Engine {
             let shape = Shape { cpus: shape.cpus, memory_mib: shape.memory_mib };
             // Of several templates of one shape only the current one is warm.
             let warmth = match self.readiness(name, shape)?.template {
-                TemplateState::Warm(current) if current.key == template.key => Warmth::Warm,
+                TemplateState::Warm(current) if current.name == template.name => Warmth::Warm,
                 _ => Warmth::Stale,
             };
             templates.push(TemplateSummary { shape, warmth, disk_bytes: template.disk_bytes() });
@@ -264,7 +272,8 @@ pub(super) fn library_progress(
             reason = "the product lies between 0 and 100"
         )]
         let done = index * STEPS_PER_PHASE + (part * STEPS_PER_PHASE as f64) as u64;
-        if last == Some(done) {
+        // Estimates may be corrected downwards; a bar that goes back helps nobody.
+        if last.is_some_and(|last| done <= last) {
             return;
         }
         last = Some(done);

@@ -53,6 +53,7 @@ impl Handler<Prepare> for Engine {
             })
             .await?
         };
+        call.emit(finished(Task::Kernel)).await;
         let done = !had_kernel || prepare.force;
         steps.push(step(
             Task::Kernel,

@@ -14,13 +14,14 @@ use std::time::Duration;
 use guest_protocol::epoch::BOOT_TOKEN;
 use guest_protocol::frame::StreamId;
 use guest_protocol::message::{End, Exec, GuestMessage, HostMessage, Stdin};
+use jiff::Timestamp;
 use machine::{Disk, DiskImage, Driver, MachineSpec, MonitorInfo, RamFile, RamSharing, Start};
 use operation::{ErrorKind, OpError};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use workspace_api::spec::EnvironmentRef;
 
-use super::{FileStamp, Found, Ingredients, MANIFEST, Manifest, Template};
+use super::{FileStamp, Found, Ingredients, LOCK, MANIFEST, Manifest, Template, UNFINISHED};
 use crate::home::{
     FileError, Home, create_private, remove_tree, replace_file, sync_directory, try_lock,
 };
@@ -66,7 +67,7 @@ pub(crate) fn make(
     cancel: &CancellationToken,
 ) -> Result<Template, OpError> {
     let key = making.ingredients.key();
-    let lock = making.home.templates().join(format!("{key}.lock"));
+    let lock = making.home.templates().join(&key).with_extension(LOCK);
     let _lock = loop {
         match try_lock(&lock)? {
             Some(lock) => break lock,
@@ -82,7 +83,7 @@ pub(crate) fn make(
     {
         return Ok(*template);
     }
-    let unfinished = making.home.templates().join(format!("{key}.unfinished"));
+    let unfinished = making.home.templates().join(&key).with_extension(UNFINISHED);
     remove_tree(&unfinished)?;
     create_private(&unfinished)?;
     let made = fill(making, &unfinished, tell, cancel)
@@ -106,18 +107,12 @@ pub(crate) enum Remake {
     Always,
 }
 
-/// Puts a complete directory in its place. A template of the same key may be in
-/// use: running machines keep the files that they have open.
+/// Puts a complete directory in its place, beside older ones of its key.
 fn publish(home: &Home, key: &str, unfinished: &Path) -> Result<(), OpError> {
-    let place = home.templates().join(key);
-    let old = home.templates().join(format!("{key}.old"));
-    remove_tree(&old)?;
-    if place.exists() {
-        fs::rename(&place, &old).map_err(FileError::at("replace", &place))?;
-    }
+    let number = Uuid::new_v4().simple().to_string();
+    let place = home.templates().join(format!("{key}-{}", &number[..8]));
     fs::rename(unfinished, &place).map_err(FileError::at("finish", &place))?;
     sync_directory(&home.templates())?;
-    remove_tree(&old)?;
     Ok(())
 }
 
@@ -148,6 +143,7 @@ fn fill(
     }
     let manifest = Manifest {
         name: making.name.clone(),
+        made_at: Timestamp::now(),
         ingredients: making.ingredients.clone(),
         token: saved.next_token,
         guest_kernel: saved.kernel,

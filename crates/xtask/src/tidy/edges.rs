@@ -1,0 +1,52 @@
+//! Which of our crates may depend on which.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use cargo_metadata::Metadata;
+
+use super::Violation;
+
+/// What each crate may depend on among ours. A new edge is a decision: write
+/// down why (`docs/decisions`) before adding it here.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("operation", &[]),
+    ("workspace-api", &["operation"]),
+    ("guest-protocol", &[]),
+    ("guest-agent", &["guest-protocol"]),
+    ("machine", &[]),
+    ("environment", &[]),
+    (
+        "workspace",
+        &["operation", "workspace-api", "guest-protocol", "machine", "environment"],
+    ),
+    ("hotcell", &["operation", "workspace-api", "workspace"]),
+    ("hotcell-cli", &["operation", "workspace-api", "workspace"]),
+];
+
+/// Nothing depends on it, and it may depend on everything.
+const TASKS: &str = "xtask";
+
+pub(super) fn check(metadata: &Metadata) -> Vec<Violation> {
+    let packages = metadata.workspace_packages();
+    let ours: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let mut violations = Vec::new();
+    for package in packages.iter().filter(|package| package.name.as_str() != TASKS) {
+        let name = package.name.as_str();
+        let manifest = package.manifest_path.strip_prefix(&metadata.workspace_root);
+        let path = Path::new(manifest.unwrap_or(&package.manifest_path).as_str());
+        let Some((_, allowed)) = ALLOWED.iter().find(|(known, _)| *known == name) else {
+            let message = format!("the crate `{name}` is missing in the table of allowed edges");
+            violations.push(Violation::of(path, 0, message));
+            continue;
+        };
+        for dependency in &package.dependencies {
+            let target = dependency.name.as_str();
+            if ours.contains(target) && !allowed.contains(&target) {
+                let message = format!("`{name}` must not depend on `{target}`");
+                violations.push(Violation::of(path, 0, message));
+            }
+        }
+    }
+    violations
+}

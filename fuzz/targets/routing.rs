@@ -1,0 +1,188 @@
+//! The keeper's routing between several clients and a hostile guest.
+
+#![no_main]
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use guest_protocol::frame::{Body, Channel, Frame, INITIAL_CREDIT, StreamId};
+use guest_protocol::message::{self, End, Exec, GuestMessage, HostMessage, Stdin};
+use hub::{ClientId, Hub, Routed};
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../crates/workspace/src/keeper/hub.rs"]
+mod hub;
+
+/// Few clients and streams, so that the same ones meet again.
+#[derive(Debug, Clone, Copy, Arbitrary)]
+enum Who {
+    A,
+    B,
+    C,
+}
+
+#[derive(Debug, Clone, Copy, Arbitrary)]
+enum Piped {
+    Stdin,
+    Stdout,
+    Stderr,
+}
+
+impl From<Piped> for Channel {
+    fn from(piped: Piped) -> Self {
+        match piped {
+            Piped::Stdin => Self::Stdin,
+            Piped::Stdout => Self::Stdout,
+            Piped::Stderr => Self::Stderr,
+        }
+    }
+}
+
+#[derive(Debug, Arbitrary)]
+enum Step {
+    Open { who: Who, stream: u8 },
+    Grant { who: Who, stream: u8, channel: Piped, bytes: u32 },
+    Client { who: Who, stream: u8, payload: Vec<u8> },
+    Leave { who: Who },
+    GuestData { stream: u8, channel: Piped, length: u16 },
+    GuestExits { stream: u8 },
+    Guest { stream: u8, payload: Vec<u8> },
+}
+
+/// What one command's reader has allowed and got, on one of its channels.
+#[derive(Debug)]
+struct Account {
+    allowed: u64,
+    got: u64,
+}
+
+type Accounts = HashMap<(u64, u32), [Account; 2]>;
+
+fuzz_target!(|steps: Vec<Step>| {
+    let mut hub = Hub::starting_after(StreamId(3));
+    let mut accounts = Accounts::new();
+    let mut last_opened = 3;
+    for step in steps {
+        match step {
+            Step::Open { who, stream } => {
+                let frame = control(stream, &exec());
+                let Ok(routed) = hub.client_says(client(who), frame) else { continue };
+                if let Some(Routed::ToGuest(frame)) = routed {
+                    assert!(frame.stream.0 > last_opened, "a stream was used twice");
+                    last_opened = frame.stream.0;
+                    let fresh = || Account { allowed: u64::from(INITIAL_CREDIT), got: 0 };
+                    accounts.insert((client(who).0, u32::from(stream)), [fresh(), fresh()]);
+                }
+            }
+            Step::Grant { who, stream, channel, bytes } => {
+                let channel = Channel::from(channel);
+                let frame = control(stream, &HostMessage::Credit { channel, bytes });
+                let _ = hub.client_says(client(who), frame);
+                if let Some(pair) = accounts.get_mut(&(client(who).0, u32::from(stream))) {
+                    pair[index(channel)].allowed += u64::from(bytes);
+                }
+            }
+            Step::Client { who, stream, payload } => {
+                // Messages that open streams or grant credit have steps of
+                // their own, which keep the accounts.
+                let is_counted = matches!(
+                    message::parse(StreamId(1), &payload),
+                    Ok(HostMessage::Exec(_) | HostMessage::Credit { .. })
+                );
+                if !is_counted {
+                    let body = Body::Control(Bytes::from(payload));
+                    let frame = Frame { stream: StreamId(u32::from(stream)), body };
+                    let _ = hub.client_says(client(who), frame);
+                }
+            }
+            Step::Leave { who } => {
+                let gone = client(who);
+                for routed in hub.client_gone(gone) {
+                    assert!(matches!(routed, Routed::ToGuest(_)), "an answer to nobody");
+                }
+                accounts.retain(|(owner, _), _| *owner != gone.0);
+            }
+            Step::GuestData { stream, channel, length } => {
+                let payload = Bytes::from(vec![0; usize::from(length)]);
+                let body = Body::Data(channel.into(), payload);
+                let frame = Frame { stream: StreamId(u32::from(stream)), body };
+                if !hear(&mut hub, frame, &mut accounts) {
+                    return;
+                }
+            }
+            Step::GuestExits { stream } => {
+                let end = End::Code { code: 0 };
+                let frame = control(stream, &GuestMessage::Exited { end, duration_ms: 1 });
+                if !hear(&mut hub, frame, &mut accounts) {
+                    return;
+                }
+            }
+            Step::Guest { stream, payload } => {
+                let body = Body::Control(Bytes::from(payload));
+                let frame = Frame { stream: StreamId(u32::from(stream)), body };
+                if !hear(&mut hub, frame, &mut accounts) {
+                    return;
+                }
+            }
+        }
+    }
+});
+
+/// Whether the guest may go on after this frame.
+fn hear(hub: &mut Hub, frame: Frame, accounts: &mut Accounts) -> bool {
+    let sent = frame.body.clone();
+    let Ok(routed) = hub.guest_says(frame) else { return false };
+    let Some(Routed::ToClient(client, frame)) = routed else { return true };
+    assert_eq!(frame.body, sent, "what a client gets is what the guest sent");
+    let key = (client.0, frame.stream.0);
+    let pair = accounts.get_mut(&key).expect("a client that opened this stream");
+    match &frame.body {
+        Body::Data(channel, bytes) => {
+            let account = &mut pair[index(*channel)];
+            account.got += bytes.len() as u64;
+            assert!(account.got <= account.allowed, "more than the client has room for");
+        }
+        Body::Control(payload) => {
+            let message: GuestMessage =
+                message::parse(frame.stream, payload).expect("the hub has understood it");
+            if matches!(
+                message,
+                GuestMessage::Exited { .. } | GuestMessage::Done | GuestMessage::Refused { .. }
+            ) {
+                accounts.remove(&key);
+            }
+        }
+    }
+    true
+}
+
+fn client(who: Who) -> ClientId {
+    ClientId(match who {
+        Who::A => 1,
+        Who::B => 2,
+        Who::C => 3,
+    })
+}
+
+/// Where a channel's account is; what a guest calls input counts as output.
+fn index(channel: Channel) -> usize {
+    match channel {
+        Channel::Stdin | Channel::Stdout => 0,
+        Channel::Stderr => 1,
+    }
+}
+
+fn control<M: serde::Serialize>(stream: u8, message: &M) -> Frame {
+    message::control(StreamId(u32::from(stream)), message).expect("a short message")
+}
+
+fn exec() -> HostMessage {
+    HostMessage::Exec(Exec {
+        argv: vec!["true".to_owned()],
+        env: Default::default(),
+        cwd: "/".to_owned(),
+        timeout_ms: None,
+        stdin: Stdin::Null,
+    })
+}
