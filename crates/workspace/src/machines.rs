@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use machine::MonitorInfo;
 use machine::launcher::{Launcher, UidPolicy, UidUse, run};
 use machine::qemu::Qemu;
-use workspace_api::id::WorkspaceId;
+use serde::{Deserialize, Serialize};
 
 use crate::settings::Settings;
 
@@ -18,17 +18,22 @@ pub(crate) const MONITOR: &str = "qemu-system-x86_64";
 /// The hidden subcommand that confines itself and becomes a monitor.
 pub(crate) const LAUNCHER_SUBCOMMAND: &str = "launch-monitor";
 
-/// Monitors that root starts run as users without names: the first of them, and
-/// how many there are. The range belongs to no distribution's users.
+/// Monitors that root starts run as users without names, counted from here on.
+/// The range belongs to no distribution's users. The first is that of machines
+/// that become templates.
 const FIRST_MONITOR_UID: u32 = 1_879_048_192;
-const MONITOR_UIDS: u32 = 1 << 16;
 
 /// The group of all such monitors, through which they share templates.
 const MONITOR_GID: u32 = FIRST_MONITOR_UID;
 
+/// Which of the monitors' users a workspace has, for itself alone as long as it
+/// exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MonitorNumber(pub(crate) u16);
+
 /// The driver of a workspace's machine.
-pub(crate) fn driver(program: &Path, monitor: MonitorInfo, workspace: WorkspaceId) -> Qemu {
-    let user = user(UidUse::Shared, uid_of(workspace));
+pub(crate) fn driver(program: &Path, monitor: MonitorInfo, number: MonitorNumber) -> Qemu {
+    let user = user(UidUse::Dedicated, FIRST_MONITOR_UID + u32::from(number.0));
     Qemu::new(launcher(program), user, OsString::new()).with_monitor(monitor)
 }
 
@@ -54,15 +59,6 @@ fn user(uid_use: UidUse, uid: u32) -> UidPolicy {
     } else {
         UidPolicy::Keep
     }
-}
-
-/// Two workspaces may meet in one user, but so seldom that a monitor that was
-/// taken over cannot count on reaching another one.
-fn uid_of(workspace: WorkspaceId) -> u32 {
-    let id = workspace.to_string();
-    let random = u32::from_str_radix(&id[id.len() - 4..], 16).expect("ids end in digits");
-    // The first user is that of templates.
-    FIRST_MONITOR_UID + 1 + random % (MONITOR_UIDS - 1)
 }
 
 /// Becomes a monitor; what the hidden subcommand does. Returns only if that

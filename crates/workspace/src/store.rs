@@ -19,6 +19,7 @@ use workspace_api::state::{IllegalStep, Step, WorkspaceState, next};
 
 use crate::home::{FileError, Home, create_private_file};
 use crate::keeper::Lifetime;
+use crate::machines::MonitorNumber;
 
 /// Version of the tables.
 const FORMAT: i64 = 1;
@@ -38,6 +39,7 @@ const SCHEMA: &str = "
         environment TEXT NOT NULL,
         environment_digest TEXT NOT NULL,
         template TEXT NOT NULL,
+        monitor_number INTEGER NOT NULL UNIQUE,
         accelerator TEXT NOT NULL,
         cpus INTEGER NOT NULL,
         memory_mib INTEGER NOT NULL,
@@ -51,6 +53,12 @@ const SCHEMA: &str = "
         reason TEXT NOT NULL,
         deleted_at INTEGER NOT NULL
     ) STRICT;
+";
+
+const LOWEST_FREE_NUMBER: &str = "
+    SELECT MIN(number) FROM (SELECT 1 AS number
+                             UNION SELECT monitor_number + 1 FROM workspaces)
+    WHERE number NOT IN (SELECT monitor_number FROM workspaces)
 ";
 
 /// A step on the database that failed.
@@ -184,10 +192,18 @@ impl Store {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a workspace that is being created.
-    pub(crate) fn insert(&self, record: &Record) -> Result<(), StoreError> {
-        let inserted = self.connection().execute(
-            "INSERT INTO workspaces VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)",
+    /// Adds a workspace that is being created, and gives it a number that no
+    /// other has.
+    pub(crate) fn insert(&self, record: &Record) -> Result<MonitorNumber, StoreError> {
+        let failed = |source| StoreError::Record { action: "add a workspace", source };
+        let mut connection = self.connection();
+        let transaction = connection
+            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+            .map_err(failed)?;
+        let number: u16 =
+            transaction.query_row(LOWEST_FREE_NUMBER, [], |row| row.get(0)).map_err(failed)?;
+        let inserted = transaction.execute(
+            "INSERT INTO workspaces VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)",
             params![
                 record.id.to_string(),
                 record.name.as_ref().map(ToString::to_string),
@@ -196,6 +212,7 @@ impl Store {
                 record.environment.as_str(),
                 record.environment_digest.to_string(),
                 record.template,
+                number,
                 record.accelerator.to_string(),
                 record.shape.cpus,
                 record.shape.memory_mib,
@@ -205,13 +222,16 @@ impl Store {
             ],
         );
         match (inserted, &record.name) {
-            (Ok(_), _) => Ok(()),
+            (Ok(_), _) => {
+                transaction.commit().map_err(failed)?;
+                Ok(MonitorNumber(number))
+            }
             (Err(source), Some(name))
                 if source.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) =>
             {
                 Err(StoreError::NameTaken(name.clone()))
             }
-            (Err(source), _) => Err(StoreError::Record { action: "add a workspace", source }),
+            (Err(source), _) => Err(failed(source)),
         }
     }
 
@@ -323,11 +343,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Record> {
         environment: parsed(row, 4)?,
         environment_digest: parsed(row, 5)?,
         template: row.get(6)?,
-        accelerator: word(row, 7)?,
-        shape: Shape { cpus: row.get(8)?, memory_mib: row.get(9)? },
-        lifetime: word(row, 10)?,
-        created_at: time(row, 11)?,
-        last_activity_at: time(row, 12)?,
+        accelerator: word(row, 8)?,
+        shape: Shape { cpus: row.get(9)?, memory_mib: row.get(10)? },
+        lifetime: word(row, 11)?,
+        created_at: time(row, 12)?,
+        last_activity_at: time(row, 13)?,
     })
 }
 
@@ -353,4 +373,70 @@ fn word<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlit
 
 fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     Timestamp::from_millisecond(row.get(column)?).map_err(|error| unreadable(column, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(name: Option<&str>) -> Record {
+        Record {
+            id: WorkspaceId::from_uuid(uuid::Uuid::now_v7()),
+            name: name.map(|name| name.parse().unwrap()),
+            state: WorkspaceState::Creating,
+            reason: None,
+            environment: EnvironmentRef::default(),
+            environment_digest: format!("sha256:{}", "0".repeat(64)).parse().unwrap(),
+            template: "t".to_owned(),
+            accelerator: Accelerator::Tcg,
+            shape: Shape::default(),
+            lifetime: Lifetime::UntilDeleted,
+            created_at: Timestamp::now(),
+            last_activity_at: Timestamp::now(),
+        }
+    }
+
+    fn store() -> (tempfile::TempDir, Home, Store) {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::open(directory.path()).unwrap();
+        let store = Store::open(&home).unwrap();
+        (directory, home, store)
+    }
+
+    #[test]
+    fn numbers_are_unique_and_used_again() {
+        let (_directory, _, store) = store();
+        let records = [record(None), record(None), record(None)];
+        let numbers = records.each_ref().map(|record| store.insert(record).unwrap().0);
+        assert_eq!(numbers, [1, 2, 3]);
+        store.step(records[1].id, Step::Delete, None).unwrap();
+        assert_eq!(store.insert(&record(None)).unwrap().0, 2);
+    }
+
+    #[test]
+    fn names_ids_and_illegal_steps() {
+        let (_directory, home, store) = store();
+        let demo = record(Some("demo"));
+        store.insert(&demo).unwrap();
+        // Another process sees it at once, and the name is taken for it as well.
+        let other = Store::open(&home).unwrap();
+        assert!(matches!(other.insert(&record(Some("demo"))), Err(StoreError::NameTaken(_))));
+        assert_eq!(other.find(&"demo".parse().unwrap()).unwrap().id, demo.id);
+        let prefix = demo.id.to_string()[..10].parse().unwrap();
+        assert_eq!(other.find(&prefix).unwrap().id, demo.id);
+        store.insert(&record(None)).unwrap();
+        assert!(matches!(store.find(&prefix), Err(StoreError::Ambiguous(_, 2))));
+        store.step(demo.id, Step::Ready, None).unwrap();
+        assert!(matches!(store.step(demo.id, Step::Ready, None), Err(StoreError::Illegal(_))));
+        store.step(demo.id, Step::Delete, Some("enough")).unwrap();
+        assert!(matches!(store.find(&"demo".parse().unwrap()), Err(StoreError::NotFound(_))));
+    }
+
+    #[test]
+    fn a_newer_format_is_refused() {
+        let (_directory, home, store) = store();
+        store.connection().pragma_update(None, "user_version", FORMAT + 1).unwrap();
+        drop(store);
+        assert!(matches!(Store::open(&home), Err(StoreError::Newer { .. })));
+    }
 }

@@ -122,7 +122,9 @@ async fn measure(options: &Options, script: &Path, program: &Path) -> Result<()>
     let image = library
         .list()?
         .into_iter()
-        .find(|record| record.manifest.digest.to_string() == prepared.environment_digest.to_string())
+        .find(|record| {
+            record.manifest.digest.to_string() == prepared.environment_digest.to_string()
+        })
         .context("the prepared environment is not in the library")?
         .root_image();
     let facts = Facts {

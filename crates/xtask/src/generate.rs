@@ -1,6 +1,55 @@
-//! x
-use anyhow::Result;
-/// x
+//! `gen`: the part of the documentation that is made from the program itself.
+//!
+//! * `docs/reference/operations.md`: [`reference`].
+//! * `docs/reference/contract.json`: the schemas of every operation, for
+//!   programs and for reviewers, who see a change of the contract as a change
+//!   of this file.
+
+mod reference;
+
+use std::fs;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use operation::contract;
+use workspace::Engine;
+
+use crate::programs;
+
+/// Where the files lie.
+const DIRECTORY: &str = "docs/reference";
+
+/// Write the generated part of the documentation
 #[derive(Debug, clap::Args)]
-pub(crate) struct Options {}
-pub(crate) fn run(_: &Options) -> Result<std::process::ExitCode> { Ok(std::process::ExitCode::SUCCESS) }
+pub(crate) struct Options {
+    /// Write nothing; fail if a file is not what would be written
+    #[arg(long)]
+    check: bool,
+}
+
+/// Runs the task; with `--check` its exit code says whether all files are up to
+/// date.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let table = workspace_api::operations::<Engine>();
+    let surface = serde_json::to_string_pretty(&contract::surface(&table))?;
+    let files =
+        [("operations.md", reference::page(&table)), ("contract.json", format!("{surface}\n"))];
+    let directory = programs::root().join(DIRECTORY);
+    let mut outdated = false;
+    for (name, content) in files {
+        let path = directory.join(name);
+        let is_current = fs::read_to_string(&path).is_ok_and(|present| present == content);
+        if is_current {
+            println!("{DIRECTORY}/{name} is up to date");
+        } else if options.check {
+            println!("{DIRECTORY}/{name} is outdated: run `cargo xtask gen`");
+            outdated = true;
+        } else {
+            fs::create_dir_all(&directory)
+                .and_then(|()| fs::write(&path, content))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            println!("{DIRECTORY}/{name} is written");
+        }
+    }
+    Ok(if outdated { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

@@ -53,7 +53,8 @@ pub(crate) fn guest_agent() -> Result<PathBuf> {
         "--target-dir",
         directory.as_str(),
     ];
-    let flags = ("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static");
+    let flags =
+        ("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static");
     build(&arguments, &[flags])
 }
 

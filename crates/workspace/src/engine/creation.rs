@@ -123,7 +123,7 @@ impl Engine {
         lock: File,
         cancel: &CancellationToken,
     ) -> Result<KeeperConnection, OpError> {
-        self.store.insert(record)?;
+        let monitor_number = self.store.insert(record)?;
         for layer in [files.root_layer(), files.workspace_layer()] {
             fs::copy(template.empty_layer(), &layer).map_err(FileError::at("write", &layer))?;
         }
@@ -147,6 +147,7 @@ impl Engine {
                 home: self.home.path().to_owned(),
                 program: self.settings.program.clone(),
                 monitor,
+                monitor_number,
                 machine: machine_spec(template, files, &image),
                 token: template.manifest.token,
                 identity: identity(record),

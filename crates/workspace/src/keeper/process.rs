@@ -128,7 +128,8 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         Lifetime::WithCreator => None,
         Lifetime::UntilDeleted => Some(socket::listen(files.directory(), WorkspaceFiles::SOCKET)?),
     };
-    let driver = machines::driver(&request.program, request.monitor.clone(), request.workspace);
+    let driver =
+        machines::driver(&request.program, request.monitor.clone(), request.monitor_number);
     let mut machine = driver
         .start(&request.machine)
         .await

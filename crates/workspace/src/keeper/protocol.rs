@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use workspace_api::id::WorkspaceId;
 
 use crate::link::Identity;
+use crate::machines::MonitorNumber;
 
 /// What a client tells the keeper.
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,6 +52,8 @@ pub(crate) struct KeeperRequest {
     pub(crate) program: PathBuf,
     /// The monitor.
     pub(crate) monitor: MonitorInfo,
+    /// As whom it runs when root starts it.
+    pub(crate) monitor_number: MonitorNumber,
     /// The machine to start.
     pub(crate) machine: MachineSpec,
     /// Opens the machine's next epoch.

@@ -65,7 +65,7 @@ impl Report {
         println!("guest {}, {}", facts.guest_kernel, facts.shape);
         println!();
         println!(
-            "{:<36} {:>9} {:>16} {:>6}  {:<8} verdict",
+            "{:<37} {:>10} {:>14} {:>6}  {:<8} verdict",
             "figure", "product", "baseline", "ratio", "target"
         );
         for row in &self.rows {
@@ -112,7 +112,7 @@ impl Row {
             None => "",
         };
         let line =
-            format!("{name:<36} {product:>9} {baseline:>16} {ratio:>6}  {target:<8} {verdict}");
+            format!("{name:<37} {product:>10} {baseline:>14} {ratio:>6}  {target:<8} {verdict}");
         line.trim_end().to_owned()
     }
 }

@@ -28,11 +28,7 @@ struct State {
 
 /// Adds what a row of workspaces leaves, and whether the last ones take longer
 /// than the first ones.
-pub(super) async fn measure(
-    product: &Product<'_>,
-    count: u32,
-    report: &mut Report,
-) -> Result<()> {
+pub(super) async fn measure(product: &Product<'_>, count: u32, report: &mut Report) -> Result<()> {
     let before = State::of(product).await?;
     let mut times = Vec::new();
     for _ in 0..count {
@@ -45,11 +41,13 @@ pub(super) async fn measure(
     tokio::time::sleep(SETTLING).await;
     let after = State::of(product).await?;
     let ends = ENDS.min(times.len());
+    // Others use the machine too; what the product itself accumulates shows in
+    // the fastest of several, which nobody disturbed.
     report.add(Figure {
-        name: "create, exec, delete: last ten",
+        name: "create, exec, delete: best of last 10",
         unit: "ms",
-        product: times[times.len() - ends..].to_vec(),
-        baseline: Some(("first ten", times[..ends].to_vec())),
+        product: fastest(&times[times.len() - ends..]),
+        baseline: Some(("first 10", fastest(&times[..ends]))),
         target: None,
     });
     let none_left = |name, before: u32, after: u32| Figure {
@@ -79,6 +77,10 @@ pub(super) async fn measure(
     Ok(())
 }
 
+fn fastest(times: &[f64]) -> Vec<f64> {
+    times.iter().copied().min_by(f64::total_cmp).into_iter().collect()
+}
+
 impl State {
     async fn of(product: &Product<'_>) -> Result<Self> {
         Ok(Self {
@@ -106,14 +108,13 @@ fn files_below(directory: &Path) -> Result<u32> {
 /// The rows of all tables. Deleted workspaces keep one each: a tombstone.
 fn rows_in(database: &Path) -> Result<u32> {
     let database = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let mut tables =
-        database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
-    let names: Vec<String> =
-        tables.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
+    let names: Vec<String> = tables.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut total = 0;
     for name in names {
-        let count: u32 = database
-            .query_row(&format!("SELECT count(*) FROM \"{name}\""), [], |row| row.get(0))?;
+        let count: u32 =
+            database
+                .query_row(&format!("SELECT count(*) FROM \"{name}\""), [], |row| row.get(0))?;
         total += count;
     }
     Ok(total)

@@ -77,7 +77,12 @@ struct Check {
 
 const CHECKS: &[Check] = &[
     Check { name: "the outer machine has a device", script: DEVICE, code: 0, judge: first_line },
-    Check { name: "doctor ran guest code on it", script: DOCTOR, code: NOT_PREPARED, judge: kvm_is_usable },
+    Check {
+        name: "doctor ran guest code on it",
+        script: DOCTOR,
+        code: NOT_PREPARED,
+        judge: kvm_is_usable,
+    },
     Check { name: "prepare boots and saves", script: PREPARE, code: 0, judge: prepared },
     Check { name: "doctor says ready", script: DOCTOR, code: 0, judge: ready },
     Check { name: "run passes output and code on", script: RUN, code: 7, judge: output },

@@ -45,8 +45,7 @@ pub(super) fn make(lab: &Path, program: &Path) -> Result<Materials> {
     let inner_environment = cache::environment(&inner, &INNER_ENVIRONMENT.parse()?, &base)?;
     let kernel = cache::kernel(&inner)?;
     let with_monitor = [&base, MONITOR_PACKAGES].concat();
-    let outer_environment =
-        cache::environment(&outer, &OUTER_ENVIRONMENT.parse()?, &with_monitor)?;
+    let outer_environment = cache::environment(&outer, &OUTER_ENVIRONMENT.parse()?, &with_monitor)?;
     let agent = fs::read(programs::guest_agent()?)?;
     let initrd = outer.initrd(&kernel, &agent, ModuleSet::NestedKvm)?;
     let key = [inner_environment.manifest.digest.digits(), kernel.digest.digits()].concat();
@@ -60,8 +59,7 @@ pub(super) fn make(lab: &Path, program: &Path) -> Result<Materials> {
 
 /// The image of the program and its home.
 fn drive(lab: &Path, home: &Path, program: &Path, home_key: &str) -> Result<PathBuf> {
-    let bytes =
-        fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
     // Two programs that share a key by accident are not to be feared here.
     let mut hasher = DefaultHasher::new();
     (&bytes, home_key).hash(&mut hasher);

@@ -13,8 +13,8 @@ const INDEX: &str = "README.md";
 pub(super) fn check(root: &Path) -> Result<Vec<Violation>> {
     let directory = root.join(DIRECTORY);
     let index = directory.join(INDEX);
-    let linked = fs::read_to_string(&index)
-        .with_context(|| format!("cannot read {}", index.display()))?;
+    let linked =
+        fs::read_to_string(&index).with_context(|| format!("cannot read {}", index.display()))?;
     let mut pages = Vec::new();
     for entry in fs::read_dir(&directory)? {
         let name = entry?.file_name().to_string_lossy().into_owned();

@@ -16,10 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("guest-agent", &["guest-protocol"]),
     ("machine", &[]),
     ("environment", &[]),
-    (
-        "workspace",
-        &["operation", "workspace-api", "guest-protocol", "machine", "environment"],
-    ),
+    ("workspace", &["operation", "workspace-api", "guest-protocol", "machine", "environment"]),
     ("hotcell", &["operation", "workspace-api", "workspace"]),
     ("hotcell-cli", &["operation", "workspace-api", "workspace"]),
 ];

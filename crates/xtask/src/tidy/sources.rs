@@ -100,8 +100,7 @@ fn check_source(path: &Path, text: &str, operations: &[&str]) -> Vec<Violation> 
                     violations.push(Violation::of(path, line, message));
                 }
                 for name in variables(text).filter(|name| !is_declared(name)) {
-                    let message =
-                        format!("{name} is missing in workspace::settings::VARIABLES");
+                    let message = format!("{name} is missing in workspace::settings::VARIABLES");
                     violations.push(Violation::of(path, line, message));
                 }
             }
@@ -119,9 +118,8 @@ fn is_declared(variable: &str) -> bool {
 /// The environment variables of ours that a text names.
 fn variables(text: &str) -> impl Iterator<Item = &str> {
     let belongs = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-    text.split(move |c| !belongs(c)).filter(|word| {
-        word.strip_prefix("HOTCELL_").is_some_and(|rest| !rest.is_empty())
-    })
+    text.split(move |c| !belongs(c))
+        .filter(|word| word.strip_prefix("HOTCELL_").is_some_and(|rest| !rest.is_empty()))
 }
 
 fn has_word(line: &str, word: &str) -> bool {
