@@ -23,14 +23,10 @@ use std::time::{Duration, Instant};
 use rustix::mount::{MountFlags, mount, mount_move};
 
 use crate::identity;
-use crate::machine::{IDENTITY, MachineError};
+use crate::machine::{EXT4_OPTIONS, IDENTITY, MachineError};
 
 const MODULES: &str = "/modules";
 const DISK: &str = "/dev/vda";
-/// The images are sparse and made with untouched inode tables. The kernel would
-/// zero these in the background, which costs time and disk space of each copy.
-pub(crate) const EXT4_OPTIONS: &str = "noinit_itable";
-
 const NEW_ROOT: &str = "/newroot";
 const APPEARANCE: Duration = Duration::from_secs(10);
 

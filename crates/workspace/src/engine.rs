@@ -4,8 +4,10 @@ mod creation;
 mod doctor;
 mod environments;
 mod prepare;
+mod progress;
 mod readiness;
 mod run;
+mod terms;
 mod workspaces;
 
 use std::sync::Arc;

@@ -22,6 +22,7 @@ use workspace_api::spec::{EnvironmentRef, Shape};
 use workspace_api::state::{Step, WorkspaceState};
 
 use super::readiness::WarmStart;
+use super::terms::milliseconds;
 use super::{Engine, follow};
 use crate::home::{FileError, WorkspaceFiles, create_private, remove_tree, try_lock};
 use crate::keeper::Lifetime;
@@ -203,14 +204,4 @@ fn identity(record: &Record) -> Identity {
         }
     };
     Identity { host_name, machine_id: Uuid::new_v4().simple().to_string() }
-}
-
-/// A moment as it is told: RFC 3339 in UTC, to the second.
-pub(super) fn shown(moment: Timestamp) -> String {
-    Timestamp::from_second(moment.as_second()).unwrap_or(moment).to_string()
-}
-
-/// Whole milliseconds since `begun`.
-pub(super) fn milliseconds(begun: Instant) -> u64 {
-    u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use environment::{
     BuildOptions, BuildOutcome, CuratedEnvironment, EnvironmentName, EnvironmentRecord, InUse,
-    Phase, Progress, Rebuild, catalog,
+    Rebuild, catalog,
 };
 use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use workspace_api::env::{
@@ -15,15 +15,12 @@ use workspace_api::prepare::{Task, Warmth, WorkProgress};
 use workspace_api::spec::{EnvironmentRef, Shape};
 
 use super::Engine;
-use super::creation::{milliseconds, shown};
-use super::prepare::{blocking, finished, to_outcome};
-use super::readiness::{TemplateState, digest};
+use super::progress::{blocking, finished, library_progress};
+use super::readiness::TemplateState;
+use super::terms::{curated, digest, milliseconds, shown, to_outcome, unknown};
 use crate::home::{disk_bytes, remove_tree};
 use crate::template::{Found, Template};
 use crate::trouble::environment_error;
-
-/// Parts of a progress bar per phase of a build.
-const STEPS_PER_PHASE: u64 = 100;
 
 impl Handler<List> for Engine {
     async fn handle(&self, _: List, _: &mut Call<NoEvents>) -> Result<Environments, OpError> {
@@ -240,56 +237,4 @@ impl Engine {
 
 fn reference(name: &str) -> EnvironmentRef {
     name.parse().expect("the library's names are names")
-}
-
-/// The catalog's entry of that name.
-pub(super) fn curated(name: &EnvironmentRef) -> Option<&'static CuratedEnvironment> {
-    catalog().iter().find(|curated| curated.name == name.as_str())
-}
-
-/// The error of a name that means nothing and can be built neither.
-pub(super) fn unknown(name: &EnvironmentRef) -> OpError {
-    let names: Vec<&str> = catalog().iter().map(|curated| curated.name).collect();
-    OpError::plain(ErrorKind::NotFound, format!("there is no environment `{name}`"))
-        .hinted(format!("those that can be built are {}", names.join(", ")))
-}
-
-/// Turns the library's progress into the contract's.
-pub(super) fn library_progress(
-    task: Task,
-    tell: &mut dyn FnMut(WorkProgress),
-) -> impl FnMut(Progress) + '_ {
-    const PHASES: &[Phase] =
-        &[Phase::Waiting, Phase::Downloading, Phase::Installing, Phase::Packing, Phase::Finishing];
-    let mut last = None;
-    move |progress| {
-        let index = PHASES.iter().position(|phase| *phase == progress.phase).unwrap_or(0) as u64;
-        let part = progress.fraction.unwrap_or(0.0).clamp(0.0, 1.0);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "the product lies between 0 and 100"
-        )]
-        let done = index * STEPS_PER_PHASE + (part * STEPS_PER_PHASE as f64) as u64;
-        // Estimates may be corrected downwards; a bar that goes back helps nobody.
-        if last.is_some_and(|last| done <= last) {
-            return;
-        }
-        last = Some(done);
-        let note = match progress.phase {
-            Phase::Waiting => "waiting for another process",
-            Phase::Downloading => "downloading packages",
-            Phase::Installing => "installing packages",
-            Phase::Packing => "packing the image",
-            Phase::Finishing => "finishing",
-        };
-        tell(WorkProgress {
-            task,
-            note: note.to_owned(),
-            done,
-            total: Some(PHASES.len() as u64 * STEPS_PER_PHASE),
-            finished: false,
-        });
-    }
 }

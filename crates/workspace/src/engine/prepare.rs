@@ -3,25 +3,18 @@
 use std::time::Instant;
 
 use environment::{BuildOptions, BuildOutcome, IMAGE_VIRTUAL_BYTES, ModuleSet, Rebuild};
-use operation::{Call, ErrorKind, Handler, OpError};
-use tokio::sync::mpsc;
-use workspace_api::prepare::{
-    Prepare, Prepared, PreparedStep, StepOutcome, Task, Warmth, WorkProgress,
-};
+use operation::{Call, Handler, OpError};
+use workspace_api::prepare::{Prepare, Prepared, PreparedStep, Task, Warmth, WorkProgress};
 use workspace_api::spec::Shape;
 
-use super::creation::milliseconds;
-use super::environments::library_progress;
-use super::readiness::{digest, from_machine};
-use super::{Engine, follow};
+use super::Engine;
+use super::progress::{blocking, finished, library_progress};
+use super::terms::{digest, from_machine, milliseconds, to_outcome};
 use crate::agent;
 use crate::host::HostFacts;
 use crate::seeds;
 use crate::template::{self, Found, Ingredients, Making, Remake, Template};
 use crate::trouble::environment_error;
-
-/// How many events of blocking work may wait for a slow listener.
-const PROGRESS_QUEUE: usize = 64;
 
 /// How many steps the making of a template tells of.
 const TEMPLATE_STEPS: u64 = 3;
@@ -123,40 +116,4 @@ fn is_warm(engine: &Engine, ingredients: &Ingredients) -> Result<bool, OpError> 
 
 fn step(task: Task, outcome: BuildOutcome, begun: Instant) -> PreparedStep {
     PreparedStep { task, outcome: to_outcome(outcome), duration_ms: milliseconds(begun) }
-}
-
-pub(super) const fn to_outcome(outcome: BuildOutcome) -> StepOutcome {
-    match outcome {
-        BuildOutcome::Built => StepOutcome::Done,
-        BuildOutcome::AlreadyPresent => StepOutcome::AlreadyDone,
-    }
-}
-
-/// The event that ends a task's progress.
-pub(super) fn finished(task: Task) -> WorkProgress {
-    WorkProgress { task, note: "done".to_owned(), done: 1, total: Some(1), finished: true }
-}
-
-/// Runs blocking work and passes on what it tells. The work sees the call's
-/// cancellation.
-pub(super) async fn blocking<T, F>(call: &mut Call<WorkProgress>, work: F) -> Result<T, OpError>
-where
-    T: Send + 'static,
-    F: FnOnce(&mut dyn FnMut(WorkProgress), &environment::Cancel) -> Result<T, OpError>
-        + Send
-        + 'static,
-{
-    let (cancel, _guard) = follow(&call.cancel);
-    let (sender, mut told) = mpsc::channel(PROGRESS_QUEUE);
-    let task = tokio::task::spawn_blocking(move || {
-        let mut tell = |progress| {
-            // A listener that is behind misses steps, never the result.
-            let _ = sender.try_send(progress);
-        };
-        work(&mut tell, &cancel)
-    });
-    while let Some(progress) = told.recv().await {
-        call.emit(progress).await;
-    }
-    task.await.map_err(|error| OpError::new(ErrorKind::Internal, &error))?
 }

@@ -10,7 +10,7 @@ use workspace_api::prepare::Warmth;
 use workspace_api::spec::{Accelerator, EnvironmentRef, Shape};
 
 use super::Engine;
-use super::environments::{curated, unknown};
+use super::terms::{curated, digest, to_machine, unknown};
 use crate::host::HostFacts;
 use crate::template::{Found, Ingredients, Template};
 use crate::trouble::environment_error;
@@ -184,24 +184,4 @@ pub(super) fn prepare_command(reference: &EnvironmentRef, shape: Shape) -> Strin
             .expect("writing to a string cannot fail");
     }
     command
-}
-
-pub(super) fn digest(environment: &EnvironmentRecord) -> Digest {
-    format!("sha256:{}", environment.manifest.digest.digits())
-        .parse()
-        .expect("the library's digests are digests")
-}
-
-pub(crate) const fn to_machine(accelerator: Accelerator) -> machine::Accelerator {
-    match accelerator {
-        Accelerator::Kvm => machine::Accelerator::Kvm,
-        Accelerator::Tcg => machine::Accelerator::Tcg,
-    }
-}
-
-pub(super) const fn from_machine(accelerator: machine::Accelerator) -> Accelerator {
-    match accelerator {
-        machine::Accelerator::Kvm => Accelerator::Kvm,
-        machine::Accelerator::Tcg => Accelerator::Tcg,
-    }
 }

@@ -9,8 +9,9 @@ use workspace_api::workspace::{
 };
 
 use super::Engine;
-use super::creation::{Plan, shown};
+use super::creation::Plan;
 use super::run::to_exec;
+use super::terms::shown;
 use crate::home::{WorkspaceFiles, disk_bytes, remove_tree};
 use crate::keeper::Lifetime;
 use crate::keeper::client::KeeperConnection;
@@ -45,8 +46,12 @@ impl Handler<Exec> for Engine {
         let request = to_exec(exec.command, exec.options)?;
         let record = self.store.find(&exec.workspace)?;
         let mut connection = self.connect(&record).await?;
-        self.store.active(record.id)?;
-        connection.exec(record.id, request, call).await
+        // The disk may take its time; the command does not wait for it.
+        let (store, id) = (self.store.clone(), record.id);
+        let noted = tokio::task::spawn_blocking(move || store.active(id));
+        let result = connection.exec(record.id, request, call).await;
+        noted.await.map_err(|error| OpError::new(ErrorKind::Internal, &error))??;
+        result
     }
 }
 

@@ -65,7 +65,6 @@ fn operation<H>(row: &OpSpec<H>, page: &mut String) {
     let arguments: Vec<Vec<String>> =
         command.get_arguments().map(|argument| argument_row(argument, &schema)).collect();
     if !arguments.is_empty() {
-        page.push('\n');
         let heads = ["Argument", "JSON field", "Type", "Default", "Meaning"];
         rows(page, &heads, &arguments);
     }
@@ -76,7 +75,8 @@ fn operation<H>(row: &OpSpec<H>, page: &mut String) {
     }
     page.push_str("```\n\n```json\n");
     for example in row.examples {
-        page.push_str(example.json);
+        let words: Vec<&str> = example.json.split_whitespace().collect();
+        page.push_str(&words.join(" "));
         page.push('\n');
     }
     page.push_str("```\n");
