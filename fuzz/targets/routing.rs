@@ -39,15 +39,59 @@ impl From<Piped> for Channel {
     }
 }
 
+/// The number of a stream.
+#[derive(Debug, Clone, Copy, Arbitrary)]
+struct Number(u8);
+
+impl Number {
+    /// Of a client's own streams.
+    fn of_client(self) -> StreamId {
+        StreamId(u32::from(self.0 % 4))
+    }
+
+    /// Of the guest's: the first that the hub gives out, and some around them.
+    fn of_guest(self) -> StreamId {
+        StreamId(u32::from(self.0 % 16))
+    }
+}
+
+/// The last stream that was used before the hub begins.
+const BEFORE: u32 = 3;
+
 #[derive(Debug, Arbitrary)]
 enum Step {
-    Open { who: Who, stream: u8 },
-    Grant { who: Who, stream: u8, channel: Piped, bytes: u32 },
-    Client { who: Who, stream: u8, payload: Vec<u8> },
-    Leave { who: Who },
-    GuestData { stream: u8, channel: Piped, length: u16 },
-    GuestExits { stream: u8 },
-    Guest { stream: u8, payload: Vec<u8> },
+    Open {
+        who: Who,
+        stream: Number,
+    },
+    Grant {
+        who: Who,
+        stream: Number,
+        channel: Piped,
+        bytes: u32,
+    },
+    Client {
+        who: Who,
+        stream: Number,
+        payload: Vec<u8>,
+    },
+    Leave {
+        who: Who,
+    },
+    /// Often more than once: the credit is worth several frames.
+    GuestData {
+        stream: Number,
+        channel: Piped,
+        length: u16,
+        times: u8,
+    },
+    GuestExits {
+        stream: Number,
+    },
+    Guest {
+        stream: Number,
+        payload: Vec<u8>,
+    },
 }
 
 /// What one command's reader has allowed and got, on one of its channels.
@@ -60,26 +104,27 @@ struct Account {
 type Accounts = HashMap<(u64, u32), [Account; 2]>;
 
 fuzz_target!(|steps: Vec<Step>| {
-    let mut hub = Hub::starting_after(StreamId(3));
+    let mut hub = Hub::starting_after(StreamId(BEFORE));
     let mut accounts = Accounts::new();
-    let mut last_opened = 3;
+    let mut last_opened = BEFORE;
     for step in steps {
         match step {
             Step::Open { who, stream } => {
+                let stream = stream.of_client();
                 let frame = control(stream, &exec());
                 let Ok(routed) = hub.client_says(client(who), frame) else { continue };
                 if let Some(Routed::ToGuest(frame)) = routed {
                     assert!(frame.stream.0 > last_opened, "a stream was used twice");
                     last_opened = frame.stream.0;
                     let fresh = || Account { allowed: u64::from(INITIAL_CREDIT), got: 0 };
-                    accounts.insert((client(who).0, u32::from(stream)), [fresh(), fresh()]);
+                    accounts.insert((client(who).0, stream.0), [fresh(), fresh()]);
                 }
             }
             Step::Grant { who, stream, channel, bytes } => {
-                let channel = Channel::from(channel);
+                let (stream, channel) = (stream.of_client(), Channel::from(channel));
                 let frame = control(stream, &HostMessage::Credit { channel, bytes });
                 let _ = hub.client_says(client(who), frame);
-                if let Some(pair) = accounts.get_mut(&(client(who).0, u32::from(stream))) {
+                if let Some(pair) = accounts.get_mut(&(client(who).0, stream.0)) {
                     pair[index(channel)].allowed += u64::from(bytes);
                 }
             }
@@ -92,7 +137,7 @@ fuzz_target!(|steps: Vec<Step>| {
                 );
                 if !is_counted {
                     let body = Body::Control(Bytes::from(payload));
-                    let frame = Frame { stream: StreamId(u32::from(stream)), body };
+                    let frame = Frame { stream: stream.of_client(), body };
                     let _ = hub.client_says(client(who), frame);
                 }
             }
@@ -103,24 +148,27 @@ fuzz_target!(|steps: Vec<Step>| {
                 }
                 accounts.retain(|(owner, _), _| *owner != gone.0);
             }
-            Step::GuestData { stream, channel, length } => {
+            Step::GuestData { stream, channel, length, times } => {
                 let payload = Bytes::from(vec![0; usize::from(length)]);
                 let body = Body::Data(channel.into(), payload);
-                let frame = Frame { stream: StreamId(u32::from(stream)), body };
-                if !hear(&mut hub, frame, &mut accounts) {
-                    return;
+                let frame = Frame { stream: stream.of_guest(), body };
+                for _ in 0..=times % 16 {
+                    if !hear(&mut hub, frame.clone(), &mut accounts) {
+                        return;
+                    }
                 }
             }
             Step::GuestExits { stream } => {
                 let end = End::Code { code: 0 };
-                let frame = control(stream, &GuestMessage::Exited { end, duration_ms: 1 });
+                let frame =
+                    control(stream.of_guest(), &GuestMessage::Exited { end, duration_ms: 1 });
                 if !hear(&mut hub, frame, &mut accounts) {
                     return;
                 }
             }
             Step::Guest { stream, payload } => {
                 let body = Body::Control(Bytes::from(payload));
-                let frame = Frame { stream: StreamId(u32::from(stream)), body };
+                let frame = Frame { stream: stream.of_guest(), body };
                 if !hear(&mut hub, frame, &mut accounts) {
                     return;
                 }
@@ -173,8 +221,8 @@ fn index(channel: Channel) -> usize {
     }
 }
 
-fn control<M: serde::Serialize>(stream: u8, message: &M) -> Frame {
-    message::control(StreamId(u32::from(stream)), message).expect("a short message")
+fn control<M: serde::Serialize>(stream: StreamId, message: &M) -> Frame {
+    message::control(stream, message).expect("a short message")
 }
 
 fn exec() -> HostMessage {

@@ -188,6 +188,23 @@ mod tests {
         buffer.put_u32_le(65_537);
         buffer.put_u8(CONTROL);
         buffer.put_u32_le(1);
+        let before = buffer.clone();
         assert_eq!(decode(&mut buffer), Err(DecodeError::TooLong(65_537)));
+        assert_eq!(buffer, before);
+    }
+
+    #[test]
+    fn the_largest_frame_passes_whole_or_not_at_all() {
+        let payload = Bytes::from(vec![7; MAX_PAYLOAD]);
+        let frame =
+            Frame { stream: StreamId(u32::MAX), body: Body::Data(Channel::Stderr, payload) };
+        let mut stream = BytesMut::new();
+        encode(&frame, &mut stream);
+        let last = stream.split_off(stream.len() - 1);
+        assert_eq!(decode(&mut stream), Ok(None));
+        assert_eq!(stream.len(), HEADER_LEN + MAX_PAYLOAD - 1);
+        stream.unsplit(last);
+        assert_eq!(decode(&mut stream), Ok(Some(frame)));
+        assert!(stream.is_empty());
     }
 }

@@ -51,8 +51,8 @@ pub(crate) struct Ingredients {
     pub(crate) machine: u32,
     pub(crate) command_line: String,
     pub(crate) accelerator: Accelerator,
-    /// Only under KVM: emulation is the same everywhere.
-    pub(crate) processor: Option<String>,
+    /// The host's: its features under KVM, the pace of its counter elsewhere.
+    pub(crate) processor: String,
     pub(crate) shape: Shape,
 }
 
@@ -74,7 +74,7 @@ impl Ingredients {
             machine: machine::qemu::MACHINE_REVISION,
             command_line: command_line(accelerator).to_owned(),
             accelerator,
-            processor: (accelerator == Accelerator::Kvm).then(|| processor.to_owned()),
+            processor: processor.to_owned(),
             shape,
         }
     }
@@ -91,10 +91,13 @@ impl Ingredients {
 /// Emulated guests do without address space randomisation: the emulator has to
 /// translate a program's code anew at every new address, which makes each start
 /// of a dynamically linked program four times slower
-/// (`docs/decisions/0004-no-aslr-under-emulation.md`).
+/// (`docs/decisions/0004-no-aslr-under-emulation.md`). And they keep the time
+/// stamp counter as their clock even if it seemed to stumble while they booted
+/// on a busy host; the next best clock is a port of the emulator's, which makes
+/// everything slower for as long as the template lives.
 const fn command_line(accelerator: Accelerator) -> &'static str {
     match accelerator {
-        Accelerator::Tcg => "norandmaps",
+        Accelerator::Tcg => "norandmaps tsc=reliable",
         Accelerator::Kvm => "",
     }
 }

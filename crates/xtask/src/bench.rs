@@ -82,6 +82,8 @@ struct Facts {
     host_kernel: String,
     guest_kernel: String,
     shape: Shape,
+    /// What others did on this machine when the run began.
+    load: String,
 }
 
 /// Runs the task. The SDK is part of this program, so it has to be optimised
@@ -106,11 +108,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 async fn measure(options: &Options, script: &Path, program: &Path) -> Result<()> {
     let home = cache::directory("hotcell-bench")?;
+    let _lock = cache::lock(&home)?;
     let client = Client::with_options(ClientOptions {
         home: Some(home.clone()),
         program: Some(program.to_owned()),
         accelerator: None,
     })?;
+    // A run that was killed may have left some.
+    for left in client.workspaces().await? {
+        client.workspace(left.id.into()).await?.delete().await?;
+    }
     let environment = EnvironmentRef::default();
     eprintln!("preparing {environment} for {SHAPE} in {}", home.display());
     let prepared = client.prepare(environment.clone(), SHAPE).await?;
@@ -135,6 +142,7 @@ async fn measure(options: &Options, script: &Path, program: &Path) -> Result<()>
         host_kernel: first_line(Command::new("uname").arg("-r"))?,
         guest_kernel: kernel.version.clone(),
         shape: SHAPE,
+        load: fs::read_to_string("/proc/loadavg")?.split(' ').next().unwrap_or_default().to_owned(),
     };
     let accelerator = match prepared.accelerator {
         hotcell::Accelerator::Kvm => machine::Accelerator::Kvm,

@@ -1,7 +1,7 @@
 //! Where things are kept between runs: below the user's cache directory, apart
 //! from the user's own workspaces.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use environment::{
     Progress, Rebuild,
 };
 use etcetera::BaseStrategy as _;
+use rustix::fs::{FlockOperation, flock};
 
 /// A directory of that name in the user's cache, created if it is missing.
 pub(crate) fn directory(name: &str) -> Result<PathBuf> {
@@ -26,6 +27,27 @@ pub(crate) fn create_private(path: &Path) -> Result<()> {
         .mode(0o700)
         .create(path)
         .with_context(|| format!("cannot create {}", path.display()))
+}
+
+/// Waits until no other task uses a directory; it is ours for as long as the
+/// returned file is open.
+pub(crate) fn lock(directory: &Path) -> Result<File> {
+    let path = directory.join("xtask.lock");
+    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        eprintln!("waiting for another task that uses {}", directory.display());
+        flock(&file, FlockOperation::LockExclusive)?;
+    }
+    Ok(file)
+}
+
+/// An empty directory, whatever a task that was killed has left in it.
+pub(crate) fn emptied(path: PathBuf) -> Result<PathBuf> {
+    if path.exists() {
+        fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    create_private(&path)?;
+    Ok(path)
 }
 
 /// Removes every entry of a directory but one: what an earlier content made.

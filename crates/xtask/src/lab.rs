@@ -18,6 +18,8 @@
 mod checks;
 mod materials;
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -51,7 +53,7 @@ pub(crate) struct Options {
     profile: Profile,
     /// Test this program instead of building one
     #[arg(long, value_name = "FILE", conflicts_with = "profile")]
-    program: Option<std::path::PathBuf>,
+    program: Option<PathBuf>,
 }
 
 /// Runs the task; its exit code says whether every check passed.
@@ -61,10 +63,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         None => programs::hotcell(options.profile)?,
     };
     let lab = cache::directory("hotcell-lab")?;
+    let _lock = cache::lock(&lab)?;
     let begun = Instant::now();
     let materials = materials::make(&lab, &program)?;
     println!("materials    {:>8.1} s", begun.elapsed().as_secs_f64());
-    let work = tempfile::Builder::new().prefix("outer-").tempdir_in(&lab)?;
+    let work = cache::emptied(lab.join("work"))?;
     let outer = Parts {
         accelerator: Accelerator::Tcg,
         processor: Some(PROCESSOR),
@@ -77,12 +80,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let passed = runtime.block_on(async {
         let begun = Instant::now();
-        let mut booted = outer.boot(&program, work.path(), BOOT_DEADLINE).await?;
+        let mut booted = outer.boot(&program, &work, BOOT_DEADLINE).await?;
         println!("outer boot   {:>8.1} s", begun.elapsed().as_secs_f64());
         let passed = checks::run(&mut booted.guest).await;
         booted.machine.stop().await;
         passed
     })?;
+    fs::remove_dir_all(&work)?;
     println!("whole lab    {:>8.1} s", begun.elapsed().as_secs_f64());
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -60,7 +60,7 @@ impl Report {
     /// Prints a table.
     pub(super) fn print(&self) {
         let facts = &self.facts;
-        println!("{} cores, {}", facts.cores, facts.processor);
+        println!("{} cores, {}; load {} at the start", facts.cores, facts.processor, facts.load);
         println!("{}, {}; host {}", facts.monitor, facts.accelerator, facts.host_kernel);
         println!("guest {}, {}", facts.guest_kernel, facts.shape);
         println!();

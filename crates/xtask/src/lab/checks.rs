@@ -182,6 +182,7 @@ fn confined(finished: &Finished) -> Result<String> {
     let (users, accelerators): (Vec<&str>, Vec<&str>) =
         finished.stdout.lines().partition(|line| line.starts_with("Uid:"));
     ensure!(accelerators == ["-accel kvm"; 2], "{accelerators:?}");
+    ensure!(users.len() == 2, "{users:?}");
     for line in users {
         let mut ids = line.split_whitespace().skip(1);
         ensure!(ids.all(|id| id.parse().is_ok_and(|id: u64| id >= FIRST_MONITOR_UID)), "{line}");
@@ -192,4 +193,44 @@ fn confined(finished: &Finished) -> Result<String> {
 fn nothing_left(finished: &Finished) -> Result<String> {
     ensure!(finished.stdout.is_empty(), "left over: {}", finished.stdout);
     Ok(String::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(stdout: &str) -> Finished {
+        Finished { code: 0, stdout: stdout.to_owned(), stderr: String::new() }
+    }
+
+    #[test]
+    fn twins_are_found_out() {
+        let (a, b) = ("a".repeat(64), "b".repeat(64));
+        assert!(differ(&printed(&format!("1\none\nu\n{a}\n2\ntwo\nv\n{b}\n"))).is_ok());
+        assert!(differ(&printed(&format!("1\none\nu\n{a}\n2\ntwo\nv\n{a}\n"))).is_err());
+        assert!(differ(&printed(&format!("1\none\nu\n{a}\n1\ntwo\nv\n{b}\n"))).is_err());
+        assert!(differ(&printed("")).is_err());
+    }
+
+    #[test]
+    fn a_monitor_as_root_or_without_kvm_is_found_out() {
+        let ours = "-accel kvm\nUid:\t1879048193\t1879048193\t1879048193\t1879048193\n";
+        let roots = "-accel kvm\nUid:\t0\t0\t0\t0\n";
+        let emulated = ours.replace("kvm", "tcg");
+        assert!(confined(&printed(&[ours, ours].concat())).is_ok());
+        assert!(confined(&printed(&[ours, roots].concat())).is_err());
+        assert!(confined(&printed(&[ours, &emulated].concat())).is_err());
+        assert!(confined(&printed(ours)).is_err());
+    }
+
+    #[test]
+    fn a_device_that_only_exists_is_not_usable() {
+        let finding = |seen: &str, status: &str| {
+            let finding = serde_json::json!({ "subject": "kvm", "status": status, "seen": seen });
+            let diagnosis = serde_json::json!({ "accelerator": "kvm", "findings": [finding] });
+            printed(&diagnosis.to_string())
+        };
+        assert!(kvm_is_usable(&finding("usable (3 µs)", "good")).is_ok());
+        assert!(kvm_is_usable(&finding("too slow", "warning")).is_err());
+    }
 }

@@ -67,16 +67,18 @@ fn drive(lab: &Path, home: &Path, program: &Path, home_key: &str) -> Result<Path
     cache::create_private(&drives)?;
     let drive = drives.join(format!("{:016x}.ext4", hasher.finish()));
     if !drive.exists() {
-        let tree = tempfile::Builder::new().prefix("tree-").tempdir_in(lab)?;
-        let copy = tree.path().join("hotcell");
+        let tree = cache::emptied(lab.join("tree"))?;
+        let copy = tree.join("hotcell");
         fs::write(&copy, bytes)?;
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))?;
-        link_tree(home, &tree.path().join("home"))?;
-        let unfinished = tree.path().with_extension("ext4");
-        tree::from_directory(tree.path(), &unfinished, IMAGE_VIRTUAL_BYTES, &Cancel::new())?;
+        link_tree(home, &tree.join("home"))?;
+        // Beside the finished ones, of which only one is kept.
+        let unfinished = drive.with_extension("unfinished");
+        cache::keep_only(&drives, &drive)?;
+        tree::from_directory(&tree, &unfinished, IMAGE_VIRTUAL_BYTES, &Cancel::new())?;
         fs::rename(&unfinished, &drive)?;
+        fs::remove_dir_all(&tree)?;
     }
-    cache::keep_only(&drives, &drive)?;
     Ok(drive)
 }
 

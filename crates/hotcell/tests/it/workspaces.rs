@@ -1,0 +1,75 @@
+//! Workspaces from their creation to their deletion.
+
+use hotcell::operations::Create;
+use hotcell::{CancellationToken, CommandOptions, ErrorKind, Shape, WorkspaceName, WorkspaceState};
+
+use crate::support::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workspace_is_created_used_found_and_deleted() {
+    let client = client().await;
+    let name: WorkspaceName = format!("sdk-{}", std::process::id()).parse().unwrap();
+    let create = Create::new(environment()).with_name(name.clone());
+    let made = TestWorkspace { workspace: client.create(create).await.unwrap() };
+    let id = made.workspace.id();
+
+    let status = made.workspace.status().await.unwrap();
+    assert_eq!((status.id, status.state), (id, WorkspaceState::Running));
+    assert_eq!(status.name, Some(name.clone()));
+    assert_eq!((status.environment, status.shape), (environment(), Shape::default()));
+
+    // What one command leaves the next one finds, through whichever handle.
+    made.script("echo kept > /workspace/file").await;
+    let found = client.workspace(name.to_string().parse().unwrap()).await.unwrap();
+    assert_eq!(found.id(), id);
+    let result = found.exec(["cat", "/workspace/file"]).await.unwrap();
+    assert_eq!(result.stdout.tail.0, b"kept\n");
+    assert!(client.workspaces().await.unwrap().iter().any(|listed| listed.id == id));
+
+    found.delete().await.unwrap();
+    assert_gone(&client, id).await;
+    assert_eq!(made.workspace.status().await.unwrap_err().kind, ErrorKind::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_reach_the_command() {
+    let client = client().await;
+    let workspace = TestWorkspace::create(&client).await;
+    let options = CommandOptions {
+        env: vec!["GREETING=hi there".parse().unwrap()],
+        cwd: Some("/tmp".to_owned()),
+        timeout: None,
+    };
+    let (mut call, _events) = watched();
+    let command = ["sh", "-c", "pwd; echo $GREETING"];
+    let result = workspace.workspace.exec_with(command, options, &mut call).await.unwrap();
+    assert_eq!(result.stdout.tail.0, b"/tmp\nhi there\n");
+}
+
+/// Each start of the product looks for what killed processes left. It must not
+/// take a workspace that is just being deleted for one of those.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_is_not_disturbed_by_others_that_tidy_up() {
+    const DELETIONS: usize = 12;
+    let client = client().await;
+    let enough = CancellationToken::new();
+    let others = tokio::task::spawn_blocking({
+        let enough = enough.clone();
+        move || {
+            while !enough.is_cancelled() {
+                open();
+            }
+        }
+    });
+    let enough = enough.drop_guard();
+    for _ in 0..DELETIONS {
+        let made = TestWorkspace::create(&client).await;
+        made.workspace.clone().delete().await.unwrap();
+        let status = made.workspace.status().await.map(|found| found.state);
+        assert_eq!(status.map_err(|error| error.kind), Err(ErrorKind::NotFound));
+        let directory = home().join("workspaces").join(made.workspace.id().to_string());
+        assert!(!directory.exists(), "{} is left", directory.display());
+    }
+    drop(enough);
+    others.await.unwrap();
+}
