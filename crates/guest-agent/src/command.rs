@@ -145,14 +145,21 @@ async fn supervise(
     }
 }
 
-/// Waits for the command's end, and brings it about when its time is up.
+/// Waits for the command's end, and brings it about when its time is up or its
+/// grace is over.
 async fn live(stream: &Stream, deadline: Option<Instant>) -> Exit {
-    if let Some(deadline) = deadline {
-        tokio::select! {
-            biased;
-            exit = stream.exit.wait() => return exit,
-            () = sleep_until(deadline) => stream.kill(KillReason::Timeout),
+    let out_of_time = async {
+        match deadline {
+            Some(deadline) => sleep_until(deadline).await,
+            None => std::future::pending().await,
         }
+    };
+    let out_of_grace = async { sleep_until(stream.cancelled.wait().await.into()).await };
+    tokio::select! {
+        biased;
+        exit = stream.exit.wait() => return exit,
+        () = out_of_time => stream.kill(KillReason::Timeout),
+        () = out_of_grace => stream.kill(KillReason::Host),
     }
     stream.exit.wait().await
 }

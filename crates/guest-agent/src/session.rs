@@ -21,6 +21,7 @@ use std::convert::Infallible;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use guest_protocol::GENERATION;
 use guest_protocol::epoch::BOOT_TOKEN;
@@ -260,6 +261,7 @@ impl Session {
                 HostMessage::Credit { .. }
                     | HostMessage::StdinClosed
                     | HostMessage::Signal { .. }
+                    | HostMessage::Cancel { .. }
                     | HostMessage::Kill
             ),
             (_, Err(_)) => false,
@@ -293,6 +295,7 @@ fn instruct(stream: &Stream, payload: &[u8]) -> Result<(), String> {
         HostMessage::StdinClosed => stream.stdin.close(),
         HostMessage::Signal { number } if (1..=64).contains(&number) => stream.signal(number),
         HostMessage::Signal { number } => return Err(format!("{number} is no signal")),
+        HostMessage::Cancel { grace_ms } => stream.cancel(Duration::from_millis(grace_ms)),
         HostMessage::Kill => stream.kill(KillReason::Host),
         _ => return Err("this stream is open already".into()),
     }

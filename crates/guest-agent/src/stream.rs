@@ -29,6 +29,9 @@ pub(crate) enum KillReason {
 /// because they wait for a device, shall not hold the answer for ever.
 const BURIAL: Duration = Duration::from_secs(5);
 
+/// The longest grace of a command that was cancelled.
+const GRACE_MAX: Duration = Duration::from_secs(3600);
+
 /// How often a killed tree is looked at.
 const BURIAL_POLL: Duration = Duration::from_millis(5);
 
@@ -45,6 +48,8 @@ pub(crate) struct Stream {
     pub(crate) exit: Rc<Latch<Exit>>,
     /// Set when the host no longer listens to this stream.
     pub(crate) detached: Latch<()>,
+    /// Set when the host wants it to end: the moment at which it is killed.
+    pub(crate) cancelled: Latch<Instant>,
     killed: Cell<Option<KillReason>>,
     group: RefCell<Option<Group>>,
 }
@@ -60,6 +65,7 @@ impl Stream {
             stderr: Credit::new(),
             exit: Rc::new(Latch::new()),
             detached: Latch::new(),
+            cancelled: Latch::new(),
             killed: Cell::new(None),
             group: RefCell::new(Some(group)),
         }
@@ -76,10 +82,18 @@ impl Stream {
         }
     }
 
+    /// Asks the command to end. Its own task kills what is left afterwards.
+    pub(crate) fn cancel(&self, grace: Duration) {
+        self.signal(libc::SIGINT);
+        self.cancelled.set(Instant::now() + grace.min(GRACE_MAX));
+    }
+
     /// Waits until what was killed is dead: a large tree takes a while to die,
     /// and whoever had it killed counts on its being gone.
     pub(crate) async fn buried(&self) {
-        if self.killed.get().is_none() {
+        if self.cancelled.get().is_some() {
+            self.kill(KillReason::Host);
+        } else if self.killed.get().is_none() {
             return;
         }
         let deadline = Instant::now() + BURIAL;

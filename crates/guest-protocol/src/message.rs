@@ -40,6 +40,13 @@ pub enum HostMessage {
         /// Number of the signal, 1 to 64.
         number: i32,
     },
+    /// On a command's stream: end it. Its process group gets SIGINT; what is left
+    /// of its process tree when it has ended, or when the grace is over, is
+    /// killed.
+    Cancel {
+        /// How long it may take to end by itself, in milliseconds.
+        grace_ms: u64,
+    },
     /// On a command's stream: kill its whole process tree.
     Kill,
 }
@@ -238,6 +245,7 @@ mod tests {
             HostMessage::Credit { channel: Channel::Stdout, bytes: 3 },
             HostMessage::StdinClosed,
             HostMessage::Signal { number: 2 },
+            HostMessage::Cancel { grace_ms: 3 },
             HostMessage::Kill,
         ];
         let guest = [

@@ -106,6 +106,12 @@ impl Home {
     }
 }
 
+/// Extension of a workspace's directory that is being removed.
+pub(crate) const DELETED: &str = "deleted";
+
+/// How often a tree is removed that others remove as well.
+const REMOVALS_MAX: u32 = 10;
+
 /// The files of one workspace.
 #[derive(Debug, Clone)]
 pub(crate) struct WorkspaceFiles(PathBuf);
@@ -139,6 +145,18 @@ impl WorkspaceFiles {
 
     pub(crate) fn keeper_log(&self) -> PathBuf {
         self.0.join("keeper.log")
+    }
+
+    /// Removes everything. The directory is renamed first, so that it is there
+    /// as a workspace or not at all, whatever happens in between.
+    pub(crate) fn delete(&self) -> Result<(), FileError> {
+        let doomed = self.0.with_extension(DELETED);
+        match fs::rename(&self.0, &doomed) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(FileError::at("remove", &self.0)(source))
+            }
+            _ => remove_tree(&doomed),
+        }
     }
 
     /// Name of the keeper's socket within the directory.
@@ -177,6 +195,35 @@ pub(crate) fn try_lock(path: &Path) -> Result<Option<File>, FileError> {
         .mode(0o600)
         .open(path)
         .map_err(FileError::at("open", path))?;
+    lock_now(file, path)
+}
+
+/// What became of a lock.
+#[derive(Debug)]
+pub(crate) enum LockState {
+    /// Somebody holds it.
+    Held,
+    /// Nobody held it; now the caller does.
+    Free(#[expect(dead_code, reason = "it is held by being kept")] File),
+    /// There is no lock, and so nothing that it could protect.
+    Missing,
+}
+
+/// Takes a lock if nobody holds it, and never creates one: a new lock in a
+/// directory that is being removed would look like an abandoned workspace.
+pub(crate) fn probe_lock(path: &Path) -> Result<LockState, FileError> {
+    let file = match OpenOptions::new().write(true).open(path) {
+        Ok(file) => file,
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(LockState::Missing),
+        Err(source) => return Err(FileError::at("open", path)(source)),
+    };
+    Ok(match lock_now(file, path)? {
+        Some(file) => LockState::Free(file),
+        None => LockState::Held,
+    })
+}
+
+fn lock_now(file: File, path: &Path) -> Result<Option<File>, FileError> {
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -184,14 +231,20 @@ pub(crate) fn try_lock(path: &Path) -> Result<Option<File>, FileError> {
     }
 }
 
-/// Removes a directory tree; one that is not there is fine.
+/// Removes a directory tree; one that is not there is fine, and so is somebody
+/// else who removes it at the same time.
 pub(crate) fn remove_tree(path: &Path) -> Result<(), FileError> {
-    match fs::remove_dir_all(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(FileError::at("remove", path)(source))
+    let mut result = Ok(());
+    for _ in 0..REMOVALS_MAX {
+        result = fs::remove_dir_all(path);
+        // What another process removed first is reported as missing.
+        match &result {
+            Err(source) if source.kind() == io::ErrorKind::NotFound && path.exists() => {}
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            _ => break,
         }
-        _ => Ok(()),
     }
+    result.map_err(FileError::at("remove", path))
 }
 
 /// Disk space of the files in a directory, in bytes; what vanishes meanwhile

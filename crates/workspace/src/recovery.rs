@@ -6,10 +6,13 @@
 //! workspaces first; a machine that lived with its creator vanishes, any other
 //! becomes `stopped`, and the record says why.
 
+use std::fs;
+
 use operation::OpError;
+use workspace_api::id::WorkspaceId;
 use workspace_api::state::{Step, WorkspaceState};
 
-use crate::home::{Home, remove_tree, try_lock};
+use crate::home::{DELETED, FileError, Home, LockState, probe_lock, remove_tree};
 use crate::keeper::Lifetime;
 use crate::store::{Record, Store, StoreError};
 
@@ -18,33 +21,29 @@ const REASON: &str = "its keeper ended unexpectedly; what was only in memory is 
 
 /// Settles every workspace that nobody is responsible for any more.
 pub(crate) fn recover(home: &Home, store: &Store) -> Result<(), OpError> {
-    for record in store.list()? {
+    let records = store.list()?;
+    for record in &records {
         if record.state != WorkspaceState::Stopped {
-            settle(home, store, &record)?;
+            settle(home, store, record)?;
         }
     }
-    Ok(())
+    sweep(home, &records)
 }
 
 /// Settles one workspace if nobody is responsible for it.
 fn settle(home: &Home, store: &Store, record: &Record) -> Result<(), OpError> {
     let files = home.workspace(record.id);
-    let abandoned = match try_lock(&files.lock()) {
-        Ok(lock) => lock.is_some(),
-        // Without its directory there is nothing that could be held.
-        Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => true,
-        Err(error) => return Err(error.into()),
-    };
-    if !abandoned {
-        return Ok(());
-    }
     let vanishes =
         record.lifetime == Lifetime::WithCreator || record.state == WorkspaceState::Creating;
-    let step = if vanishes {
-        remove_tree(files.directory())?;
-        Step::Delete
-    } else {
-        Step::MachineEnded
+    let lock = probe_lock(&files.lock())?;
+    let step = match &lock {
+        LockState::Held => return Ok(()),
+        LockState::Free(_) if !vanishes => Step::MachineEnded,
+        // Without its files there is nothing that could be stopped.
+        LockState::Free(_) | LockState::Missing => {
+            files.delete()?;
+            Step::Delete
+        }
     };
     tracing::info!(workspace = %record.id, ?step, "settling an abandoned workspace");
     match store.step(record.id, step, Some(REASON)) {
@@ -52,4 +51,26 @@ fn settle(home: &Home, store: &Store, record: &Record) -> Result<(), OpError> {
         Ok(_) | Err(StoreError::NotFound(_) | StoreError::Illegal(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Removes directories that no record knows: of deletions and creations that
+/// were killed.
+fn sweep(home: &Home, records: &[Record]) -> Result<(), OpError> {
+    let workspaces = home.workspaces();
+    let entries = fs::read_dir(&workspaces).map_err(FileError::at("list", &workspaces))?;
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.extension().is_some_and(|extension| extension == DELETED) {
+            remove_tree(&path)?;
+            continue;
+        }
+        let id = path.file_name().and_then(|name| name.to_str()?.parse::<WorkspaceId>().ok());
+        let Some(id) = id.filter(|id| records.iter().all(|record| record.id != *id)) else {
+            continue;
+        };
+        let files = home.workspace(id);
+        if let LockState::Free(_) = probe_lock(&files.lock())? {
+            files.delete()?;
+        }
+    }
+    Ok(())
 }

@@ -95,6 +95,14 @@ fn a_cancelled_command_may_tidy_up_and_its_children_die() {
     signal(&stubborn, Signal::INT);
     assert_code(&stubborn.wait_with_output().unwrap(), 130);
     assert_eq!(workspace.script("pgrep -x bash | wc -l").trim(), "0");
+
+    // Background jobs of such a shell ignore the signal; they go all the same.
+    let script = "sleep 1000 & echo ready; wait";
+    let mut parent = start(&mut workspace.exec_command(&[], &["sh", "-c", script]));
+    wait_for_word(&mut parent, "ready");
+    signal(&parent, Signal::INT);
+    assert_code(&parent.wait_with_output().unwrap(), 130);
+    assert_eq!(workspace.script("pgrep -x sleep | wc -l").trim(), "0");
 }
 
 #[test]

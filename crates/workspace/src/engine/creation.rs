@@ -24,7 +24,7 @@ use workspace_api::state::{Step, WorkspaceState};
 use super::readiness::WarmStart;
 use super::terms::milliseconds;
 use super::{Engine, follow};
-use crate::home::{FileError, WorkspaceFiles, create_private, remove_tree, try_lock};
+use crate::home::{FileError, WorkspaceFiles, create_private, try_lock};
 use crate::keeper::Lifetime;
 use crate::keeper::client::KeeperConnection;
 use crate::keeper::protocol::{KeeperRequest, WorkspaceTree};
@@ -110,7 +110,7 @@ impl Engine {
             }),
             Err(error) => {
                 // The error that is on its way says more than one of these.
-                let _ = remove_tree(files.directory());
+                let _ = files.delete();
                 let _ = self.store.step(record.id, Step::Delete, Some("it could not be created"));
                 Err(error)
             }

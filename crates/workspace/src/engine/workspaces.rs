@@ -12,7 +12,7 @@ use super::Engine;
 use super::creation::Plan;
 use super::run::to_exec;
 use super::terms::shown;
-use crate::home::{WorkspaceFiles, disk_bytes, remove_tree};
+use crate::home::{WorkspaceFiles, disk_bytes};
 use crate::keeper::Lifetime;
 use crate::keeper::client::KeeperConnection;
 use crate::recovery::recover;
@@ -93,7 +93,7 @@ impl Handler<Delete> for Engine {
                 format!("workspace {} is being created by another process", record.id),
             ));
         }
-        remove_tree(self.home.workspace(record.id).directory())?;
+        self.home.workspace(record.id).delete()?;
         self.store.step(record.id, Step::Delete, Some("deleted"))?;
         Ok(Deleted { id: record.id })
     }

@@ -27,8 +27,8 @@ const GRANT_MIN: u32 = INITIAL_CREDIT / 4;
 /// How much input is passed on at once, in bytes: less than a frame holds.
 const INPUT_MAX: u32 = 32 * 1024;
 
-/// How long a cancelled command may take to end by itself after SIGINT.
-const INTERRUPT_GRACE: Duration = Duration::from_secs(2);
+/// How long a cancelled command may take to end by itself.
+const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
 /// How much later than the guest the host gives up on a command whose time is
 /// up. Only a guest that hangs as a whole gets this far.
@@ -36,9 +36,6 @@ const TIMEOUT_GRACE: Duration = Duration::from_secs(15);
 
 /// How long a killed command may take to be reported.
 const KILL_GRACE: Duration = Duration::from_secs(10);
-
-/// The number of SIGINT, the same on all Linux architectures.
-const SIGINT: i32 = 2;
 
 /// A connection to a keeper.
 #[derive(Debug)]
@@ -152,21 +149,29 @@ enum Patience {
     Running {
         until: Option<Instant>,
     },
-    /// The caller cancelled; the command got SIGINT.
-    Interrupted {
+    /// The guest was told to end it.
+    Ending {
         until: Instant,
-    },
-    /// The command was killed.
-    Killed {
-        until: Instant,
-        because: KillReason,
+        because: EndReason,
     },
 }
 
 #[derive(Clone, Copy)]
-enum KillReason {
+enum EndReason {
     Cancelled,
     Overdue,
+}
+
+impl EndReason {
+    fn error(self) -> OpError {
+        match self {
+            Self::Cancelled => OpError::plain(ErrorKind::Cancelled, "the command was cancelled"),
+            Self::Overdue => OpError::plain(
+                ErrorKind::TimedOut,
+                "the guest did not end the command when its time was up",
+            ),
+        }
+    }
 }
 
 /// What the follower of a command waits for.
@@ -205,7 +210,7 @@ impl RunningCommand {
                     }
                 }
                 Happening::Input(bytes) => self.pass_on(bytes),
-                Happening::Cancelled => self.interrupt(),
+                Happening::Cancelled => self.cancel(),
                 Happening::OutOfPatience => self.lose_patience()?,
             }
         }
@@ -292,13 +297,8 @@ impl RunningCommand {
     }
 
     fn ended(&mut self, end: End, duration_ms: u64) -> Result<CommandResult, OpError> {
-        match self.patience {
-            Patience::Running { .. } => {}
-            Patience::Interrupted { .. }
-            | Patience::Killed { because: KillReason::Cancelled, .. } => {
-                return Err(OpError::plain(ErrorKind::Cancelled, "the command was cancelled"));
-            }
-            Patience::Killed { because: KillReason::Overdue, .. } => return Err(overdue()),
+        if let Patience::Ending { because, .. } = self.patience {
+            return Err(because.error());
         }
         let (exit_code, end) = match end {
             End::Code { code } => (code, CommandEnd::Exited),
@@ -337,22 +337,21 @@ impl RunningCommand {
         }
     }
 
-    fn interrupt(&mut self) {
-        self.say(&HostMessage::Signal { number: SIGINT });
-        self.patience = Patience::Interrupted { until: Instant::now() + INTERRUPT_GRACE };
+    /// The guest gives the command its grace and kills what is left of it.
+    fn cancel(&mut self) {
+        let grace_ms = u64::try_from(CANCEL_GRACE.as_millis()).unwrap_or(u64::MAX);
+        self.say(&HostMessage::Cancel { grace_ms });
+        let until = Instant::now() + CANCEL_GRACE + KILL_GRACE;
+        self.patience = Patience::Ending { until, because: EndReason::Cancelled };
     }
 
     fn lose_patience(&mut self) -> Result<(), OpError> {
-        let because = match self.patience {
-            Patience::Running { .. } => KillReason::Overdue,
-            Patience::Interrupted { .. } => KillReason::Cancelled,
-            Patience::Killed { because: KillReason::Cancelled, .. } => {
-                return Err(OpError::plain(ErrorKind::Cancelled, "the command was cancelled"));
-            }
-            Patience::Killed { because: KillReason::Overdue, .. } => return Err(overdue()),
-        };
+        if let Patience::Ending { because, .. } = self.patience {
+            return Err(because.error());
+        }
         self.say(&HostMessage::Kill);
-        self.patience = Patience::Killed { until: Instant::now() + KILL_GRACE, because };
+        let until = Instant::now() + KILL_GRACE;
+        self.patience = Patience::Ending { until, because: EndReason::Overdue };
         Ok(())
     }
 
@@ -365,9 +364,9 @@ impl Patience {
     async fn ends(self) {
         match self {
             Self::Running { until: None } => std::future::pending().await,
-            Self::Running { until: Some(until) }
-            | Self::Interrupted { until }
-            | Self::Killed { until, .. } => sleep_until(until).await,
+            Self::Running { until: Some(until) } | Self::Ending { until, .. } => {
+                sleep_until(until).await
+            }
         }
     }
 }
@@ -397,10 +396,6 @@ fn refused(reason: Refusal, message: String) -> OpError {
         Refusal::Exhausted => error.hinted("end some of the workspace's processes first"),
         _ => error,
     }
-}
-
-fn overdue() -> OpError {
-    OpError::plain(ErrorKind::TimedOut, "the guest did not end the command when its time was up")
 }
 
 fn keeper_gone() -> OpError {

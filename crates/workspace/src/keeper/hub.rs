@@ -102,7 +102,10 @@ impl Hub {
                 Ok(Some(Routed::ToGuest(Frame { stream, body: frame.body })))
             }
             (
-                HostMessage::StdinClosed | HostMessage::Signal { .. } | HostMessage::Kill,
+                HostMessage::StdinClosed
+                | HostMessage::Signal { .. }
+                | HostMessage::Cancel { .. }
+                | HostMessage::Kill,
                 Some(stream),
             ) => Ok(Some(Routed::ToGuest(Frame { stream, body: frame.body }))),
             (_, None) => Ok(None),

@@ -35,11 +35,11 @@ use tokio::time::timeout;
 use super::hub::{ClientId, Hub, Routed};
 use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper, WorkspaceTree};
 use crate::framing::{FrameReader, FrameSender, FramingError, parse, spawn_writer};
-use crate::home::{Home, WorkspaceFiles, remove_tree};
+use crate::home::{Home, WorkspaceFiles};
 use crate::link::GuestLink;
 use crate::machines;
 use crate::socket;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::trouble::{GuestTrouble, machine_ended};
 use workspace_api::state::Step;
 
@@ -358,12 +358,14 @@ impl Keeper {
         let exit = self.machine.stop().await;
         let deleted = lost.is_none() || self.request.lifetime == Lifetime::WithCreator;
         let reason = lost.as_ref().map_or("deleted", |error| &error.message).to_owned();
-        if let Err(error) = self.settle(deleted, &reason) {
+        let settled = self.settle(deleted, &reason);
+        if let Err(error) = &settled {
             tracing::error!(%error, %exit, "the workspace's record could not be settled");
         }
-        let farewell = match lost {
-            None => FromKeeper::Deleted,
-            Some(error) => FromKeeper::Lost { error },
+        let farewell = match (lost, settled) {
+            (Some(error), _) => FromKeeper::Lost { error },
+            (None, Ok(())) => FromKeeper::Deleted,
+            (None, Err(error)) => FromKeeper::Failed { error },
         };
         for client in self.clients.into_values() {
             client.reader.abort();
@@ -376,13 +378,16 @@ impl Keeper {
     fn settle(&self, deleted: bool, reason: &str) -> Result<(), OpError> {
         let store = Store::open(&self.home)?;
         let step = if deleted {
-            remove_tree(self.files.directory())?;
+            self.files.delete()?;
             Step::Delete
         } else {
             Step::MachineEnded
         };
-        store.step(self.request.workspace, step, Some(reason))?;
-        Ok(())
+        match store.step(self.request.workspace, step, Some(reason)) {
+            // Whoever found the files gone has settled the record as well.
+            Ok(_) | Err(StoreError::NotFound(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
