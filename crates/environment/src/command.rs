@@ -12,6 +12,7 @@
 //! Of the error stream only a bounded tail is kept.
 
 use std::collections::VecDeque;
+use std::env::var_os;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -29,6 +30,21 @@ use crate::error::{EnvironmentError, is_storage_full};
 /// Where programs are looked for. System directories only: what a user has put
 /// before them shall not decide what an image holds.
 const PROGRAM_DIRECTORIES: &[&str] = &["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// What programs inherit of the caller's variables: how the network is reached.
+const INHERITED: &[&str] = &[
+    "http_proxy",
+    "https_proxy",
+    "ftp_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
 
 /// The `PATH` of every program, for what it starts in turn.
 const PROGRAM_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -132,6 +148,9 @@ impl Invocation {
         // killed: half a build would go on writing into a swept directory.
         let mut command = Command::new(guard);
         command.args(["--pdeathsig", "KILL", "--"]).args(wrapper).arg(path);
+        // Whatever else is set where the caller runs shall not shape what is
+        // built: a library path or an option of a tool has broken builds.
+        command.env_clear().envs(INHERITED.iter().filter_map(|&key| Some((key, var_os(key)?))));
         command.env("LC_ALL", "C.UTF-8").env("PATH", PROGRAM_PATH).process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(Self { program, command, storage: storage.to_owned() })

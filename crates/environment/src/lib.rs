@@ -24,8 +24,8 @@
 //! [`Cancel`] and kills the whole process group of its tool when that is set.
 //! A tool also dies when the thread that started it does.
 //!
-//! This crate reads no environment variables of its own and never prints; the
-//! tools that it starts inherit the caller's variables (a proxy, say).
+//! This crate never prints. It reads no environment variables of its own; the
+//! tools that it starts inherit those that say how the network is reached.
 
 mod bootstrap;
 mod build;

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         Some(first) if first == workspace::LAUNCHER_SUBCOMMAND => workspace::launch_monitor(),
         Some(first) if first == workspace::KEEPER_SUBCOMMAND => {
             log_to_stderr("info");
-            workspace::keeper::process::run()
+            workspace::run_keeper()
         }
         _ => {
             log_to_stderr("warn");

@@ -4,7 +4,7 @@
 //! * [`id`], [`digest`], [`spec`] and [`time`]: values that are parsed once, at the edge.
 //! * [`state`]: the states of a workspace and [`state::next`], the only judge
 //!   of legal steps.
-//! * One module per noun with its operations: [`run`], [`prepare`], [`env`],
+//! * One module per noun with its operations: [`run`], [`prepare`], [`mod@env`],
 //!   [`doctor`], [`workspace`].
 //!
 //! The table that all faces are derived from is [`operations`].

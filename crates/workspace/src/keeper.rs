@@ -25,6 +25,6 @@ pub(crate) mod client;
 mod hub;
 pub(crate) use hub::GuestFault;
 pub(crate) use protocol::Lifetime;
-pub mod process;
+pub(crate) mod process;
 pub(crate) mod protocol;
 pub(crate) mod spawn;

@@ -24,7 +24,7 @@ mod framing;
 mod hex;
 mod home;
 mod host;
-pub mod keeper;
+mod keeper;
 mod link;
 mod machines;
 mod recovery;
@@ -36,6 +36,7 @@ mod template;
 mod trouble;
 
 pub use engine::Engine;
+pub use keeper::process::run as run_keeper;
 pub use machines::launch_monitor;
 pub use settings::Settings;
 

@@ -1,6 +1,6 @@
 //! `gen`: the part of the documentation that is made from the program itself.
 //!
-//! * `docs/reference/operations.md`: [`reference`].
+//! * `docs/reference/operations.md`: [`mod@reference`].
 //! * `docs/reference/contract.json`: the schemas of every operation, for
 //!   programs and for reviewers, who see a change of the contract as a change
 //!   of this file.

@@ -1,6 +1,6 @@
 //! The project's own tasks: `cargo xtask <command>`.
 //!
-//! * [`bench`]: the product's figures beside the monitor's own floor.
+//! * [`mod@bench`]: the product's figures beside the monitor's own floor.
 //! * [`lab`]: the KVM path, tested for real on machines without usable KVM.
 //! * [`tidy`]: house law as checks.
 //! * [`generate`]: the generated part of the documentation.
