@@ -109,6 +109,9 @@ impl Home {
 /// Extension of a workspace's directory that is being removed.
 pub(crate) const DELETED: &str = "deleted";
 
+/// Extension of a workspace's directory that is not locked yet.
+pub(crate) const UNNAMED: &str = "new";
+
 /// How often a tree is removed that others remove as well.
 const REMOVALS_MAX: u32 = 10;
 
@@ -145,6 +148,18 @@ impl WorkspaceFiles {
 
     pub(crate) fn keeper_log(&self) -> PathBuf {
         self.0.join("keeper.log")
+    }
+
+    /// Creates the directory with its lock, which the caller then holds. It gets
+    /// its name when the lock is held, so that nobody ever sees it unlocked.
+    pub(crate) fn create(&self) -> Result<File, FileError> {
+        let unnamed = Self(self.0.with_extension(UNNAMED));
+        create_private(&unnamed.0)?;
+        let taken = || io::Error::from(io::ErrorKind::AlreadyExists);
+        let lock =
+            try_lock(&unnamed.lock())?.ok_or_else(|| FileError::at("lock", &unnamed.0)(taken()))?;
+        fs::rename(&unnamed.0, &self.0).map_err(FileError::at("create", &self.0))?;
+        Ok(lock)
     }
 
     /// Removes everything. The directory is renamed first, so that it is there

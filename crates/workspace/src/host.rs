@@ -48,7 +48,8 @@ impl HostFacts {
         let kept = fs::read(home.host_facts())
             .ok()
             .and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok())
-            .filter(|facts| facts.boot_id == boot_id && facts.monitor_stamp == monitor_stamp);
+            .filter(|facts| facts.boot_id == boot_id && facts.monitor_stamp == monitor_stamp)
+            .filter(|facts| facts.kvm_was_timed());
         if let Some(facts) = kept {
             return Ok(facts);
         }
@@ -65,6 +66,13 @@ impl HostFacts {
             tracing::warn!(%error, "what this host can do was not kept");
         }
         Ok(facts)
+    }
+
+    /// Whether a guest was timed on KVM. Only that holds until the next boot;
+    /// whoever follows the doctor's advice about a device that is missing or
+    /// closed shall not have to boot for it, and to look again costs nothing.
+    const fn kvm_was_timed(&self) -> bool {
+        matches!(self.kvm, KvmVerdict::Usable { .. } | KvmVerdict::TooSlow { .. })
     }
 
     /// What shall execute guests.

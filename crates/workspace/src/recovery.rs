@@ -7,27 +7,32 @@
 //! becomes `stopped`, and the record says why.
 
 use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
 use operation::OpError;
 use workspace_api::id::WorkspaceId;
 use workspace_api::state::{Step, WorkspaceState};
 
-use crate::home::{DELETED, FileError, Home, LockState, probe_lock, remove_tree};
+use crate::home::{DELETED, FileError, Home, LockState, UNNAMED, probe_lock, remove_tree};
 use crate::keeper::Lifetime;
 use crate::store::{Record, Store, StoreError};
+
+/// A directory gets its name within microseconds of its creation; one that has
+/// none after this long never will.
+const UNNAMED_MAX: Duration = Duration::from_secs(3600);
 
 /// What is written into the record of a workspace whose keeper was killed.
 const REASON: &str = "its keeper ended unexpectedly; what was only in memory is lost";
 
 /// Settles every workspace that nobody is responsible for any more.
 pub(crate) fn recover(home: &Home, store: &Store) -> Result<(), OpError> {
-    let records = store.list()?;
-    for record in &records {
+    for record in store.list()? {
         if record.state != WorkspaceState::Stopped {
-            settle(home, store, record)?;
+            settle(home, store, &record)?;
         }
     }
-    sweep(home, &records)
+    sweep(home, store)
 }
 
 /// Settles one workspace if nobody is responsible for it.
@@ -55,22 +60,30 @@ fn settle(home: &Home, store: &Store, record: &Record) -> Result<(), OpError> {
 
 /// Removes directories that no record knows: of deletions and creations that
 /// were killed.
-fn sweep(home: &Home, records: &[Record]) -> Result<(), OpError> {
+fn sweep(home: &Home, store: &Store) -> Result<(), OpError> {
     let workspaces = home.workspaces();
     let entries = fs::read_dir(&workspaces).map_err(FileError::at("list", &workspaces))?;
+    let mut found = Vec::new();
     for path in entries.flatten().map(|entry| entry.path()) {
-        if path.extension().is_some_and(|extension| extension == DELETED) {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if extension == Some(DELETED) || (extension == Some(UNNAMED) && is_old(&path)) {
             remove_tree(&path)?;
-            continue;
         }
-        let id = path.file_name().and_then(|name| name.to_str()?.parse::<WorkspaceId>().ok());
-        let Some(id) = id.filter(|id| records.iter().all(|record| record.id != *id)) else {
-            continue;
-        };
-        let files = home.workspace(id);
+        found.extend(path.file_name().and_then(|name| name.to_str()?.parse::<WorkspaceId>().ok()));
+    }
+    // The records are read after the directories: one that has no record by now
+    // is either still locked by its creator or abandoned.
+    let records = store.list()?;
+    found.retain(|id| records.iter().all(|record| record.id != *id));
+    for files in found.into_iter().map(|id| home.workspace(id)) {
         if let LockState::Free(_) = probe_lock(&files.lock())? {
             files.delete()?;
         }
     }
     Ok(())
+}
+
+fn is_old(path: &Path) -> bool {
+    let age = fs::metadata(path).and_then(|metadata| metadata.modified()).map(|at| at.elapsed());
+    age.is_ok_and(|age| age.is_ok_and(|age| age > UNNAMED_MAX))
 }

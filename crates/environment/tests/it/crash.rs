@@ -5,37 +5,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use environment::{BuildOptions, BuildOutcome, Cancel, EnvironmentError, Library};
+use environment::{BuildOptions, BuildOutcome, Cancel};
 
 use crate::{check, entries, fresh, silent};
-
-/// Where the re-executed test finds its library.
-const LIBRARY_VARIABLE: &str = "ENVIRONMENT_TEST_LIBRARY";
-
-/// What the child says when its storage was large enough.
-const FITS: &str = "it fits";
 
 /// Sizes of storage, from one that cannot hold the lists of packages to one
 /// that holds everything.
 const STORAGE_MIB: &[u32] = &[40, 100, 125, 145, 165, 180, 195, 210, 400];
 
-fn child(test: &str, library: &Path) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--ignored", "--nocapture"]).env(LIBRARY_VARIABLE, library);
-    command
-}
-
-fn library_of_parent() -> PathBuf {
-    PathBuf::from(std::env::var_os(LIBRARY_VARIABLE).expect("run by another test"))
-}
-
-#[test]
-#[ignore = "run by another test, in a process that is killed"]
-fn child_builds() {
-    let library = Library::open(library_of_parent()).unwrap();
-    let name = "debian:12-base".parse().unwrap();
-    let mut progress = |progress: environment::Progress| println!("phase {:?}", progress.phase);
-    library.build(&name, &BuildOptions::default(), &mut progress, &Cancel::new()).unwrap();
+/// The example program that builds in a process of its own. It is built with
+/// the tests, beside them.
+fn builder() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let target = test.parent().and_then(Path::parent).unwrap();
+    target.join("examples/build_base")
 }
 
 /// The processes whose command line names a directory.
@@ -65,7 +48,8 @@ fn a_killed_builder_leaves_nothing_half() {
     let (directory, library) = fresh();
     let staging = directory.path().join("staging");
     for phase in ["Downloading", "Installing", "Packing", "Finishing"] {
-        let mut builder = child("crash::child_builds", directory.path())
+        let mut builder = Command::new(builder())
+            .arg(directory.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -97,33 +81,6 @@ fn a_killed_builder_leaves_nothing_half() {
 }
 
 #[test]
-#[ignore = "run by another test, on a storage that is too small"]
-fn child_runs_out_of_storage() {
-    let root = library_of_parent();
-    let library = Library::open(&root).unwrap();
-    let name = "debian:12-base".parse().unwrap();
-    let mut last = None;
-    let mut progress = |progress: environment::Progress| last = Some(progress.phase);
-    let built = library.build(&name, &BuildOptions::default(), &mut progress, &Cancel::new());
-    assert!(entries(&root.join("staging")).is_empty());
-    let error = match built {
-        Ok(built) => {
-            check(&built.record.root_image());
-            println!("{FITS}");
-            return;
-        }
-        Err(error) => error,
-    };
-    assert!(last.is_some());
-    assert!(
-        matches!(&error, EnvironmentError::HostStorageFull { path } if path.starts_with(&root)),
-        "{error}"
-    );
-    assert!(error.hint().is_some());
-    assert_eq!(entries(&root.join("environments")), ["names"]);
-}
-
-#[test]
 fn a_full_storage_is_told_and_leaves_nothing_half() {
     // Lists, packages, the installed system, the archive, the unpacked tree,
     // the image: as the storage grows, another one is the first not to fit.
@@ -131,10 +88,11 @@ fn a_full_storage_is_told_and_leaves_nothing_half() {
     assert!(fitting.is_some_and(|position| position >= 5), "{fitting:?}");
 }
 
+/// Builds on a storage of that size: whether it runs out, which must be told
+/// and leave nothing half.
 fn runs_out(mib: u32) -> bool {
     let (directory, _library) = fresh();
-    let script = r#"mount -t tmpfs -o "$1" none "$2" && shift 2 && exec "$@""#;
-    let child = child("crash::child_runs_out_of_storage", directory.path());
+    let script = r#"mount -t tmpfs -o "$1" none "$2" && shift 2 && "$@" && find "$2" -name root.ext4 -exec e2fsck -f -n {} \;"#;
     let mut unshare = Command::new("unshare");
     unshare.arg("--mount");
     if !is_root() {
@@ -143,15 +101,23 @@ fn runs_out(mib: u32) -> bool {
     let output = unshare
         .args(["sh", "-c", script, "sh", &format!("size={mib}m")])
         .arg(directory.path())
-        .arg(child.get_program())
-        .args(child.get_args())
-        .env(LIBRARY_VARIABLE, directory.path())
+        .arg(builder())
+        .arg(directory.path())
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{mib} MiB: {text}{errors}");
-    !text.contains(FITS)
+    let says = |start: &str| text.lines().any(|line| line.starts_with(start));
+    assert!(says("phase "), "{text}");
+    assert!(says("staging []"), "{text}");
+    if says("built ") {
+        return false;
+    }
+    assert!(says(&format!("storage full {}", directory.path().display())), "{text}");
+    assert!(says("hint "), "{text}");
+    assert!(says("environments [\"names\"]"), "{text}");
+    true
 }
 
 fn is_root() -> bool {

@@ -24,7 +24,7 @@ use workspace_api::state::{Step, WorkspaceState};
 use super::readiness::WarmStart;
 use super::terms::milliseconds;
 use super::{Engine, follow};
-use crate::home::{FileError, WorkspaceFiles, create_private, try_lock};
+use crate::home::{FileError, WorkspaceFiles};
 use crate::keeper::Lifetime;
 use crate::keeper::client::KeeperConnection;
 use crate::keeper::protocol::{KeeperRequest, WorkspaceTree};
@@ -86,21 +86,15 @@ impl Engine {
             last_activity_at: now,
         };
         let files = self.home.workspace(record.id);
-        create_private(files.directory())?;
-        let started = match try_lock(&files.lock()) {
-            Ok(Some(lock)) => {
-                let seed = plan.seed_path.as_deref().map(Path::new);
-                let start = Start { record: &record, template: &template, monitor, seed };
-                tokio::select! {
-                    started = self.start(start, &files, lock, cancel) => started,
-                    () = cancel.cancelled() => Err(OpError::plain(
-                        ErrorKind::Cancelled,
-                        "creating the workspace was cancelled",
-                    )),
-                }
-            }
-            Ok(None) => Err(OpError::plain(ErrorKind::Internal, "a new workspace is locked")),
-            Err(error) => Err(error.into()),
+        let lock = files.create()?;
+        let seed = plan.seed_path.as_deref().map(Path::new);
+        let start = Start { record: &record, template: &template, monitor, seed };
+        let started = tokio::select! {
+            started = self.start(start, &files, lock, cancel) => started,
+            () = cancel.cancelled() => Err(OpError::plain(
+                ErrorKind::Cancelled,
+                "creating the workspace was cancelled",
+            )),
         };
         match started {
             Ok(connection) => Ok(Created {
