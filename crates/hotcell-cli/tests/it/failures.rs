@@ -1,6 +1,7 @@
 //! What happens when something dies, fills up or is interrupted.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -224,4 +225,36 @@ fn a_damaged_template_is_noticed_before_it_is_used() {
     let output = hotcell_in(&own).args(["run", ENVIRONMENT, "--", "true"]).output().unwrap();
     assert_code(&output, 116);
     assert!(text(&output.stderr).contains("written to"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_resumed_guest_that_stays_silent_is_given_up() {
+    let scratch = tempfile::tempdir().unwrap();
+    let own = sharing_home(scratch.path(), &["environments", "kernels", "initrds", "seeds"]);
+    let copied = Command::new("cp")
+        .args(["-r", "--sparse=always"])
+        .arg(home().join("templates"))
+        .arg(&own)
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    // Its agent waits for a token that nobody knows any more.
+    for template in fs::read_dir(own.join("templates")).unwrap().flatten() {
+        let path = template.path().join("manifest.json");
+        let Ok(text) = fs::read(&path) else { continue };
+        let mut manifest: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        manifest["token"] = vec![0; 32].into();
+        let ram = fs::metadata(template.path().join("ram")).unwrap();
+        manifest["ram"] = serde_json::json!({
+            "inode": ram.ino(), "length": ram.len(),
+            "changed_s": ram.ctime(), "changed_ns": ram.ctime_nsec(),
+        });
+        fs::write(&path, manifest.to_string()).unwrap();
+    }
+    let output = hotcell_in(&own).args(["run", ENVIRONMENT, "--", "true"]).output().unwrap();
+    assert_code(&output, 124);
+    let words = text(&output.stderr);
+    assert!(words.contains("did not answer within"), "{words}");
+    assert!(words.contains("hotcell prepare --force"), "{words}");
+    assert_eq!(fs::read_dir(own.join("workspaces")).unwrap().count(), 0);
 }
