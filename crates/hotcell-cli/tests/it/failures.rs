@@ -211,10 +211,9 @@ fn a_guest_that_does_not_come_up_shows_its_console() {
     assert!(left.into_iter().all(|entry| entry.path().extension().is_some_and(|x| x == "lock")));
 }
 
-#[test]
-fn a_damaged_template_is_noticed_before_it_is_used() {
-    let scratch = tempfile::tempdir().unwrap();
-    let own = sharing_home(scratch.path(), &["environments", "kernels", "initrds", "seeds"]);
+/// A home of its own with copies of the templates, which a copy makes invalid.
+fn home_with_copied_templates(at: &Path) -> PathBuf {
+    let own = sharing_home(at, &["environments", "kernels", "initrds", "seeds"]);
     let copied = Command::new("cp")
         .args(["-r", "--sparse=always"])
         .arg(home().join("templates"))
@@ -222,6 +221,13 @@ fn a_damaged_template_is_noticed_before_it_is_used() {
         .status()
         .unwrap();
     assert!(copied.success());
+    own
+}
+
+#[test]
+fn a_damaged_template_is_noticed_before_it_is_used() {
+    let scratch = tempfile::tempdir().unwrap();
+    let own = home_with_copied_templates(scratch.path());
     let output = hotcell_in(&own).args(["run", ENVIRONMENT, "--", "true"]).output().unwrap();
     assert_code(&output, 116);
     assert!(text(&output.stderr).contains("written to"), "{}", text(&output.stderr));
@@ -230,14 +236,7 @@ fn a_damaged_template_is_noticed_before_it_is_used() {
 #[test]
 fn a_resumed_guest_that_stays_silent_is_given_up() {
     let scratch = tempfile::tempdir().unwrap();
-    let own = sharing_home(scratch.path(), &["environments", "kernels", "initrds", "seeds"]);
-    let copied = Command::new("cp")
-        .args(["-r", "--sparse=always"])
-        .arg(home().join("templates"))
-        .arg(&own)
-        .status()
-        .unwrap();
-    assert!(copied.success());
+    let own = home_with_copied_templates(scratch.path());
     // Its agent waits for a token that nobody knows any more.
     for template in fs::read_dir(own.join("templates")).unwrap().flatten() {
         let path = template.path().join("manifest.json");
