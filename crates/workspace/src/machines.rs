@@ -1,6 +1,7 @@
 //! Which driver machines are started with, and as whom.
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,6 +23,9 @@ pub(crate) const LAUNCHER_SUBCOMMAND: &str = "launch-monitor";
 /// The range belongs to no distribution's users. The first is that of machines
 /// that become templates.
 const FIRST_MONITOR_UID: u32 = 1_879_048_192;
+
+/// The last of them: workspaces are numbered with 16 bits.
+const LAST_MONITOR_UID: u32 = FIRST_MONITOR_UID + 0xffff;
 
 /// The group of all such monitors, through which they share templates.
 const MONITOR_GID: u32 = FIRST_MONITOR_UID;
@@ -54,11 +58,47 @@ fn launcher(program: &Path) -> Launcher {
 }
 
 fn user(uid_use: UidUse, uid: u32) -> UidPolicy {
-    if rustix::process::geteuid().is_root() {
-        UidPolicy::Drop { uid, gid: MONITOR_GID, uid_use }
-    } else {
-        UidPolicy::Keep
+    match monitor_users() {
+        MonitorUsers::Own => UidPolicy::Drop { uid, gid: MONITOR_GID, uid_use },
+        MonitorUsers::Callers => UidPolicy::Keep,
     }
+}
+
+/// As whom monitors run on this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MonitorUsers {
+    /// As users of their own.
+    Own,
+    /// As whoever starts them: no root, or root of a user namespace (a container
+    /// without root, say) in which those users do not exist.
+    Callers,
+}
+
+/// Finds out as whom monitors run on this host.
+pub(crate) fn monitor_users() -> MonitorUsers {
+    let exists =
+        |map: &str| fs::read_to_string(map).is_ok_and(|text| maps(&text, LAST_MONITOR_UID));
+    let root = rustix::process::geteuid().is_root();
+    if root && exists("/proc/self/uid_map") && exists("/proc/self/gid_map") {
+        MonitorUsers::Own
+    } else {
+        MonitorUsers::Callers
+    }
+}
+
+/// Whether a user namespace has all ids from the first monitor's to `last`. The
+/// format is that of `user_namespaces(7)`: first id inside, outside, count.
+fn maps(text: &str, last: u32) -> bool {
+    text.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u64>);
+        match (numbers.next(), numbers.next(), numbers.next()) {
+            (Some(Ok(inside)), Some(Ok(_)), Some(Ok(count))) => {
+                inside <= u64::from(FIRST_MONITOR_UID)
+                    && u64::from(last) < inside.saturating_add(count)
+            }
+            _ => false,
+        }
+    })
 }
 
 /// Becomes a monitor; what the hidden subcommand does. Returns only if that
@@ -76,4 +116,18 @@ pub fn launch_monitor() -> ExitCode {
     // Standard error is the driver's, which reports the last words.
     let _ = writeln!(std::io::stderr(), "the launcher failed: {words}");
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_namespace_with_all_ids_has_users_for_monitors() {
+        assert!(maps("         0          0 4294967295\n", LAST_MONITOR_UID));
+        assert!(!maps("         0       1000          1\n", LAST_MONITOR_UID));
+        assert!(!maps("0 1000 1\n1 100000 65536\n", LAST_MONITOR_UID));
+        assert!(!maps("", LAST_MONITOR_UID));
+        assert!(!maps("what ever", LAST_MONITOR_UID));
+    }
 }

@@ -11,6 +11,7 @@ use workspace_api::spec::{Accelerator, Shape};
 use super::Engine;
 use super::readiness::{StaleBecause, TemplateState, prepare_command};
 use crate::host::{HostFacts, available_memory, free_bytes};
+use crate::machines::{MonitorUsers, monitor_users};
 use crate::settings::{AcceleratorChoice, find_program};
 
 /// Below this much free disk, in bytes, an environment cannot be built.
@@ -126,7 +127,10 @@ fn kvm(verdict: &KvmVerdict, choice: AcceleratorChoice) -> Finding {
 
 fn confinement() -> Finding {
     let abilities = abilities();
-    let user = if abilities.runs_as_root { "a user of their own" } else { "your user" };
+    let user = match monitor_users() {
+        MonitorUsers::Own => "a user of their own",
+        MonitorUsers::Callers => "your user",
+    };
     match (abilities.landlock_abi, abilities.seccomp) {
         (Some(abi), true) => good(
             "confinement",
