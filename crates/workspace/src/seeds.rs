@@ -1,9 +1,11 @@
 //! Images of trees that workspaces start with.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use environment::{Cancel, IMAGE_VIRTUAL_BYTES, tree};
 use operation::OpError;
+use uuid::Uuid;
 
 use crate::home::{FileError, Home};
 use crate::trouble::environment_error;
@@ -14,10 +16,14 @@ pub(crate) fn empty(home: &Home) -> Result<PathBuf, OpError> {
     if path.exists() {
         return Ok(path);
     }
-    let temporary = home.seeds().join(format!("empty.ext4.tmp-{}", std::process::id()));
+    let temporary = home.seeds().join(format!("empty.ext4.tmp-{}", Uuid::new_v4()));
     let made = tree::empty(&temporary, IMAGE_VIRTUAL_BYTES, &Cancel::new())
         .map_err(environment_error)
         .and_then(|()| {
+            // An image that a power loss has emptied must not bear the name.
+            File::open(&temporary)
+                .and_then(|file| file.sync_all())
+                .map_err(FileError::at("sync", &temporary))?;
             std::fs::rename(&temporary, &path).map_err(FileError::at("finish", &path))?;
             Ok(())
         });

@@ -106,6 +106,52 @@ fn a_cancelled_command_may_tidy_up_and_its_children_die() {
     assert_eq!(workspace.script("pgrep -x sleep | wc -l").trim(), "0");
 }
 
+/// Wherever a creation is ended, there is either a workspace or nothing.
+#[test]
+fn a_creation_that_is_ended_leaves_no_machine_without_an_owner() {
+    let delays_ms = [5, 15, 30, 50, 70, 90, 110, 130, 160, 200];
+    for (n, (delay_ms, sent)) in
+        delays_ms.into_iter().flat_map(|ms| [(ms, Signal::KILL), (ms, Signal::INT)]).enumerate()
+    {
+        let name = format!("ended-{}-{n}", std::process::id());
+        let mut create = hotcell();
+        let child = start(create.args(["workspace", "create", ENVIRONMENT, "--name", &name]));
+        std::thread::sleep(std::time::Duration::from_millis(delay_ms));
+        signal(&child, sent);
+        child.wait_with_output().unwrap();
+        let mut state = None;
+        eventually("it is there whole or not at all", || {
+            let status = hotcell().args(["--json", "workspace", "status", &name]).output().unwrap();
+            state = (status.status.code() == Some(0)).then(|| json(&status)["state"].clone());
+            state.as_ref().is_none_or(|state| state == "running")
+        });
+        if state.is_some() {
+            // A creation that was just completed is either kept or on its way out.
+            hotcell().args(["--yes", "workspace", "delete", &name]).output().unwrap();
+        }
+        eventually("nothing is left", || {
+            let status = hotcell().args(["workspace", "status", &name]).output().unwrap();
+            status.status.code() == Some(113)
+        });
+    }
+    eventually("no machine is left without a record", || {
+        let listed = hotcell().args(["--json", "workspace", "list"]).output().unwrap();
+        let listed = text(&listed.stdout);
+        fs::read_dir("/proc").unwrap().flatten().all(|process| {
+            let Ok(links) = fs::read_dir(process.path().join("fd")) else { return true };
+            links.flatten().filter_map(|link| fs::read_link(link.path()).ok()).all(|path| {
+                let path = path.to_string_lossy();
+                match path.find("/workspaces/ws_") {
+                    Some(at) if path.starts_with(&*home().to_string_lossy()) => {
+                        listed.contains(&path[at + 12..at + 12 + 35])
+                    }
+                    _ => true,
+                }
+            })
+        })
+    });
+}
+
 #[test]
 fn nothing_is_booted_behind_the_users_back() {
     let output = run(&["--memory-mib", "300"], &["true"]);

@@ -2,11 +2,13 @@
 //! commands.
 //!
 //! ```text
-//! lock taken ─▶ record `creating` ─▶ layers, seed ─▶ keeper ─▶ ready ─▶ `running`
+//! lock taken ─▶ record `creating` ─▶ layers, seed ─▶ keeper ─▶ ready ─▶ `running` ─▶ kept
 //! ```
 //!
 //! **SIGKILL here.** From the first step on there is a lock; when it is free and
-//! the record is still `creating`, recovery removes files and record.
+//! the record is still `creating`, recovery removes files and record. Once there is
+//! a keeper, it deletes the workspace when its creator is gone before saying that
+//! it shall be kept.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -152,6 +154,9 @@ impl Engine {
             .await
             .map_err(|error| error.during("cannot start the workspace's machine"))?;
         self.store.step(record.id, Step::Ready, None)?;
+        if record.lifetime == Lifetime::UntilDeleted {
+            connection.keep().await?;
+        }
         Ok(connection)
     }
 }

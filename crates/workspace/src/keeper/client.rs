@@ -61,7 +61,17 @@ impl KeeperConnection {
         match self.hear().await? {
             FromKeeper::Ready => Ok(()),
             FromKeeper::Failed { error } | FromKeeper::Lost { error } => Err(error),
-            FromKeeper::Deleted => Err(keeper_gone()),
+            FromKeeper::Deleted | FromKeeper::Kept => Err(keeper_gone()),
+        }
+    }
+
+    /// Has the keeper keep the workspace when this connection ends.
+    pub(crate) async fn keep(&mut self) -> Result<(), OpError> {
+        self.sender.message(StreamId::EPOCH, &ToKeeper::Keep).expect("a short message");
+        match self.hear().await? {
+            FromKeeper::Kept => Ok(()),
+            FromKeeper::Failed { error } | FromKeeper::Lost { error } => Err(error),
+            FromKeeper::Ready | FromKeeper::Deleted => Err(keeper_gone()),
         }
     }
 
@@ -72,7 +82,7 @@ impl KeeperConnection {
             match self.hear().await? {
                 FromKeeper::Deleted => return Ok(()),
                 FromKeeper::Failed { error } | FromKeeper::Lost { error } => return Err(error),
-                FromKeeper::Ready => {}
+                FromKeeper::Ready | FromKeeper::Kept => {}
             }
         }
     }

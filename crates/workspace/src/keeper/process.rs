@@ -155,6 +155,7 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         home,
         files,
         request,
+        lifetime: Lifetime::WithCreator,
         machine,
         link,
         listener,
@@ -208,6 +209,9 @@ struct Keeper {
     home: Home,
     files: WorkspaceFiles,
     request: KeeperRequest,
+    /// Whoever is killed while creating a workspace leaves none behind, so it
+    /// lives with its creator until that one says to keep it.
+    lifetime: Lifetime,
     machine: Box<dyn Machine>,
     link: GuestLink,
     listener: Option<UnixListener>,
@@ -304,6 +308,13 @@ impl Keeper {
         if frame.stream == StreamId::EPOCH {
             return match parse::<ToKeeper>(&frame) {
                 Ok(Some(ToKeeper::Delete)) => Some(Ending::Deleted),
+                Ok(Some(ToKeeper::Keep)) => {
+                    self.lifetime = self.request.lifetime;
+                    if let Some(client) = self.clients.get(&client) {
+                        tell(&client.sender, &FromKeeper::Kept);
+                    }
+                    None
+                }
                 _ => self.client_gone(client),
             };
         }
@@ -325,7 +336,7 @@ impl Keeper {
         }
         let farewell = self.hub.client_gone(client);
         self.send(farewell);
-        let lives_with_creator = self.request.lifetime == Lifetime::WithCreator;
+        let lives_with_creator = self.lifetime == Lifetime::WithCreator;
         (lives_with_creator && client == self.creator).then_some(Ending::CreatorGone)
     }
 
@@ -356,7 +367,7 @@ impl Keeper {
             )),
         };
         let exit = self.machine.stop().await;
-        let deleted = lost.is_none() || self.request.lifetime == Lifetime::WithCreator;
+        let deleted = lost.is_none() || self.lifetime == Lifetime::WithCreator;
         let reason = lost.as_ref().map_or("deleted", |error| &error.message).to_owned();
         let settled = self.settle(deleted, &reason);
         if let Err(error) = &settled {

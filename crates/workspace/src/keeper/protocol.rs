@@ -17,6 +17,9 @@ use crate::machines::MonitorNumber;
 pub(crate) enum ToKeeper {
     /// From the creator, first of all: start this machine.
     Open(Box<KeeperRequest>),
+    /// From the creator, once the workspace is on record: keep it even if the
+    /// creator goes.
+    Keep,
     /// End the machine and delete the workspace.
     Delete,
 }
@@ -27,6 +30,8 @@ pub(crate) enum ToKeeper {
 pub(crate) enum FromKeeper {
     /// To the creator: the machine accepts commands.
     Ready,
+    /// To the creator: the workspace stays from now on.
+    Kept,
     /// To the creator: the machine could not be started. Final.
     Failed {
         /// Why.
