@@ -1,7 +1,9 @@
-//! Makes the initial RAM file system: the agent and the modules it loads.
+//! Makes the initial RAM file system: the guest's programs and the modules that
+//! the agent loads.
 //!
 //! ```text
 //! /init            the agent
+//! /tools           the program of tools, for the agent to put in memory
 //! /dev /proc /sys /newroot
 //! /modules/*.ko
 //! /modules/order   a file name and its parameters per line, in order of loading
@@ -25,13 +27,22 @@ use crate::name::Digest;
 
 /// Counts changes of the layout, so that a cached one of another layout is not
 /// taken for the right one.
-const LAYOUT_VERSION: u8 = 2;
+const LAYOUT_VERSION: u8 = 3;
 
 /// What modules are told when they are loaded.
 const PARAMETERS: &[(&str, &str)] = &[
     // Otherwise it makes an interface at once, which nobody asked for.
     ("dummy", "numdummies=0"),
 ];
+
+/// The static programs that every guest has.
+#[derive(Debug, Clone, Copy)]
+pub struct GuestPrograms<'a> {
+    /// PID 1.
+    pub agent: &'a [u8],
+    /// What the host has done inside the guest; empty if nothing.
+    pub tools: &'a [u8],
+}
 
 /// Which modules a guest loads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,8 +72,8 @@ impl ModuleSet {
 }
 
 impl Library {
-    /// The initial RAM file system of a kernel with an agent, made if it is
-    /// not there.
+    /// The initial RAM file system of a kernel with the guest's programs, made
+    /// if it is not there.
     ///
     /// # Errors
     ///
@@ -70,20 +81,21 @@ impl Library {
     pub fn initrd(
         &self,
         kernel: &KernelRecord,
-        agent: &[u8],
+        programs: &GuestPrograms<'_>,
         modules: ModuleSet,
     ) -> Result<PathBuf, EnvironmentError> {
         let mut hasher = sha2::Sha256::new();
         hasher.update([LAYOUT_VERSION]);
         hasher.update(kernel.digest.digits());
         hasher.update(modules.label());
-        hasher.update(sha2::Sha256::digest(agent));
+        hasher.update(sha2::Sha256::digest(programs.agent));
+        hasher.update(sha2::Sha256::digest(programs.tools));
         let digest = Digest::of_hasher(hasher);
         let path = self.initrds().join(digest.digits()).with_added_extension("img");
         if path.exists() {
             return Ok(path);
         }
-        let bytes = assemble(kernel, agent, modules)?;
+        let bytes = assemble(kernel, programs, modules)?;
         let staging = self.staging(&Cancel::new())?;
         let made = staging.work().join("initrd");
         durable::write(&made, &bytes)?;
@@ -94,14 +106,15 @@ impl Library {
 
 fn assemble(
     kernel: &KernelRecord,
-    agent: &[u8],
+    programs: &GuestPrograms<'_>,
     modules: ModuleSet,
 ) -> Result<Vec<u8>, EnvironmentError> {
     let mut archive = Archive::default();
     for directory in ["dev", "proc", "sys", "newroot", "modules"] {
         archive.directory(directory, 0o755)?;
     }
-    archive.file("init", 0o755, agent)?;
+    archive.file("init", 0o755, programs.agent)?;
+    archive.file("tools", 0o755, programs.tools)?;
     let mut order = String::new();
     for module in kernel.modules.iter().filter(|module| modules.holds(module.group)) {
         let path = kernel.module(module);

@@ -57,7 +57,7 @@ pub use catalog::{CuratedEnvironment, catalog};
 pub use dpkg::{Package, StatusError};
 pub use error::EnvironmentError;
 pub use ext4::IMAGE_VIRTUAL_BYTES;
-pub use initrd::ModuleSet;
+pub use initrd::{GuestPrograms, ModuleSet};
 pub use library::{EnvironmentRecord, Library, Selector};
 pub use manifest::{EnvironmentManifest, KernelRecord, ModuleGroup, ModuleRecord, Recipe};
 pub use module::ModuleError;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! /dev /proc /sys ─▶ modules ─▶ /dev/vda ─▶ /newroot ─▶ move, free, switch ─▶
-//!     /dev/pts /dev/shm /run /tmp /sys/fs/cgroup /workspace ─▶ loopback
+//!     /dev/pts /dev/shm /run, tools /tmp /sys/fs/cgroup /workspace ─▶ loopback
 //! ```
 //!
 //! The initramfs holds this program as `/init`, modules under `/modules` and
@@ -20,12 +20,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use guest_protocol::TOOLS_PATH;
 use rustix::mount::{MountFlags, mount, mount_move};
 
 use crate::identity;
 use crate::machine::{EXT4_OPTIONS, IDENTITY, MachineError};
 
 const MODULES: &str = "/modules";
+const TOOLS: &str = "/tools";
 const DISK: &str = "/dev/vda";
 const NEW_ROOT: &str = "/newroot";
 const APPEARANCE: Duration = Duration::from_secs(10);
@@ -96,6 +98,17 @@ pub enum BootError {
     /// The files that say who the machine is could not be put in memory.
     #[error("cannot prepare the machine's identity")]
     Identity(#[from] MachineError),
+    /// The program of tools could not be put in memory.
+    #[error("cannot {action} the program of tools {path}")]
+    Tools {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// There is no local network.
     #[error("cannot bring the loopback interface up")]
     Loopback(#[source] io::Error),
@@ -115,6 +128,7 @@ pub fn boot() -> Result<(), BootError> {
     load_modules()?;
     wait_for_disk()?;
     attach(DISK, NEW_ROOT, "ext4", MountFlags::NOATIME, EXT4_OPTIONS)?;
+    let tools = read_tools()?;
     switch_root()?;
 
     attach("devpts", "/dev/pts", "devpts", quiet, "mode=0620,ptmxmode=0666,gid=5")?;
@@ -122,6 +136,7 @@ pub fn boot() -> Result<(), BootError> {
     attach("tmpfs", "/dev/shm", "tmpfs", shared, "mode=1777")?;
     attach("tmpfs", "/run", "tmpfs", shared, "mode=0755")?;
     identity::prepare(Path::new(IDENTITY))?;
+    install_tools(&tools)?;
     attach("cgroup2", "/sys/fs/cgroup", "cgroup2", closed, "")?;
     make_directory(Path::new("/workspace"))?;
     make_directory(Path::new("/tmp"))?;
@@ -174,6 +189,17 @@ fn load_modules() -> Result<(), BootError> {
         load().map_err(|source| BootError::Module { path: path.clone(), source })?;
     }
     Ok(())
+}
+
+fn read_tools() -> Result<Vec<u8>, BootError> {
+    fs::read(TOOLS).map_err(|source| BootError::Tools { action: "read", path: TOOLS, source })
+}
+
+/// Keeps the program in memory, of which every copy of this machine has the same.
+fn install_tools(tools: &[u8]) -> Result<(), BootError> {
+    let failed = |source| BootError::Tools { action: "write", path: TOOLS_PATH, source };
+    fs::write(TOOLS_PATH, tools).map_err(failed)?;
+    fs::set_permissions(TOOLS_PATH, Permissions::from_mode(0o755)).map_err(failed)
 }
 
 fn wait_for_disk() -> Result<(), BootError> {

@@ -40,3 +40,6 @@ pub const GENERATION: u32 = 1;
 /// The virtio serial port that carries the stream, as the guest sees it under
 /// `/sys/class/virtio-ports/*/name`.
 pub const PORT_NAME: &str = "hotcell.agent";
+
+/// Where the agent puts the program of tools, in memory.
+pub const TOOLS_PATH: &str = "/run/hotcell/tools";

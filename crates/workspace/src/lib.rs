@@ -17,10 +17,10 @@
 //!
 //! This crate never prints.
 
-mod agent;
 mod console;
 pub mod engine;
 mod framing;
+mod guest_programs;
 mod hex;
 mod home;
 mod host;

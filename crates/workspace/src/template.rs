@@ -33,12 +33,12 @@ use workspace_api::spec::EnvironmentRef;
 
 pub(crate) use make::{Making, Remake, make};
 
-use crate::agent;
+use crate::guest_programs;
 use crate::hex::hex;
 use crate::home::{FileError, Home, disk_bytes, remove_tree, try_lock};
 
 /// Version of a template's files and of the machine that they hold.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Everything that a template's saved state depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +69,7 @@ impl Ingredients {
             format: FORMAT,
             environment: environment.manifest.digest.to_string(),
             kernel: kernel.digest.to_string(),
-            agent: agent::digest().to_owned(),
+            agent: guest_programs::digest().to_owned(),
             monitor: monitor.version.clone(),
             machine: machine::qemu::MACHINE_REVISION,
             command_line: command_line(accelerator).to_owned(),

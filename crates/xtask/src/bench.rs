@@ -29,7 +29,7 @@ use std::process::Command;
 use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, ensure};
-use environment::{Library, ModuleSet};
+use environment::{GuestPrograms, Library, ModuleSet};
 use hotcell::{Client, ClientOptions, EnvironmentRef, Shape};
 use serde::Serialize;
 
@@ -125,7 +125,11 @@ async fn measure(options: &Options, script: &Path, program: &Path) -> Result<()>
     let library = Library::open(&home)?;
     let kernel = cache::kernel(&library)?;
     let agent = fs::read(programs::guest_agent()?)?;
-    let initrd = library.initrd(&kernel, &agent, ModuleSet::Workspace)?;
+    let initrd = library.initrd(
+        &kernel,
+        &GuestPrograms { agent: &agent, tools: &[] },
+        ModuleSet::Workspace,
+    )?;
     let image = library
         .list()?
         .into_iter()

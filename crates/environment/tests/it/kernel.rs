@@ -3,7 +3,11 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use environment::{BuildOptions, Cancel, InUse, ModuleGroup, ModuleSet, Phase, Rebuild};
+use environment::{
+    BuildOptions, Cancel, GuestPrograms, InUse, ModuleGroup, ModuleSet, Phase, Rebuild,
+};
+
+const PROGRAMS: GuestPrograms<'static> = GuestPrograms { agent: b"#!agent", tools: b"#!tools" };
 
 use crate::{entries, fresh, silent};
 
@@ -62,7 +66,7 @@ fn a_kernel_is_fetched_once_and_becomes_an_initial_ram_file_system() {
     assert!(entries(&directory.path().join("staging")).is_empty());
 
     let started = std::time::Instant::now();
-    let initrd = library.initrd(&kernel, b"#!agent", ModuleSet::Workspace).unwrap();
+    let initrd = library.initrd(&kernel, &PROGRAMS, ModuleSet::Workspace).unwrap();
     println!("initrd in {:?}: {} bytes", started.elapsed(), fs::metadata(&initrd).unwrap().len());
     assert_eq!(fs::metadata(&initrd).unwrap().len() % 4, 0);
     let names = listed(&initrd);
@@ -70,6 +74,7 @@ fn a_kernel_is_fetched_once_and_becomes_an_initial_ram_file_system() {
         assert!(names.iter().any(|listed| listed == name), "{name}");
     }
     assert_eq!(content(&initrd, "init"), "#!agent");
+    assert_eq!(content(&initrd, "tools"), "#!tools");
     let order = content(&initrd, "modules/order");
     for file in order.lines().map(|line| line.split(' ').next().unwrap()) {
         assert!(names.contains(&format!("modules/{file}")), "{file}");
@@ -78,12 +83,12 @@ fn a_kernel_is_fetched_once_and_becomes_an_initial_ram_file_system() {
     assert!(order.lines().any(|line| line == "dummy.ko numdummies=0"));
     assert!(!order.contains("kvm"));
 
-    let nested = library.initrd(&kernel, b"#!agent", ModuleSet::NestedKvm).unwrap();
+    let nested = library.initrd(&kernel, &PROGRAMS, ModuleSet::NestedKvm).unwrap();
     assert_ne!(nested, initrd);
     let order = content(&nested, "modules/order");
     assert_eq!(order.lines().last(), Some("kvm-amd.ko"));
     assert!(!order.contains("kvm-intel"));
-    assert_eq!(library.initrd(&kernel, b"#!agent", ModuleSet::Workspace).unwrap(), initrd);
+    assert_eq!(library.initrd(&kernel, &PROGRAMS, ModuleSet::Workspace).unwrap(), initrd);
 
     let pruned = library.prune(&|_| InUse::No, &Cancel::new()).unwrap();
     assert_eq!(pruned.removed.len(), 1, "the older of two initial RAM file systems");

@@ -114,7 +114,7 @@ impl Handler<Prune> for Engine {
                     record.manifest.digest.to_string() == ingredients.environment
                 })
                 && kernel.as_ref() == Some(&ingredients.kernel)
-                && ingredients.agent == crate::agent::digest();
+                && ingredients.agent == crate::guest_programs::digest();
             if used || current {
                 kept.push(template);
                 continue;

@@ -10,7 +10,7 @@ use workspace_api::spec::Shape;
 use super::Engine;
 use super::progress::{blocking, finished, library_progress};
 use super::terms::{digest, from_machine, milliseconds, to_outcome};
-use crate::agent;
+use crate::guest_programs::PROGRAMS;
 use crate::host::HostFacts;
 use crate::seeds;
 use crate::template::{self, Found, Ingredients, Making, Remake, Template};
@@ -67,7 +67,7 @@ impl Handler<Prepare> for Engine {
             vmlinux: kernel.vmlinux(),
             initrd: self
                 .library
-                .initrd(&kernel, agent::AGENT, ModuleSet::Workspace)
+                .initrd(&kernel, &PROGRAMS, ModuleSet::Workspace)
                 .map_err(environment_error)?,
             root_image: environment.root_image(),
             empty_seed: seeds::empty(&self.home)?,

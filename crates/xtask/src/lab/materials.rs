@@ -12,7 +12,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use environment::{Cancel, IMAGE_VIRTUAL_BYTES, KernelRecord, Library, ModuleSet, catalog, tree};
+use environment::{
+    Cancel, GuestPrograms, IMAGE_VIRTUAL_BYTES, KernelRecord, Library, ModuleSet, catalog, tree,
+};
 
 use crate::{cache, programs};
 
@@ -47,7 +49,11 @@ pub(super) fn make(lab: &Path, program: &Path) -> Result<Materials> {
     let with_monitor = [&base, MONITOR_PACKAGES].concat();
     let outer_environment = cache::environment(&outer, &OUTER_ENVIRONMENT.parse()?, &with_monitor)?;
     let agent = fs::read(programs::guest_agent()?)?;
-    let initrd = outer.initrd(&kernel, &agent, ModuleSet::NestedKvm)?;
+    let initrd = outer.initrd(
+        &kernel,
+        &GuestPrograms { agent: &agent, tools: &[] },
+        ModuleSet::NestedKvm,
+    )?;
     let key = [inner_environment.manifest.digest.digits(), kernel.digest.digits()].concat();
     Ok(Materials {
         kernel,

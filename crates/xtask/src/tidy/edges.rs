@@ -14,6 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("workspace-api", &["operation"]),
     ("guest-protocol", &[]),
     ("guest-agent", &["guest-protocol"]),
+    ("guest-tools", &["guest-protocol"]),
     ("machine", &[]),
     ("environment", &[]),
     ("workspace", &["operation", "workspace-api", "guest-protocol", "machine", "environment"]),

@@ -25,6 +25,7 @@ const FACES: &[&str] = &["crates/hotcell-cli/src", "crates/operation/src"];
 /// Variables that are no user's business, and whose they are.
 const INTERNAL_VARIABLES: &[(&str, &str)] = &[
     ("HOTCELL_GUEST_AGENT", "the engine's build script tells its crate where the agent lies"),
+    ("HOTCELL_GUEST_TOOLS", "the same for the tools"),
     ("HOTCELL_TEST_CACHE", "tests keep environments and kernels there"),
 ];
 
