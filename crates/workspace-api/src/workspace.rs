@@ -105,6 +105,16 @@ pub struct Workspace {
     pub last_activity_at: String,
     /// Disk space that it uses beyond what it shares, in bytes.
     pub disk_bytes: u64,
+    /// What is going on in it right now; told of one workspace, not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<Activity>,
+}
+
+/// What is going on in a running workspace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Activity {
+    /// How many commands run.
+    pub running_commands: u32,
 }
 
 impl Present for Workspace {
@@ -121,6 +131,9 @@ impl Present for Workspace {
         screen.line(format!("Created        {}", self.created_at));
         screen.line(format!("Last activity  {}", self.last_activity_at));
         screen.line(format!("Disk           {} KiB", self.disk_bytes.div_ceil(1024)));
+        if let Some(activity) = &self.activity {
+            screen.line(format!("Running        {} commands", activity.running_commands));
+        }
     }
 }
 

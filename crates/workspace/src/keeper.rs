@@ -7,10 +7,12 @@
 //! ```
 //!
 //! * [`spawn`]: how a creator starts a keeper and hands it lock and request.
-//! * [`process`]: the keeper's life, one loop that owns all state.
+//! * [`process`]: the keeper's life; `serving`: the one loop that owns all state.
 //! * [`hub`]: which client's stream is which stream of the guest, and what each
 //!   side may still send.
-//! * [`client`]: the other end, used by the engine.
+//! * [`client`]: the other end, used by the engine, and by parts of the keeper
+//!   itself through [`inside`].
+//! * [`asking`]: what is asked of a keeper besides carrying frames.
 //!
 //! On every stream but 0 clients speak the guest protocol; the keeper renames
 //! streams and passes frames on, so it never holds more of a command's output
@@ -21,10 +23,14 @@
 //! next use of the product finds the free lock and tidies up (`recovery`). If
 //! the monitor dies, the keeper tells all clients why and ends.
 
+pub(crate) mod asking;
 pub(crate) mod client;
+mod clients;
 mod hub;
+pub(crate) mod inside;
 pub(crate) use hub::GuestFault;
 pub(crate) use protocol::Lifetime;
 pub(crate) mod process;
 pub(crate) mod protocol;
+mod serving;
 pub(crate) mod spawn;

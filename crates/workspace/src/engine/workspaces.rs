@@ -1,11 +1,13 @@
 //! Operations on workspaces that stay.
 
+use std::time::Duration;
+
 use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use workspace_api::id::WorkspaceRef;
 use workspace_api::run::{CommandEvent, CommandResult};
 use workspace_api::state::{Step, WorkspaceState};
 use workspace_api::workspace::{
-    Create, Delete, Deleted, Exec, List, Status, Workspace, Workspaces,
+    Activity, Create, Delete, Deleted, Exec, List, Status, Workspace, Workspaces,
 };
 
 use super::Engine;
@@ -14,10 +16,14 @@ use super::run::to_exec;
 use super::terms::shown;
 use crate::home::{WorkspaceFiles, disk_bytes};
 use crate::keeper::Lifetime;
+use crate::keeper::asking::CurrentActivity;
 use crate::keeper::client::KeeperConnection;
 use crate::recovery::recover;
 use crate::socket;
 use crate::store::Record;
+
+/// How long a keeper may take to say what is going on.
+const ACTIVITY_DEADLINE: Duration = Duration::from_secs(5);
 
 impl Handler<Create> for Engine {
     async fn handle(
@@ -65,7 +71,19 @@ impl Handler<List> for Engine {
 
 impl Handler<Status> for Engine {
     async fn handle(&self, status: Status, _: &mut Call<NoEvents>) -> Result<Workspace, OpError> {
-        Ok(self.describe(self.store.find(&status.workspace)?))
+        let mut record = self.store.find(&status.workspace)?;
+        let mut activity = None;
+        if record.state == WorkspaceState::Running {
+            match self.activity(&record).await {
+                Ok(now) => activity = Some(now),
+                // Whatever ended the keeper is on record by now.
+                Err(error) => {
+                    tracing::info!(%error, "the keeper does not say what it is doing");
+                    record = self.store.find(&WorkspaceRef::from(record.id))?;
+                }
+            }
+        }
+        Ok(Workspace { activity, ..self.describe(record) })
     }
 }
 
@@ -119,6 +137,15 @@ impl Engine {
             .during(format!("workspace {} is {}", record.id, record.state)))
     }
 
+    /// What is going on in a running workspace.
+    async fn activity(&self, record: &Record) -> Result<Activity, OpError> {
+        let mut connection = self.connect(record).await?;
+        let asked = connection.ask(CurrentActivity {});
+        tokio::time::timeout(ACTIVITY_DEADLINE, asked).await.unwrap_or_else(|_| {
+            Err(OpError::plain(ErrorKind::TimedOut, "the workspace's keeper is busy"))
+        })
+    }
+
     /// What is told of a workspace.
     fn describe(&self, record: Record) -> Workspace {
         Workspace {
@@ -133,6 +160,7 @@ impl Engine {
             created_at: shown(record.created_at),
             last_activity_at: shown(record.last_activity_at),
             disk_bytes: disk_bytes(self.home.workspace(record.id).directory()),
+            activity: None,
         }
     }
 }

@@ -3,13 +3,15 @@
 //! One connection carries one command at a time; whoever wants several at once
 //! opens several, which costs a local connect each.
 
+mod pipe;
+
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use guest_protocol::frame::{Body, Channel, Frame, INITIAL_CREDIT, StreamId};
 use guest_protocol::message::{End, Exec, GuestMessage, HostMessage, Refusal};
 use operation::{Call, ErrorKind, OpError};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::time::{Instant, sleep_until};
@@ -17,6 +19,7 @@ use workspace_api::id::WorkspaceId;
 use workspace_api::output::{Capture, OutputBytes};
 use workspace_api::run::{CommandEnd, CommandEvent, CommandResult};
 
+use super::asking::Question;
 use super::protocol::{FromKeeper, KeeperRequest, ToKeeper};
 use crate::framing::{FrameReader, FrameSender, FramingError, parse, spawn_writer};
 
@@ -43,13 +46,14 @@ pub(crate) struct KeeperConnection {
     reader: FrameReader<OwnedReadHalf>,
     sender: FrameSender,
     last_stream: u32,
+    last_question: u64,
 }
 
 impl KeeperConnection {
     pub(crate) fn new(stream: UnixStream) -> Self {
         let (read, write) = stream.into_split();
         let (sender, _) = spawn_writer(write);
-        Self { reader: FrameReader::new(read), sender, last_stream: 0 }
+        Self { reader: FrameReader::new(read), sender, last_stream: 0, last_question: 0 }
     }
 
     /// Asks a new keeper to start its machine and waits until it runs.
@@ -61,7 +65,7 @@ impl KeeperConnection {
         match self.hear().await? {
             FromKeeper::Ready => Ok(()),
             FromKeeper::Failed { error } | FromKeeper::Lost { error } => Err(error),
-            FromKeeper::Deleted | FromKeeper::Kept => Err(keeper_gone()),
+            _ => Err(keeper_gone()),
         }
     }
 
@@ -71,7 +75,7 @@ impl KeeperConnection {
         match self.hear().await? {
             FromKeeper::Kept => Ok(()),
             FromKeeper::Failed { error } | FromKeeper::Lost { error } => Err(error),
-            FromKeeper::Ready | FromKeeper::Deleted => Err(keeper_gone()),
+            _ => Err(keeper_gone()),
         }
     }
 
@@ -82,7 +86,31 @@ impl KeeperConnection {
             match self.hear().await? {
                 FromKeeper::Deleted => return Ok(()),
                 FromKeeper::Failed { error } | FromKeeper::Lost { error } => return Err(error),
-                FromKeeper::Ready | FromKeeper::Kept => {}
+                _ => {}
+            }
+        }
+    }
+
+    /// Asks the keeper something and waits for the answer.
+    pub(crate) async fn ask<Q: Question>(&mut self, question: Q) -> Result<Q::Answer, OpError> {
+        self.last_question += 1;
+        let asked = self.last_question;
+        let ask = ToKeeper::Ask { id: asked, ask: question.into() };
+        self.sender.message(StreamId::EPOCH, &ask).map_err(|error| {
+            OpError::new(ErrorKind::InvalidRequest, &error).during("the request is too long")
+        })?;
+        loop {
+            match self.hear().await? {
+                FromKeeper::Answer { id, answer } if id == asked => {
+                    return serde_json::from_value(answer).map_err(|error| {
+                        OpError::new(ErrorKind::Internal, &error)
+                            .during("the workspace's keeper answered something else")
+                    });
+                }
+                FromKeeper::Declined { id, error } if id == asked => return Err(error),
+                FromKeeper::Failed { error } | FromKeeper::Lost { error } => return Err(error),
+                FromKeeper::Deleted => return Err(keeper_gone()),
+                _ => {}
             }
         }
     }
@@ -98,6 +126,17 @@ impl KeeperConnection {
         }
     }
 
+    /// Opens a stream of the guest with its first message.
+    fn open_stream(&mut self, opening: &HostMessage) -> Result<StreamId, OpError> {
+        self.last_stream += 1;
+        let stream = StreamId(self.last_stream);
+        self.sender.message(stream, opening).map_err(|error| {
+            OpError::new(ErrorKind::InvalidRequest, &error)
+                .hinted("pass long input through standard input or a file")
+        })?;
+        Ok(stream)
+    }
+
     /// Runs a command to its end.
     pub(crate) async fn exec(
         &mut self,
@@ -105,13 +144,8 @@ impl KeeperConnection {
         exec: Exec,
         call: &mut Call<CommandEvent>,
     ) -> Result<CommandResult, OpError> {
-        self.last_stream += 1;
-        let stream = StreamId(self.last_stream);
         let timeout = exec.timeout_ms.map(Duration::from_millis);
-        self.sender.message(stream, &HostMessage::Exec(exec)).map_err(|error| {
-            OpError::new(ErrorKind::InvalidRequest, &error)
-                .hinted("pass long input through standard input or a file")
-        })?;
+        let stream = self.open_stream(&HostMessage::Exec(exec))?;
         let mut command = RunningCommand {
             stream,
             workspace,
@@ -382,7 +416,7 @@ impl Patience {
 }
 
 /// Some input, at most `limit` bytes; empty at its end. Cancel safe.
-async fn read_some(input: &mut operation::Input, limit: u32) -> std::io::Result<Bytes> {
+async fn read_some(input: &mut (impl AsyncRead + Unpin), limit: u32) -> std::io::Result<Bytes> {
     let limit = usize::try_from(limit).expect("usize holds 32 bits here");
     let mut buffer = BytesMut::with_capacity(limit);
     let mut limited = input.take(limit as u64);

@@ -20,7 +20,7 @@ use guest_protocol::message::{self, GuestMessage, HostMessage};
 pub(crate) const STREAMS_MAX: usize = 256;
 
 /// Identifies a connection of a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct ClientId(pub(crate) u64);
 
 /// A frame and where it goes.
@@ -76,6 +76,11 @@ impl Hub {
         Self { last: last.0, ..Self::default() }
     }
 
+    /// How many commands run on behalf of clients.
+    pub(crate) fn running(&self) -> usize {
+        self.by_client.len()
+    }
+
     /// A frame of a client, on any stream but 0.
     pub(crate) fn client_says(
         &mut self,
@@ -92,11 +97,9 @@ impl Hub {
         let parsed: HostMessage =
             message::parse(frame.stream, payload).map_err(|_| ClientFault::Message)?;
         match (parsed, guest_stream) {
-            (HostMessage::Exec(_), None) => Ok(Some(self.open(client, frame))),
-            (HostMessage::Exec(_), Some(_)) => Err(ClientFault::Stream),
-            (HostMessage::Begin(_) | HostMessage::MountWorkspace | HostMessage::Sync, _) => {
-                Err(ClientFault::Message)
-            }
+            (HostMessage::Exec(_) | HostMessage::Sync, None) => Ok(Some(self.open(client, frame))),
+            (HostMessage::Exec(_) | HostMessage::Sync, Some(_)) => Err(ClientFault::Stream),
+            (HostMessage::Begin(_) | HostMessage::MountWorkspace, _) => Err(ClientFault::Message),
             (HostMessage::Credit { channel, bytes }, Some(stream)) => {
                 self.grant(stream, channel, bytes);
                 Ok(Some(Routed::ToGuest(Frame { stream, body: frame.body })))
@@ -319,7 +322,7 @@ mod tests {
     #[test]
     fn clients_cannot_speak_for_the_keeper() {
         let mut hub = Hub::default();
-        let sync = message::control(StreamId(1), &HostMessage::Sync).unwrap();
-        assert_eq!(hub.client_says(CLIENT, sync), Err(ClientFault::Message));
+        let mount = message::control(StreamId(1), &HostMessage::MountWorkspace).unwrap();
+        assert_eq!(hub.client_says(CLIENT, mount), Err(ClientFault::Message));
     }
 }

@@ -6,8 +6,10 @@ use guest_protocol::epoch::Token;
 use machine::{MachineSpec, MonitorInfo};
 use operation::OpError;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use workspace_api::id::WorkspaceId;
 
+use super::asking::Ask;
 use crate::link::Identity;
 use crate::machines::MonitorNumber;
 
@@ -22,6 +24,13 @@ pub(crate) enum ToKeeper {
     Keep,
     /// End the machine and delete the workspace.
     Delete,
+    /// A question.
+    Ask {
+        /// Chosen by the client; its answer has the same.
+        id: u64,
+        /// What is asked.
+        ask: Ask,
+    },
 }
 
 /// What the keeper tells its clients.
@@ -44,6 +53,20 @@ pub(crate) enum FromKeeper {
     },
     /// The workspace is deleted. Final.
     Deleted,
+    /// Answers a question.
+    Answer {
+        /// Which.
+        id: u64,
+        /// As its type says.
+        answer: Value,
+    },
+    /// A question that cannot be answered.
+    Declined {
+        /// Which.
+        id: u64,
+        /// Why.
+        error: OpError,
+    },
 }
 
 /// Everything that a keeper needs to know about its workspace.

@@ -1,0 +1,152 @@
+//! The connections to a keeper: from its creator, over its socket, and from
+//! within.
+//!
+//! A task per connection reads frames into one bounded queue, from which the
+//! keeper's loop takes them, so a client that sends much waits and no other does.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use guest_protocol::frame::{Frame, StreamId};
+use tokio::net::unix::OwnedReadHalf;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::hub::ClientId;
+use super::inside::{Arriving, Inside, way_in};
+use super::protocol::FromKeeper;
+use crate::framing::{FrameReader, FrameSender, FramingError, spawn_writer};
+
+/// How long the last messages may take to reach clients that do not read.
+pub(super) const FAREWELL_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How many frames of clients may wait for the loop.
+const CLIENT_QUEUE: usize = 64;
+
+/// How long nobody is accepted after that failed, for want of descriptors say.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+type ClientFrame = (ClientId, Result<Frame, FramingError>);
+
+struct Client {
+    sender: FrameSender,
+    writer: JoinHandle<()>,
+    reader: JoinHandle<()>,
+}
+
+/// All connections; owned by the keeper's loop.
+pub(super) struct Clients {
+    connected: HashMap<ClientId, Client>,
+    next: u64,
+    frame_sender: mpsc::Sender<ClientFrame>,
+    frames: mpsc::Receiver<ClientFrame>,
+    listener: Option<UnixListener>,
+    inside: Inside,
+    arriving: Arriving,
+}
+
+impl Clients {
+    /// No clients yet; with a listener they come by themselves.
+    pub(super) fn new(listener: Option<UnixListener>) -> Self {
+        let (frame_sender, frames) = mpsc::channel(CLIENT_QUEUE);
+        let (inside, arriving) = way_in();
+        Self {
+            connected: HashMap::new(),
+            next: 0,
+            frame_sender,
+            frames,
+            listener,
+            inside,
+            arriving,
+        }
+    }
+
+    /// How parts of the keeper become clients.
+    #[expect(dead_code, reason = "what uses it lands next")]
+    pub(super) fn inside(&self) -> &Inside {
+        &self.inside
+    }
+
+    /// Takes a connection in that was read from already.
+    pub(super) fn add(
+        &mut self,
+        mut reader: FrameReader<OwnedReadHalf>,
+        sender: FrameSender,
+        writer: JoinHandle<()>,
+    ) -> ClientId {
+        let id = ClientId(self.next);
+        self.next += 1;
+        let frames = self.frame_sender.clone();
+        let reader = tokio::spawn(async move {
+            loop {
+                let frame = reader.next().await;
+                let is_last = frame.is_err();
+                if frames.send((id, frame)).await.is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        self.connected.insert(id, Client { sender, writer, reader });
+        id
+    }
+
+    /// The next frame of any client, or the error that ends its connection.
+    /// New clients are taken in meanwhile. Cancel safe.
+    pub(super) async fn next(&mut self) -> ClientFrame {
+        loop {
+            let connection = tokio::select! {
+                Some(frame) = self.frames.recv() => return frame,
+                connection = accept(self.listener.as_ref()) => connection,
+                Some(connection) = self.arriving.recv() => connection,
+            };
+            let (read, write) = connection.into_split();
+            let (sender, writer) = spawn_writer(write);
+            self.add(FrameReader::new(read), sender, writer);
+        }
+    }
+
+    /// The way back to a client, if it is still there.
+    pub(super) fn sender(&self, client: ClientId) -> Option<&FrameSender> {
+        self.connected.get(&client).map(|client| &client.sender)
+    }
+
+    /// Forgets a client.
+    pub(super) fn remove(&mut self, client: ClientId) {
+        if let Some(client) = self.connected.remove(&client) {
+            client.reader.abort();
+        }
+    }
+
+    /// Tells all clients the last thing that they hear, and ends.
+    pub(super) async fn dismiss(self, farewell: &FromKeeper) {
+        for client in self.connected.into_values() {
+            client.reader.abort();
+            tell(&client.sender, farewell);
+            drop(client.sender);
+            let _ = timeout(FAREWELL_DEADLINE, client.writer).await;
+        }
+    }
+}
+
+/// Tells a client something on stream 0.
+pub(super) fn tell(sender: &FrameSender, message: &FromKeeper) {
+    if let Err(too_long) = sender.message(StreamId::EPOCH, message) {
+        tracing::error!(%too_long, "a message to a client was dropped");
+    }
+}
+
+/// The next client; for ever pending without a listener.
+async fn accept(listener: Option<&UnixListener>) -> UnixStream {
+    let Some(listener) = listener else { return std::future::pending().await };
+    loop {
+        match listener.accept().await {
+            Ok((connection, _)) => return connection,
+            Err(error) => {
+                tracing::warn!(%error, "a client could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! A keeper while its machine runs: one loop that owns all state.
+//!
+//! Four things can happen, one at a time: a frame of the guest, a frame of a
+//! client, a notice of the machine, a signal. None of them is waited for inside
+//! the handling of another; what takes long has a task of its own.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use guest_protocol::frame::{Frame, StreamId};
+use machine::Machine;
+use operation::{ErrorKind, OpError};
+use serde_json::Value;
+use tokio::signal::unix::Signal;
+use tokio::time::timeout;
+use workspace_api::state::Step;
+use workspace_api::workspace::Activity;
+
+use super::asking::{Ask, CurrentActivity, answer};
+use super::clients::{Clients, tell};
+use super::hub::{ClientId, Hub, Routed};
+use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper};
+use crate::framing::{FramingError, parse};
+use crate::home::{Home, WorkspaceFiles};
+use crate::link::GuestLink;
+use crate::store::{Store, StoreError};
+use crate::trouble::{GuestTrouble, machine_ended};
+
+/// How long a monitor whose stream broke may take to be seen dead.
+const NOTICE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// A keeper whose guest accepts commands.
+pub(super) struct Keeper {
+    pub(super) home: Home,
+    pub(super) files: WorkspaceFiles,
+    pub(super) request: KeeperRequest,
+    /// Whoever is killed while creating a workspace leaves none behind, so it
+    /// lives with its creator until that one says to keep it.
+    pub(super) lifetime: Lifetime,
+    pub(super) machine: Box<dyn Machine>,
+    pub(super) link: GuestLink,
+    pub(super) hub: Hub,
+    pub(super) clients: Clients,
+    pub(super) creator: ClientId,
+    pub(super) terminate: Signal,
+}
+
+/// Why a keeper ends.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// Somebody deleted the workspace.
+    Deleted,
+    /// The workspace lived with its creator, who is gone.
+    CreatorGone,
+    /// Somebody ended this process politely.
+    Terminated,
+    /// The machine ended by itself or cannot be trusted any more.
+    Lost(GuestTrouble),
+}
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keeper").field("workspace", &self.request.workspace).finish_non_exhaustive()
+    }
+}
+
+impl Keeper {
+    /// Serves until there is a reason to end.
+    pub(super) async fn serve(&mut self) -> Ending {
+        loop {
+            let ending = tokio::select! {
+                frame = self.link.reader.next() => self.guest_says(frame),
+                (client, frame) = self.clients.next() => self.client_says(client, frame),
+                notice = self.machine.notice() => Some(Ending::Lost(GuestTrouble::Notice(notice))),
+                _ = self.terminate.recv() => Some(Ending::Terminated),
+            };
+            if let Some(ending) = ending {
+                return ending;
+            }
+        }
+    }
+
+    fn guest_says(&mut self, frame: Result<Frame, FramingError>) -> Option<Ending> {
+        let routed = match frame {
+            Ok(frame) => self.hub.guest_says(frame).map_err(GuestTrouble::Fault),
+            Err(error) => Err(GuestTrouble::Framing(error)),
+        };
+        match routed {
+            Ok(routed) => {
+                self.send(routed);
+                None
+            }
+            Err(trouble) => Some(Ending::Lost(trouble)),
+        }
+    }
+
+    fn client_says(
+        &mut self,
+        client: ClientId,
+        frame: Result<Frame, FramingError>,
+    ) -> Option<Ending> {
+        let Ok(frame) = frame else { return self.client_gone(client) };
+        if frame.stream == StreamId::EPOCH {
+            return match parse::<ToKeeper>(&frame) {
+                Ok(Some(message)) => self.told(client, message),
+                _ => self.client_gone(client),
+            };
+        }
+        match self.hub.client_says(client, frame) {
+            Ok(routed) => {
+                self.send(routed);
+                None
+            }
+            Err(fault) => {
+                tracing::warn!(%fault, "a client is dropped");
+                self.client_gone(client)
+            }
+        }
+    }
+
+    /// What a client says to the keeper itself.
+    fn told(&mut self, client: ClientId, message: ToKeeper) -> Option<Ending> {
+        match message {
+            ToKeeper::Open(_) => self.client_gone(client),
+            ToKeeper::Delete => Some(Ending::Deleted),
+            ToKeeper::Keep => {
+                self.lifetime = self.request.lifetime;
+                if let Some(sender) = self.clients.sender(client) {
+                    tell(sender, &FromKeeper::Kept);
+                }
+                None
+            }
+            ToKeeper::Ask { id, ask } => {
+                self.asked(client, id, ask);
+                None
+            }
+        }
+    }
+
+    fn asked(&self, client: ClientId, id: u64, ask: Ask) {
+        match ask {
+            Ask::Activity(_) => {
+                let running_commands = u32::try_from(self.hub.running()).unwrap_or(u32::MAX);
+                let now = Activity { running_commands };
+                self.answer(client, id, async move { answer::<CurrentActivity>(Ok(now)) });
+            }
+        }
+    }
+
+    /// Answers a question when `work` is done, which holds up nothing else.
+    fn answer(
+        &self,
+        client: ClientId,
+        id: u64,
+        work: impl Future<Output = Result<Value, OpError>> + 'static,
+    ) {
+        let Some(sender) = self.clients.sender(client).cloned() else { return };
+        tokio::task::spawn_local(async move {
+            let said = match work.await {
+                Ok(answer) => FromKeeper::Answer { id, answer },
+                Err(error) => FromKeeper::Declined { id, error },
+            };
+            tell(&sender, &said);
+        });
+    }
+
+    fn client_gone(&mut self, client: ClientId) -> Option<Ending> {
+        self.clients.remove(client);
+        let farewell = self.hub.client_gone(client);
+        self.send(farewell);
+        let lives_with_creator = self.lifetime == Lifetime::WithCreator;
+        (lives_with_creator && client == self.creator).then_some(Ending::CreatorGone)
+    }
+
+    fn send(&self, routed: impl IntoIterator<Item = Routed>) {
+        for routed in routed {
+            match routed {
+                Routed::ToGuest(frame) => self.link.sender.frame(frame),
+                Routed::ToClient(client, frame) => {
+                    if let Some(sender) = self.clients.sender(client) {
+                        sender.frame(frame);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the machine, settles the workspace's record, and says farewell.
+    pub(super) async fn end(mut self, ending: Ending) {
+        let lost = match ending {
+            Ending::Lost(trouble) => {
+                let trouble = explain(&mut *self.machine, trouble).await;
+                Some(machine_ended(&trouble, &self.files.console()))
+            }
+            Ending::Deleted | Ending::CreatorGone => None,
+            Ending::Terminated => Some(OpError::plain(
+                ErrorKind::MachineLost,
+                "the workspace's keeper was told to end",
+            )),
+        };
+        let exit = self.machine.stop().await;
+        let deleted = lost.is_none() || self.lifetime == Lifetime::WithCreator;
+        let reason = lost.as_ref().map_or("deleted", |error| &error.message).to_owned();
+        let settled = self.settle(deleted, &reason);
+        if let Err(error) = &settled {
+            tracing::error!(%error, %exit, "the workspace's record could not be settled");
+        }
+        let farewell = match (lost, settled) {
+            (Some(error), _) => FromKeeper::Lost { error },
+            (None, Ok(())) => FromKeeper::Deleted,
+            (None, Err(error)) => FromKeeper::Failed { error },
+        };
+        self.clients.dismiss(&farewell).await;
+    }
+
+    fn settle(&self, deleted: bool, reason: &str) -> Result<(), OpError> {
+        let store = Store::open(&self.home)?;
+        let step = if deleted {
+            self.files.delete()?;
+            Step::Delete
+        } else {
+            Step::MachineEnded
+        };
+        match store.step(self.request.workspace, step, Some(reason)) {
+            // Whoever found the files gone has settled the record as well.
+            Ok(_) | Err(StoreError::NotFound(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A monitor that ends closes the guest's stream as well, and what is seen first
+/// is a matter of luck: its notice says more.
+pub(super) async fn explain(machine: &mut dyn Machine, trouble: GuestTrouble) -> GuestTrouble {
+    if !trouble.is_broken_stream() {
+        return trouble;
+    }
+    match timeout(NOTICE_DEADLINE, machine.notice()).await {
+        Ok(notice) => GuestTrouble::Notice(notice),
+        Err(_) => trouble,
+    }
+}
