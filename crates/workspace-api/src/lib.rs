@@ -2,6 +2,7 @@
 //! them. It does no I/O and reads no clock.
 //!
 //! * [`id`], [`digest`], [`spec`] and [`time`]: values that are parsed once, at the edge.
+//! * [`ledger`]: what can happen in a workspace.
 //! * [`state`]: the states of a workspace and [`state::next`], the only judge
 //!   of legal steps.
 //! * One module per noun with its operations: [`run`], [`prepare`], [`mod@env`],
@@ -13,6 +14,7 @@ pub mod digest;
 pub mod doctor;
 pub mod env;
 pub mod id;
+pub mod ledger;
 pub mod output;
 pub mod prepare;
 pub mod run;

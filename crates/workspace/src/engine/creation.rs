@@ -33,7 +33,7 @@ use crate::keeper::protocol::{KeeperRequest, WorkspaceTree};
 use crate::keeper::spawn::spawn;
 use crate::link::Identity;
 use crate::seeds;
-use crate::store::Record;
+use crate::store::{Details, Record};
 use crate::template::Template;
 
 /// What to create.
@@ -86,6 +86,7 @@ impl Engine {
             lifetime: plan.lifetime,
             created_at: now,
             last_activity_at: now,
+            details: Details::default(),
         };
         let files = self.home.workspace(record.id);
         let lock = files.create()?;

@@ -1,0 +1,36 @@
+//! What is known of a workspace beyond what tables have columns for.
+//!
+//! One JSON object per workspace. A new field needs no migration: it has a
+//! default, and a program that does not know it hands it on unchanged. A field
+//! that such a program must not ignore belongs into a migration instead, which
+//! makes older programs refuse the database.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The details of a workspace.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Details {
+    /// What its user calls it by, for finding it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) labels: BTreeMap<String, String>,
+    /// What a newer program wrote.
+    #[serde(flatten)]
+    pub(crate) unknown: Map<String, Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_a_newer_program_survive() {
+        let text = r#"{"labels":{"a":"b"},"warp":{"factor":9}}"#;
+        let details: Details = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&details).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Details>("{}").unwrap(), Details::default());
+    }
+}
