@@ -3,6 +3,7 @@
 mod creation;
 mod doctor;
 mod environments;
+mod history;
 mod prepare;
 mod progress;
 mod readiness;

@@ -12,6 +12,7 @@
 //!   side may still send.
 //! * [`client`]: the other end, used by the engine, and by parts of the keeper
 //!   itself through [`inside`].
+//! * [`scribe`]: what happens is written down.
 //! * [`asking`]: what is asked of a keeper besides carrying frames.
 //!
 //! On every stream but 0 clients speak the guest protocol; the keeper renames
@@ -32,5 +33,6 @@ pub(crate) use hub::GuestFault;
 pub(crate) use protocol::Lifetime;
 pub(crate) mod process;
 pub(crate) mod protocol;
+pub(crate) mod scribe;
 mod serving;
 pub(crate) mod spawn;

@@ -10,6 +10,8 @@
 //! * [`ledger`]: what happened in it, as a chain of hashes.
 //! * [`tombstones`]: what is left of those that were deleted.
 
+#![expect(dead_code, reason = "the operations that read ledger and tombstones land next")]
+
 mod details;
 mod error;
 mod ledger;
@@ -70,3 +72,6 @@ impl Store {
         Ok(result)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

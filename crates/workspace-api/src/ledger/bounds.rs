@@ -1,5 +1,7 @@
 //! Shortening events that are too long.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use super::LedgerEvent;
@@ -67,7 +69,7 @@ fn shorten_text(text: &mut String, max: usize) {
     let end = text.floor_char_boundary(max);
     let missing = text.len() - end;
     text.truncate(end);
-    text.push_str(&format!("… ({missing} bytes more)"));
+    write!(text, "… ({missing} bytes more)").expect("writing to a string cannot fail");
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use operation::{ErrorKind, OpError};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use workspace_api::id::{WorkspaceId, WorkspaceName};
+use workspace_api::ledger::LedgerEvent;
 use workspace_api::spec::{EnvironmentRef, Shape};
 use workspace_api::state::{Step, WorkspaceState};
 
@@ -157,6 +158,14 @@ impl Engine {
         self.store.step(record.id, Step::Ready, None)?;
         if record.lifetime == Lifetime::UntilDeleted {
             connection.keep().await?;
+            if let Some(source) = seed {
+                connection.note(LedgerEvent::Seeded {
+                    source: "directory".to_owned(),
+                    origin: source.display().to_string(),
+                    files: None,
+                    bytes: fs::metadata(files.seed()).map_or(0, |image| image.len()),
+                });
+            }
         }
         Ok(connection)
     }

@@ -12,6 +12,7 @@ use workspace_api::workspace::{
 
 use super::Engine;
 use super::creation::Plan;
+use super::history::NotedCommand;
 use super::run::to_exec;
 use super::terms::shown;
 use crate::home::{WorkspaceFiles, disk_bytes};
@@ -52,11 +53,10 @@ impl Handler<Exec> for Engine {
         let request = to_exec(exec.command, exec.options)?;
         let record = self.store.find(&exec.workspace)?;
         let mut connection = self.connect(&record).await?;
-        // The disk may take its time; the command does not wait for it.
-        let (store, id) = (self.store.clone(), record.id);
-        let noted = tokio::task::spawn_blocking(move || store.active(id));
+        let noted = NotedCommand::started(&connection, &request);
         let result = connection.exec(record.id, request, call).await;
-        noted.await.map_err(|error| OpError::new(ErrorKind::Internal, &error))??;
+        noted.ended(&connection, &result);
+        connection.close().await;
         result
     }
 }

@@ -27,6 +27,8 @@ pub(crate) trait Question: Into<Ask> {
 pub(crate) enum Ask {
     /// See [`CurrentActivity`].
     Activity(CurrentActivity),
+    /// See [`WriteLedger`].
+    WriteLedger(WriteLedger),
 }
 
 /// What is going on in the workspace right now.
@@ -40,6 +42,20 @@ impl Question for CurrentActivity {
 impl From<CurrentActivity> for Ask {
     fn from(question: CurrentActivity) -> Self {
         Self::Activity(question)
+    }
+}
+
+/// Have everything written into the ledger that has happened so far.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct WriteLedger {}
+
+impl Question for WriteLedger {
+    type Answer = ();
+}
+
+impl From<WriteLedger> for Ask {
+    fn from(question: WriteLedger) -> Self {
+        Self::WriteLedger(question)
     }
 }
 

@@ -14,8 +14,10 @@ use operation::{Call, ErrorKind, OpError};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use workspace_api::id::WorkspaceId;
+use workspace_api::ledger::LedgerEvent;
 use workspace_api::output::{Capture, OutputBytes};
 use workspace_api::run::{CommandEnd, CommandEvent, CommandResult};
 
@@ -45,6 +47,7 @@ const KILL_GRACE: Duration = Duration::from_secs(10);
 pub(crate) struct KeeperConnection {
     reader: FrameReader<OwnedReadHalf>,
     sender: FrameSender,
+    writer: JoinHandle<()>,
     last_stream: u32,
     last_question: u64,
 }
@@ -52,8 +55,8 @@ pub(crate) struct KeeperConnection {
 impl KeeperConnection {
     pub(crate) fn new(stream: UnixStream) -> Self {
         let (read, write) = stream.into_split();
-        let (sender, _) = spawn_writer(write);
-        Self { reader: FrameReader::new(read), sender, last_stream: 0, last_question: 0 }
+        let (sender, writer) = spawn_writer(write);
+        Self { reader: FrameReader::new(read), sender, writer, last_stream: 0, last_question: 0 }
     }
 
     /// Asks a new keeper to start its machine and waits until it runs.
@@ -89,6 +92,18 @@ impl KeeperConnection {
                 _ => {}
             }
         }
+    }
+
+    /// Has the keeper write an event into the ledger, soon.
+    pub(crate) fn note(&self, event: LedgerEvent) {
+        let note = ToKeeper::Note { event: event.bounded() };
+        self.sender.message(StreamId::EPOCH, &note).expect("events are bounded");
+    }
+
+    /// Ends the connection once everything that was said on it has left.
+    pub(crate) async fn close(self) {
+        drop(self.sender);
+        let _ = self.writer.await;
     }
 
     /// Asks the keeper something and waits for the answer.

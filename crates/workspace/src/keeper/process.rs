@@ -28,6 +28,7 @@ use tokio::time::timeout;
 use super::clients::{Clients, FAREWELL_DEADLINE, tell};
 use super::hub::{ClientId, Hub};
 use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper, WorkspaceTree};
+use super::scribe::Scribe;
 use super::serving::{Keeper, explain};
 use crate::framing::{FrameReader, parse, spawn_writer};
 use crate::home::{Home, WorkspaceFiles};
@@ -105,6 +106,7 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         Lifetime::WithCreator => None,
         Lifetime::UntilDeleted => Some(socket::listen(files.directory(), WorkspaceFiles::SOCKET)?),
     };
+    let scribe = Scribe::start(&home, request.workspace);
     let driver =
         machines::driver(&request.program, request.monitor.clone(), request.monitor_number);
     let mut machine = driver
@@ -136,6 +138,7 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         link,
         hub: Hub::starting_after(MOUNT_STREAM),
         clients: Clients::new(listener),
+        scribe,
         creator: ClientId::default(),
         terminate,
     })

@@ -8,6 +8,7 @@ use operation::OpError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use workspace_api::id::WorkspaceId;
+use workspace_api::ledger::LedgerEvent;
 
 use super::asking::Ask;
 use crate::link::Identity;
@@ -24,6 +25,11 @@ pub(crate) enum ToKeeper {
     Keep,
     /// End the machine and delete the workspace.
     Delete,
+    /// Something happened that belongs into the ledger.
+    Note {
+        /// What.
+        event: LedgerEvent,
+    },
     /// A question.
     Ask {
         /// Chosen by the client; its answer has the same.

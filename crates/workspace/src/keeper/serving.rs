@@ -17,10 +17,11 @@ use tokio::time::timeout;
 use workspace_api::state::Step;
 use workspace_api::workspace::Activity;
 
-use super::asking::{Ask, CurrentActivity, answer};
+use super::asking::{Ask, CurrentActivity, WriteLedger, answer};
 use super::clients::{Clients, tell};
 use super::hub::{ClientId, Hub, Routed};
 use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper};
+use super::scribe::Scribe;
 use crate::framing::{FramingError, parse};
 use crate::home::{Home, WorkspaceFiles};
 use crate::link::GuestLink;
@@ -42,6 +43,7 @@ pub(super) struct Keeper {
     pub(super) link: GuestLink,
     pub(super) hub: Hub,
     pub(super) clients: Clients,
+    pub(super) scribe: Scribe,
     pub(super) creator: ClientId,
     pub(super) terminate: Signal,
 }
@@ -131,6 +133,10 @@ impl Keeper {
                 }
                 None
             }
+            ToKeeper::Note { event } => {
+                self.scribe.note(event);
+                None
+            }
             ToKeeper::Ask { id, ask } => {
                 self.asked(client, id, ask);
                 None
@@ -144,6 +150,13 @@ impl Keeper {
                 let running_commands = u32::try_from(self.hub.running()).unwrap_or(u32::MAX);
                 let now = Activity { running_commands };
                 self.answer(client, id, async move { answer::<CurrentActivity>(Ok(now)) });
+            }
+            Ask::WriteLedger(_) => {
+                let scribe = self.scribe.clone();
+                self.answer(client, id, async move {
+                    scribe.flush().await;
+                    answer::<WriteLedger>(Ok(()))
+                });
             }
         }
     }
@@ -202,6 +215,7 @@ impl Keeper {
         let exit = self.machine.stop().await;
         let deleted = lost.is_none() || self.lifetime == Lifetime::WithCreator;
         let reason = lost.as_ref().map_or("deleted", |error| &error.message).to_owned();
+        self.scribe.flush().await;
         let settled = self.settle(deleted, &reason);
         if let Err(error) = &settled {
             tracing::error!(%error, %exit, "the workspace's record could not be settled");

@@ -69,14 +69,16 @@ impl Store {
     /// Writes down what happened in a workspace just now, in this order. For a
     /// machine that lives with its creator nothing is written.
     pub(crate) fn append(&self, id: WorkspaceId, events: &[LedgerEvent]) -> Result<(), StoreError> {
-        self.append_at(id, Timestamp::now(), events)
+        let now = Timestamp::now();
+        let events: Vec<_> = events.iter().map(|event| (now, event.clone())).collect();
+        self.append_all(id, &events)
     }
 
-    fn append_at(
+    /// The same with the moments at which it happened.
+    pub(crate) fn append_all(
         &self,
         id: WorkspaceId,
-        at: Timestamp,
-        events: &[LedgerEvent],
+        events: &[(Timestamp, LedgerEvent)],
     ) -> Result<(), StoreError> {
         const ACTION: &str = "write the ledger";
         let failed = |source| StoreError::Record { action: ACTION, source };
@@ -90,7 +92,7 @@ impl Store {
             match lifetime.as_deref() {
                 None => Err(StoreError::NotFound(id.into())),
                 Some("with_creator") => Ok(()),
-                Some(_) => append(transaction, id, at, events).map_err(failed),
+                Some(_) => append(transaction, id, events).map_err(failed),
             }
         })
     }
@@ -189,8 +191,7 @@ impl Link {
 pub(super) fn append(
     transaction: &Transaction<'_>,
     id: WorkspaceId,
-    at: Timestamp,
-    events: &[LedgerEvent],
+    events: &[(Timestamp, LedgerEvent)],
 ) -> rusqlite::Result<()> {
     let last = transaction
         .prepare_cached(
@@ -202,7 +203,7 @@ pub(super) fn append(
     let (mut sequence, mut previous): (u64, Hash) = last.unwrap_or_default();
     let mut insert =
         transaction.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
-    for event in events {
+    for (at, event) in events {
         sequence += 1;
         let event = event.clone().bounded();
         let mut link = Link {
@@ -224,8 +225,8 @@ pub(super) fn append(
             link.stored
         ])?;
     }
-    if events.iter().any(LedgerEvent::is_activity) {
-        super::records::touch(transaction, id, at)?;
+    if let Some((at, _)) = events.iter().rev().find(|(_, event)| event.is_activity()) {
+        super::records::touch(transaction, id, *at)?;
     }
     prune(transaction, id, sequence)
 }

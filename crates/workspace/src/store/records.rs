@@ -64,7 +64,7 @@ impl Store {
                     environment_digest: record.environment_digest.clone(),
                     shape: record.shape,
                 };
-                ledger::append(transaction, record.id, record.created_at, &[created])
+                ledger::append(transaction, record.id, &[(record.created_at, created)])
                     .map_err(failed)?;
             }
             Ok(MonitorNumber(number))
@@ -93,7 +93,7 @@ impl Store {
                 Step::MachineEnded => LedgerEvent::Stopped { reason: told() },
             };
             if record.lifetime == Lifetime::UntilDeleted {
-                ledger::append(transaction, id, Timestamp::now(), &[event]).map_err(failed)?;
+                ledger::append(transaction, id, &[(Timestamp::now(), event)]).map_err(failed)?;
             }
             transaction
                 .execute(
@@ -124,15 +124,6 @@ impl Store {
                 )
                 .map_err(|source| StoreError::Record { action: ACTION, source })?;
             Ok(result)
-        })
-    }
-
-    /// Something happened in a workspace just now.
-    pub(crate) fn active(&self, id: WorkspaceId) -> Result<(), StoreError> {
-        const ACTION: &str = "change a workspace";
-        self.change(ACTION, |transaction| {
-            touch(transaction, id, Timestamp::now())
-                .map_err(|source| StoreError::Record { action: ACTION, source })
         })
     }
 
@@ -239,34 +230,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Record> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-    use crate::home::Home;
-
-    pub(crate) fn record(name: Option<&str>) -> Record {
-        Record {
-            id: WorkspaceId::from_uuid(uuid::Uuid::now_v7()),
-            name: name.map(|name| name.parse().unwrap()),
-            state: WorkspaceState::Creating,
-            reason: None,
-            environment: EnvironmentRef::default(),
-            environment_digest: format!("sha256:{}", "0".repeat(64)).parse().unwrap(),
-            template: "t".to_owned(),
-            accelerator: Accelerator::Tcg,
-            shape: Shape::default(),
-            lifetime: Lifetime::UntilDeleted,
-            created_at: Timestamp::now(),
-            last_activity_at: Timestamp::now(),
-            details: Details::default(),
-        }
-    }
-
-    pub(crate) fn store() -> (tempfile::TempDir, Home, Store) {
-        let directory = tempfile::tempdir().unwrap();
-        let home = Home::open(directory.path()).unwrap();
-        let store = Store::open(&home).unwrap();
-        (directory, home, store)
-    }
+    use crate::store::tests::{record, store};
 
     #[test]
     fn numbers_are_unique_and_used_again() {

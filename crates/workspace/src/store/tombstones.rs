@@ -50,7 +50,7 @@ pub(super) fn bury(
 ) -> rusqlite::Result<()> {
     if record.lifetime == Lifetime::UntilDeleted {
         let event = LedgerEvent::Deleted { reason: reason.to_owned() };
-        ledger::append(transaction, record.id, Timestamp::now(), &[event])?;
+        ledger::append(transaction, record.id, &[(Timestamp::now(), event)])?;
         transaction.execute(
             "INSERT OR REPLACE INTO tombstones VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
@@ -94,7 +94,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Tombstone> {
 mod tests {
     use workspace_api::state::Step;
 
-    use super::super::records::tests::{record, store};
+    use super::super::tests::{record, store};
     use super::*;
 
     #[test]

@@ -2,7 +2,7 @@ use std::thread;
 
 use workspace_api::state::Step;
 
-use super::super::records::tests::{record, store};
+use super::super::tests::{record, store};
 use super::*;
 use crate::keeper::Lifetime;
 
@@ -16,7 +16,7 @@ fn a_hash_is_what_the_format_says() {
     let record = record(None);
     store.insert(&record).unwrap();
     let at = Timestamp::from_millisecond(1_700_000_000_123).unwrap();
-    store.append_at(record.id, at, &[LedgerEvent::Started {}]).unwrap();
+    store.append_all(record.id, &[(at, LedgerEvent::Started {})]).unwrap();
     let (previous, hash): (Hash, Hash) = store
         .connection()
         .query_row("SELECT previous, hash FROM events WHERE sequence = 2", [], |row| {
@@ -148,11 +148,11 @@ fn what_a_user_does_moves_the_last_activity() {
     let at = |ms| Timestamp::from_millisecond(ms).unwrap();
     let last = || store.list().unwrap()[0].last_activity_at;
     let later = record.created_at.as_millisecond() + 5000;
-    store.append_at(record.id, at(later), &[LedgerEvent::Started {}]).unwrap();
+    store.append_all(record.id, &[(at(later), LedgerEvent::Started {})]).unwrap();
     assert_eq!(last().as_millisecond(), record.created_at.as_millisecond());
-    store.append_at(record.id, at(later), &[written("/a")]).unwrap();
+    store.append_all(record.id, &[(at(later), written("/a"))]).unwrap();
     assert_eq!(last(), at(later));
     // A clock that was set back moves nothing back.
-    store.append_at(record.id, at(later - 1000), &[written("/a")]).unwrap();
+    store.append_all(record.id, &[(at(later - 1000), written("/a"))]).unwrap();
     assert_eq!(last(), at(later));
 }
