@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod env;
 pub mod id;
 pub mod ledger;
+pub mod network;
 pub mod output;
 pub mod prepare;
 pub mod run;

@@ -17,7 +17,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("guest-tools", &["guest-protocol"]),
     ("machine", &[]),
     ("environment", &[]),
-    ("workspace", &["operation", "workspace-api", "guest-protocol", "machine", "environment"]),
+    ("egress", &["workspace-api"]),
+    (
+        "workspace",
+        &["operation", "workspace-api", "guest-protocol", "machine", "environment", "egress"],
+    ),
     ("hotcell", &["operation", "workspace-api", "workspace"]),
     ("hotcell-cli", &["operation", "workspace-api", "workspace"]),
 ];
