@@ -265,9 +265,11 @@ mod tests {
 
     #[test]
     fn other_protocols_pass() {
-        for bytes in
-            [&b"SSH-2.0-x\r\n"[..], b"0032git-upload-pack /x\0host=a\0", b"EHLO a\r\nGET / HTTP/1.1\r\n"]
-        {
+        for bytes in [
+            &b"SSH-2.0-x\r\n"[..],
+            b"0032git-upload-pack /x\0host=a\0",
+            b"EHLO a\r\nGET / HTTP/1.1\r\n",
+        ] {
             assert_eq!(feed(bytes, 3).as_deref(), Ok(bytes));
         }
     }
