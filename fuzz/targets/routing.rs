@@ -228,9 +228,7 @@ fn control<M: serde::Serialize>(stream: StreamId, message: &M) -> Frame {
 fn exec() -> HostMessage {
     HostMessage::Exec(Exec {
         argv: vec!["true".to_owned()],
-        env: Default::default(),
         cwd: "/".to_owned(),
-        timeout_ms: None,
-        stdin: Stdin::Null,
+        ..Exec::default()
     })
 }

@@ -14,13 +14,15 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future;
+use std::rc::Rc;
 
 use bytes::{Buf, Bytes};
-use guest_protocol::frame::{INITIAL_CREDIT, StreamId};
+use guest_protocol::frame::INITIAL_CREDIT;
 use guest_protocol::message::GuestMessage;
 use rustix::io::Errno;
 use tokio::sync::Notify;
 
+use crate::hearing::Hearing;
 use crate::outbox::Outbox;
 use crate::sys::Watched;
 
@@ -55,24 +57,29 @@ pub(crate) struct Input {
     window: Cell<u32>,
     consumed: Cell<u32>,
     end: Cell<End>,
+    /// The process no longer reads.
+    refused: Cell<bool>,
+    hearing: Rc<Hearing>,
     changed: Notify,
 }
 
 impl Input {
-    pub(crate) fn open() -> Self {
-        Self::with(End::Open)
+    pub(crate) fn open(hearing: Rc<Hearing>) -> Self {
+        Self::with(End::Open, hearing)
     }
 
-    pub(crate) fn null() -> Self {
-        Self::with(End::Null)
+    pub(crate) fn null(hearing: Rc<Hearing>) -> Self {
+        Self::with(End::Null, hearing)
     }
 
-    fn with(end: End) -> Self {
+    fn with(end: End, hearing: Rc<Hearing>) -> Self {
         Self {
             chunks: RefCell::default(),
             window: Cell::new(INITIAL_CREDIT),
             consumed: Cell::new(0),
             end: Cell::new(end),
+            refused: Cell::new(false),
+            hearing,
             changed: Notify::new(),
         }
     }
@@ -94,6 +101,22 @@ impl Input {
         Ok(())
     }
 
+    /// Grants the initial credit to a host that has just attached, and tells it if
+    /// nothing more can be sent.
+    pub(crate) fn attached(&self, outbox: &Outbox) {
+        self.window.set(INITIAL_CREDIT);
+        self.consumed.set(0);
+        if self.refused.get() || self.end.get() != End::Open {
+            self.say(&GuestMessage::StdinRefused, outbox);
+        }
+    }
+
+    fn say(&self, message: &GuestMessage, outbox: &Outbox) {
+        if let Some(stream) = self.hearing.stream() {
+            outbox.message(stream, message);
+        }
+    }
+
     /// Takes in that nothing more comes.
     pub(crate) fn close(&self) {
         if self.end.get() == End::Open {
@@ -103,27 +126,23 @@ impl Input {
     }
 
     /// Writes what the host sends into the pipe; ends only by being dropped.
-    pub(crate) async fn pump(&self, pipe: Option<Watched>, id: StreamId, outbox: &Outbox) {
+    pub(crate) async fn pump(&self, pipe: Option<Watched>, outbox: &Outbox) {
         if let Some(pipe) = pipe {
-            if self.write_all(&pipe, id, outbox).await.is_err() {
-                outbox.message(id, &GuestMessage::StdinRefused);
+            if self.write_all(&pipe, outbox).await.is_err() {
+                self.refused.set(true);
+                self.say(&GuestMessage::StdinRefused, outbox);
             }
             drop(pipe);
             while self.some().await {
                 let length = self.chunks.borrow().front().map_or(0, Bytes::len);
-                self.consume(length, id, outbox);
+                self.consume(length, outbox);
             }
         }
         future::pending().await
     }
 
     /// Until the end that the host announces, or until nobody reads any more.
-    async fn write_all(
-        &self,
-        pipe: &Watched,
-        id: StreamId,
-        outbox: &Outbox,
-    ) -> rustix::io::Result<()> {
+    async fn write_all(&self, pipe: &Watched, outbox: &Outbox) -> rustix::io::Result<()> {
         while self.some().await {
             let Ok(mut ready) = pipe.writable().await else { return Err(Errno::IO) };
             let written = {
@@ -132,7 +151,7 @@ impl Input {
                 rustix::io::write(pipe, chunk)
             };
             match written {
-                Ok(written) => self.consume(written, id, outbox),
+                Ok(written) => self.consume(written, outbox),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => ready.clear_ready(),
                 Err(error) => return Err(error),
@@ -154,7 +173,7 @@ impl Input {
         }
     }
 
-    fn consume(&self, bytes: usize, id: StreamId, outbox: &Outbox) {
+    fn consume(&self, bytes: usize, outbox: &Outbox) {
         let mut chunks = self.chunks.borrow_mut();
         if let Some(chunk) = chunks.front_mut() {
             chunk.advance(bytes);
@@ -167,7 +186,7 @@ impl Input {
         if consumed >= STEP && self.end.get() == End::Open {
             self.consumed.set(0);
             self.window.set(self.window.get().saturating_add(consumed));
-            outbox.message(id, &GuestMessage::Credit { bytes: consumed });
+            self.say(&GuestMessage::Credit { bytes: consumed }, outbox);
         }
     }
 }

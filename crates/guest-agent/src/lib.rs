@@ -17,7 +17,8 @@
 //! * `outbox` is the bounded queue of bytes that leave.
 //! * `session` judges what the host may say when, and answers.
 //! * `command` carries one command from its start to its last byte;
-//!   `stream` is the part of it that the session may touch.
+//!   `stream` is the part of it that the session may touch, `hearing` who hears
+//!   it, `terminal` what it may have instead of pipes.
 //! * [`containment`] puts each process tree where it can be killed as a whole.
 //! * `reaper` collects the dead.
 //! * [`machine`] is what only a real guest can do; tests put a fake there.
@@ -32,6 +33,7 @@ pub mod machine;
 pub mod port;
 
 mod command;
+mod hearing;
 mod identity;
 mod incoming;
 mod input;
@@ -45,6 +47,7 @@ mod session;
 mod spawn;
 mod stream;
 mod sys;
+mod terminal;
 
 pub use reaper::Reaping;
 pub use serve::{ServeError, Settings, serve};

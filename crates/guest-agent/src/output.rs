@@ -17,13 +17,16 @@
 
 use std::cell::Cell;
 use std::future;
+use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use guest_protocol::frame::{Channel, INITIAL_CREDIT, StreamId};
+use guest_protocol::frame::{Channel, INITIAL_CREDIT};
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use tokio::sync::Notify;
 
+use crate::hearing::Hearing;
 use crate::outbox::Outbox;
 use crate::sys::Watched;
 
@@ -47,6 +50,11 @@ impl Credit {
         self.more.notify_one();
     }
 
+    /// Takes all of it away: nobody hears this channel until credit is granted.
+    pub(crate) fn withdraw(&self) {
+        self.left.set(0);
+    }
+
     async fn some(&self) -> u32 {
         while self.left.get() == 0 {
             self.more.notified().await;
@@ -63,11 +71,24 @@ impl Credit {
 /// Owned by the command's task.
 #[derive(Debug)]
 pub(crate) struct Output {
-    stream: StreamId,
+    hearing: Rc<Hearing>,
     channel: Channel,
+    kind: Kind,
     /// None once the last writer has closed it.
     pipe: Option<Watched>,
 }
+
+/// What the process writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Pipe,
+    /// The terminal ends with its session's leader, but what was written to it
+    /// may still be on its way through the kernel then.
+    Terminal,
+}
+
+/// How long the last words of a terminal may be on their way.
+const TERMINAL_REST: Duration = Duration::from_millis(200);
 
 enum Read {
     Bytes(u32),
@@ -76,8 +97,13 @@ enum Read {
 }
 
 impl Output {
-    pub(crate) fn new(stream: StreamId, channel: Channel, pipe: Watched) -> Self {
-        Self { stream, channel, pipe: Some(pipe) }
+    pub(crate) fn new(
+        hearing: Rc<Hearing>,
+        channel: Channel,
+        kind: Kind,
+        pipe: Option<Watched>,
+    ) -> Self {
+        Self { hearing, channel, kind, pipe }
     }
 
     /// Sends what the process writes; ends only by being dropped, at any time.
@@ -98,6 +124,21 @@ impl Output {
     /// outlive their command, and might never end.
     pub(crate) async fn rest(&mut self, credit: &Credit, outbox: &Outbox) {
         let Some(pipe) = &self.pipe else { return };
+        if self.kind == Kind::Terminal {
+            // Reading fails once the terminal is gone and empty.
+            let all = async {
+                loop {
+                    let Ok(mut ready) = pipe.readable().await else { return };
+                    match self.forward(pipe, credit, outbox, CHUNK).await {
+                        Read::Bytes(_) => {}
+                        Read::WouldBlock => ready.clear_ready(),
+                        Read::Closed => return,
+                    }
+                }
+            };
+            let _ = tokio::time::timeout(TERMINAL_REST, all).await;
+            return;
+        }
         let mut left = rustix::io::ioctl_fionread(pipe).unwrap_or(0);
         while left > 0 {
             let most = u32::try_from(left).map_or(CHUNK, |left| left.min(CHUNK));
@@ -111,8 +152,15 @@ impl Output {
     /// Reads once and queues it. Nothing is awaited between the two, so a pump
     /// that is dropped loses no byte.
     async fn forward(&self, pipe: &Watched, credit: &Credit, outbox: &Outbox, most: u32) -> Read {
-        let most = credit.some().await.min(most);
-        let room = outbox.room(most).await;
+        let (most, room) = loop {
+            let most = credit.some().await.min(most);
+            let room = outbox.room(most).await;
+            // The host may have gone while there was no room.
+            let left = credit.left.get();
+            if left > 0 {
+                break (most.min(left), room);
+            }
+        };
         let mut bytes = Vec::with_capacity(most as usize);
         loop {
             match read_up_to(pipe, &mut bytes) {
@@ -125,7 +173,9 @@ impl Output {
         }
         let read = u32::try_from(bytes.len()).unwrap_or(most);
         credit.spend(bytes.len());
-        outbox.output(self.stream, self.channel, Bytes::from(bytes), room);
+        if let Some(stream) = self.hearing.stream() {
+            outbox.output(stream, self.channel, Bytes::from(bytes), room);
+        }
         Read::Bytes(read)
     }
 

@@ -71,6 +71,7 @@ async fn run(port: OwnedFd, settings: Settings) -> Result<Infallible, ServeError
         containment: RefCell::new(settings.containment),
         null,
         streams: RefCell::new(BTreeMap::new()),
+        kept: RefCell::new(BTreeMap::new()),
     });
     // Apart from each other, so that a long turn of one is not one of all.
     let reaping = Rc::clone(&shared);

@@ -13,7 +13,8 @@
 //!   have sent it before it knew; a second request on it is refused.
 //! * Nonsense on a running command ends that stream: `Refused`, and the tree is
 //!   killed. Nonsense below the level of messages silences the epoch.
-//! * A new epoch forgets every stream. Processes go on, unheard.
+//! * A new epoch forgets every stream. Processes go on, unheard; those that are
+//!   kept under a name wait until the host attaches to them.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -25,8 +26,8 @@ use std::time::Duration;
 
 use guest_protocol::GENERATION;
 use guest_protocol::epoch::BOOT_TOKEN;
-use guest_protocol::frame::{Body, Channel, Frame, StreamId};
-use guest_protocol::message::{self, Begin, GuestMessage, HostMessage, Refusal};
+use guest_protocol::frame::{Body, Channel, Frame, INITIAL_CREDIT, StreamId};
+use guest_protocol::message::{self, Begin, Exec, GuestMessage, HostMessage, Refusal};
 use tokio::task::AbortHandle;
 
 use crate::chain;
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) containment: RefCell<Containment>,
     pub(crate) null: OwnedFd,
     pub(crate) streams: RefCell<BTreeMap<StreamId, Open>>,
+    /// Commands that are kept across epochs, by their names.
+    pub(crate) kept: RefCell<BTreeMap<String, Rc<Stream>>>,
 }
 
 /// A stream whose final answer is still to come.
@@ -63,6 +66,13 @@ impl Shared {
     /// The final answer has been given.
     pub(crate) fn close(&self, id: StreamId) {
         self.streams.borrow_mut().remove(&id);
+    }
+
+    /// Nobody can attach to the command any more.
+    pub(crate) fn forget(&self, stream: &Stream) {
+        if let Some(name) = &stream.kept_as {
+            self.kept.borrow_mut().remove(name);
+        }
     }
 }
 
@@ -124,6 +134,7 @@ impl Session {
     fn forget_streams(&mut self) {
         for open in std::mem::take(&mut *self.shared.streams.borrow_mut()).into_values() {
             match open {
+                Open::Command(stream) if stream.kept_as.is_some() => stream.park(),
                 Open::Command(stream) => stream.detached.set(()),
                 Open::Request(task) => task.abort(),
             }
@@ -144,7 +155,7 @@ impl Session {
                     Some(Open::Request(_)) | None => None,
                 };
                 match stream {
-                    Some(stream) => self.tell(&stream, frame.body),
+                    Some(stream) => self.tell(frame.stream, &stream, frame.body),
                     None => self.tell_ended(&frame),
                 }
                 Turn::Keep
@@ -200,14 +211,11 @@ impl Session {
         }
         match message {
             HostMessage::Exec(exec) => {
-                match command::start(&self.shared, id, &exec) {
-                    Ok(stream) => {
-                        self.shared.streams.borrow_mut().insert(id, Open::Command(stream));
-                    }
-                    Err(error) => {
-                        self.shared.outbox.refuse(id, error.refusal(), &chain(&error));
-                    }
-                }
+                self.exec(id, &exec);
+                Turn::Yield
+            }
+            HostMessage::Attach { name } => {
+                self.attach(id, &name);
                 Turn::Yield
             }
             HostMessage::MountWorkspace => self.help(id, |machine| machine.mount_workspace()),
@@ -217,6 +225,40 @@ impl Session {
                 Turn::Keep
             }
         }
+    }
+
+    fn exec(&self, id: StreamId, exec: &Exec) {
+        let kept = &self.shared.kept;
+        if exec.keep.as_ref().is_some_and(|name| kept.borrow().contains_key(name)) {
+            self.refuse(id, "another command is kept under this name");
+            return;
+        }
+        match command::start(&self.shared, id, exec) {
+            Ok(stream) => {
+                if let Some(name) = &exec.keep {
+                    kept.borrow_mut().insert(name.clone(), Rc::clone(&stream));
+                }
+                self.shared.streams.borrow_mut().insert(id, Open::Command(stream));
+            }
+            Err(error) => self.shared.outbox.refuse(id, error.refusal(), &chain(&error)),
+        }
+    }
+
+    /// Makes a kept command heard again.
+    fn attach(&self, id: StreamId, name: &str) {
+        let stream = self.shared.kept.borrow().get(name).map(Rc::clone);
+        let Some(stream) = stream.filter(|stream| stream.hearing.stream().is_none()) else {
+            let why = format!("no command waits under the name `{name}`");
+            self.shared.outbox.refuse(id, Refusal::NotKept, &why);
+            return;
+        };
+        let pid = stream.leader.as_raw_pid().unsigned_abs();
+        self.shared.outbox.message(id, &GuestMessage::Started { pid });
+        self.shared.streams.borrow_mut().insert(id, Open::Command(Rc::clone(&stream)));
+        stream.hearing.begin(id);
+        stream.stdin.attached(&self.shared.outbox);
+        stream.stdout.grant(INITIAL_CREDIT);
+        stream.stderr.grant(INITIAL_CREDIT);
     }
 
     /// Carries out on another thread what may take long.
@@ -236,19 +278,20 @@ impl Session {
     }
 
     /// A frame for a running command.
-    fn tell(&self, stream: &Rc<Stream>, body: Body) {
+    fn tell(&self, id: StreamId, stream: &Rc<Stream>, body: Body) {
         let told = match body {
             Body::Data(Channel::Stdin, bytes) => {
                 stream.stdin.push(bytes).map_err(|error| error.to_string())
             }
             Body::Data(..) => Err("only standard input goes to the guest".into()),
-            Body::Control(payload) => instruct(stream, &payload),
+            Body::Control(payload) => instruct(id, stream, &payload),
         };
         if let Err(why) = told {
             stream.kill(KillReason::Host);
             stream.detached.set(());
-            self.shared.close(stream.id);
-            self.refuse(stream.id, &why);
+            self.shared.close(id);
+            self.shared.forget(stream);
+            self.refuse(id, &why);
         }
     }
 
@@ -260,6 +303,7 @@ impl Session {
                 message,
                 HostMessage::Credit { .. }
                     | HostMessage::StdinClosed
+                    | HostMessage::Resize(_)
                     | HostMessage::Signal { .. }
                     | HostMessage::Cancel { .. }
                     | HostMessage::Kill
@@ -285,14 +329,15 @@ fn read(frame: &Frame) -> Result<HostMessage, String> {
     }
 }
 
-fn instruct(stream: &Stream, payload: &[u8]) -> Result<(), String> {
-    match message::parse(stream.id, payload).map_err(|error| chain(&error))? {
+fn instruct(id: StreamId, stream: &Stream, payload: &[u8]) -> Result<(), String> {
+    match message::parse(id, payload).map_err(|error| chain(&error))? {
         HostMessage::Credit { channel: Channel::Stdout, bytes } => stream.stdout.grant(bytes),
         HostMessage::Credit { channel: Channel::Stderr, bytes } => stream.stderr.grant(bytes),
         HostMessage::Credit { channel: Channel::Stdin, .. } => {
             return Err("the guest grants credit for standard input".into());
         }
         HostMessage::StdinClosed => stream.stdin.close(),
+        HostMessage::Resize(size) => stream.resize(size),
         HostMessage::Signal { number } if (1..=64).contains(&number) => stream.signal(number),
         HostMessage::Signal { number } => return Err(format!("{number} is no signal")),
         HostMessage::Cancel { grace_ms } => stream.cancel(Duration::from_millis(grace_ms)),

@@ -29,6 +29,8 @@ pub(crate) enum SpawnError {
     VariableName(String),
     #[error("cannot create a pipe")]
     Pipe(#[source] io::Error),
+    #[error("cannot create a terminal")]
+    Terminal(#[source] io::Error),
     #[error("cannot create a cgroup")]
     Cgroup(#[source] io::Error),
     #[error("cannot create a process")]
@@ -69,6 +71,7 @@ impl SpawnError {
             Self::NoProgram | Self::ZeroByte(_) | Self::VariableName(_) => Refusal::Unsupported,
             Self::WorkingDirectory { .. } => Refusal::BadWorkingDirectory,
             Self::Pipe(source)
+            | Self::Terminal(source)
             | Self::Cgroup(source)
             | Self::Process(source)
             | Self::Streams(source) => exhausted(source).unwrap_or(Refusal::Failed),
@@ -131,15 +134,13 @@ fn string(text: &str) -> Result<CString, SpawnError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use guest_protocol::message::Stdin;
 
     fn exec(argv: &[&str], env: &[(&str, &str)]) -> Exec {
         Exec {
             argv: argv.iter().map(ToString::to_string).collect(),
             env: env.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
             cwd: "/".into(),
-            timeout_ms: None,
-            stdin: Stdin::Null,
+            ..Exec::default()
         }
     }
 

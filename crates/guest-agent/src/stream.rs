@@ -4,17 +4,18 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use guest_protocol::frame::StreamId;
-use guest_protocol::message::End;
+use guest_protocol::message::{End, TerminalSize};
 use rustix::process::Pid;
 use tokio::time::sleep;
 
 use crate::containment::Group;
+use crate::hearing::Hearing;
 use crate::input::Input;
 use crate::latch::Latch;
 use crate::output::Credit;
 use crate::reaper::Exit;
 use crate::sys;
+use crate::terminal::Terminal;
 
 /// Why the agent killed a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,10 @@ const BURIAL_POLL: Duration = Duration::from_millis(5);
 /// Shared by the session and the command's own task.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    pub(crate) id: StreamId,
+    pub(crate) hearing: Rc<Hearing>,
+    /// The name under which it is kept across epochs.
+    pub(crate) kept_as: Option<String>,
+    pub(crate) terminal: Option<Terminal>,
     pub(crate) leader: Pid,
     pub(crate) started: Instant,
     pub(crate) stdin: Input,
@@ -54,10 +58,22 @@ pub(crate) struct Stream {
     group: RefCell<Option<Group>>,
 }
 
+/// What a command has before it runs.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) hearing: Rc<Hearing>,
+    pub(crate) kept_as: Option<String>,
+    pub(crate) terminal: Option<Terminal>,
+    pub(crate) stdin: Input,
+}
+
 impl Stream {
-    pub(crate) fn new(id: StreamId, leader: Pid, stdin: Input, group: Group) -> Self {
+    pub(crate) fn new(parts: Parts, leader: Pid, group: Group) -> Self {
+        let Parts { hearing, kept_as, terminal, stdin } = parts;
         Self {
-            id,
+            hearing,
+            kept_as,
+            terminal,
             leader,
             started: Instant::now(),
             stdin,
@@ -103,12 +119,28 @@ impl Stream {
         }
     }
 
-    /// Signals the process group, unless the command has ended: its number may
-    /// belong to somebody else by now.
+    /// Signals the process group, or the foreground job of the terminal, unless
+    /// the command has ended: its number may belong to somebody else by now.
     pub(crate) fn signal(&self, number: i32) {
         if self.exit.get().is_none() {
-            sys::signal_group(self.leader, number);
+            let foreground = self.terminal.as_ref().and_then(Terminal::foreground);
+            sys::signal_group(foreground.unwrap_or(self.leader), number);
         }
+    }
+
+    /// Tells its terminal another size; without one there is nothing to tell.
+    pub(crate) fn resize(&self, size: TerminalSize) {
+        if let Some(terminal) = &self.terminal {
+            // A terminal that is gone needs no size.
+            let _ = terminal.resize(size);
+        }
+    }
+
+    /// Nobody hears it any more until somebody attaches.
+    pub(crate) fn park(&self) {
+        self.hearing.end();
+        self.stdout.withdraw();
+        self.stderr.withdraw();
     }
 
     /// The group, once the command has ended and nobody kills it any more.

@@ -36,6 +36,14 @@ pub(crate) struct Program {
     pub(crate) cwd: CString,
 }
 
+/// What becomes the controlling terminal of a program's session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Controlling {
+    Nothing,
+    /// The terminal that is its standard input.
+    StandardInput,
+}
+
 /// Why a program did not start.
 #[derive(Debug)]
 pub(crate) enum StartError {
@@ -63,6 +71,7 @@ struct Plan {
     env: Vec<*const c_char>,
     cwd: *const c_char,
     streams: [c_int; 3],
+    controlling: Controlling,
     failure: Option<(Step, c_int)>,
 }
 
@@ -73,6 +82,7 @@ struct Plan {
 pub(crate) fn start(
     program: &Program,
     streams: [BorrowedFd<'_>; 3],
+    controlling: Controlling,
     cgroup: Option<BorrowedFd<'_>>,
 ) -> Result<Pid, StartError> {
     let mut plan = Plan {
@@ -81,6 +91,7 @@ pub(crate) fn start(
         env: pointers(&program.env),
         cwd: program.cwd.as_ptr(),
         streams: streams.map(|stream| stream.as_raw_fd()),
+        controlling,
         failure: None,
     };
     let pid = clone(&mut plan, cgroup).map_err(StartError::Clone)?;
@@ -181,6 +192,10 @@ unsafe fn prepare(plan: &Plan) -> Option<(Step, c_int)> {
             if libc::dup2(source, target) < 0 {
                 return Some((Step::Streams, errno()));
             }
+        }
+        if plan.controlling == Controlling::StandardInput && libc::ioctl(0, libc::TIOCSCTTY, 0) < 0
+        {
+            return Some((Step::Streams, errno()));
         }
         // The Rust runtime ignores SIGPIPE, and what is ignored is inherited.
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);

@@ -35,7 +35,7 @@ pub mod message;
 
 /// Counts incompatible changes of the messages. The guest reports the one that
 /// it was built with; a host speaks to every generation up to its own.
-pub const GENERATION: u32 = 1;
+pub const GENERATION: u32 = 2;
 
 /// The virtio serial port that carries the stream, as the guest sees it under
 /// `/sys/class/virtio-ports/*/name`.

@@ -22,6 +22,13 @@ pub enum HostMessage {
     Begin(Begin),
     /// Opens a stream: run a command.
     Exec(Exec),
+    /// Opens a stream: go on with the command that was started with this name in
+    /// [`Exec::keep`], in this epoch or in one before. Answered by `Started` and
+    /// then as an `Exec`; the host has the initial credit once more.
+    Attach {
+        /// The name.
+        name: String,
+    },
     /// Opens a stream: mount the workspace drive. Answered by `Done`.
     MountWorkspace,
     /// Opens a stream: write everything to the disks. Answered by `Done`.
@@ -35,7 +42,10 @@ pub enum HostMessage {
     },
     /// On a command's stream: nothing more will come on its standard input.
     StdinClosed,
-    /// On a command's stream: signal its process group.
+    /// On a command's stream: its terminal has another size.
+    Resize(TerminalSize),
+    /// On a command's stream: signal its process group, or the foreground job of
+    /// its terminal.
     Signal {
         /// Number of the signal, 1 to 64.
         number: i32,
@@ -71,7 +81,7 @@ pub struct Begin {
 }
 
 /// A command to run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exec {
     /// Program and arguments; at least the program.
     pub argv: Vec<String>,
@@ -83,13 +93,32 @@ pub struct Exec {
     pub timeout_ms: Option<u64>,
     /// Where standard input comes from.
     pub stdin: Stdin,
+    /// Gives it a terminal of this size instead of pipes. All that it writes
+    /// then arrives as standard output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<TerminalSize>,
+    /// Keeps it across epochs under this name. While nobody is attached, it is
+    /// not heard and may block on its output; how it ended waits for whoever
+    /// attaches. Without a name, it goes on unheard in the next epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<String>,
+}
+
+/// How large a terminal is, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalSize {
+    /// Characters in a line.
+    pub columns: u16,
+    /// Lines.
+    pub rows: u16,
 }
 
 /// Where a command's standard input comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stdin {
     /// `/dev/null`.
+    #[default]
     Null,
     /// The stream, until [`HostMessage::StdinClosed`].
     Stream,
@@ -168,6 +197,8 @@ pub enum Refusal {
     NotExecutable,
     /// The working directory does not exist or cannot be entered.
     BadWorkingDirectory,
+    /// No command was kept under that name, or somebody is attached to it.
+    NotKept,
     /// The guest has no processes, memory or descriptors left.
     Exhausted,
     /// The request makes no sense to this guest.
@@ -236,10 +267,19 @@ mod tests {
             cwd: "/workspace".into(),
             timeout_ms: Some(1000),
             stdin: Stdin::Stream,
+            ..Exec::default()
+        };
+        let shell = Exec {
+            terminal: Some(TerminalSize { columns: 80, rows: 24 }),
+            keep: Some("shell".into()),
+            ..exec.clone()
         };
         let host = [
             HostMessage::Begin(begin),
             HostMessage::Exec(exec),
+            HostMessage::Exec(shell),
+            HostMessage::Attach { name: "shell".into() },
+            HostMessage::Resize(TerminalSize { columns: 100, rows: 50 }),
             HostMessage::MountWorkspace,
             HostMessage::Sync,
             HostMessage::Credit { channel: Channel::Stdout, bytes: 3 },

@@ -82,10 +82,9 @@ impl Guest {
         let stream = self.next_stream();
         let exec = HostMessage::Exec(Exec {
             argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
-            env: std::collections::BTreeMap::new(),
             cwd: "/".to_owned(),
             timeout_ms: Some(u64::try_from(deadline.as_millis())?),
-            stdin: Stdin::Null,
+            ..Exec::default()
         });
         self.say(stream, &exec).await?;
         // The guest's own limit comes first, and tells how the command ended.

@@ -15,6 +15,7 @@ use bytes::{Bytes, BytesMut};
 use guest_agent::containment::{Cgroups, Containment};
 use guest_agent::machine::{Machine, MachineError};
 use guest_agent::{Reaping, Settings, serve};
+use guest_protocol::GENERATION;
 use guest_protocol::epoch::{self, BOOT_TOKEN, Nonce, Skip, Token};
 use guest_protocol::frame::{self, Body, Channel, Frame, INITIAL_CREDIT, StreamId};
 use guest_protocol::message::{self, Begin, End, Exec, GuestMessage, HostMessage, Refusal, Stdin};
@@ -173,7 +174,10 @@ impl Client {
             Body::Control(payload) => message::parse(begun.0, payload).unwrap(),
             Body::Data(..) => unreachable!(),
         };
-        assert!(matches!(message, GuestMessage::Begun { generation: 1, .. }), "{message:?}");
+        assert!(
+            matches!(message, GuestMessage::Begun { generation: GENERATION, .. }),
+            "{message:?}"
+        );
         self.token = next_token;
     }
 
@@ -191,7 +195,7 @@ impl Client {
 
     pub(crate) fn begin(&mut self, host_name: &str, next_token: Token) {
         let begin = Begin {
-            generation: 1,
+            generation: GENERATION,
             unix_time_ns: 1,
             host_name: host_name.into(),
             machine_id: "0".repeat(32),
@@ -328,10 +332,8 @@ impl Client {
 pub(crate) fn command(argv: &[&str]) -> Exec {
     Exec {
         argv: argv.iter().map(ToString::to_string).collect(),
-        env: BTreeMap::new(),
         cwd: "/".into(),
-        timeout_ms: None,
-        stdin: Stdin::Null,
+        ..Exec::default()
     }
 }
 

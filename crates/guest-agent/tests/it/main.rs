@@ -3,4 +3,6 @@
 mod client;
 mod commands;
 mod epochs;
+mod kept;
 mod rules;
+mod terminals;

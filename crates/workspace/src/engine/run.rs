@@ -63,5 +63,6 @@ pub(super) fn to_exec(argv: Vec<String>, options: CommandOptions) -> Result<Exec
         cwd: options.cwd.unwrap_or_else(|| DEFAULT_DIRECTORY.to_owned()),
         timeout_ms: options.timeout.map(workspace_api::time::TimeSpan::as_millis),
         stdin: Stdin::Stream,
+        ..Exec::default()
     })
 }

@@ -445,6 +445,7 @@ fn refused(reason: Refusal, message: String) -> OpError {
         Refusal::NotExecutable => ErrorKind::CommandNotExecutable,
         Refusal::BadWorkingDirectory => ErrorKind::InvalidRequest,
         Refusal::Exhausted => ErrorKind::Exhausted,
+        Refusal::NotKept => ErrorKind::NotFound,
         Refusal::Unsupported | Refusal::Failed => ErrorKind::Internal,
     };
     let error = OpError::plain(kind, message);

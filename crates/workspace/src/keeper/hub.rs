@@ -97,8 +97,12 @@ impl Hub {
         let parsed: HostMessage =
             message::parse(frame.stream, payload).map_err(|_| ClientFault::Message)?;
         match (parsed, guest_stream) {
-            (HostMessage::Exec(_) | HostMessage::Sync, None) => Ok(Some(self.open(client, frame))),
-            (HostMessage::Exec(_) | HostMessage::Sync, Some(_)) => Err(ClientFault::Stream),
+            (HostMessage::Exec(_) | HostMessage::Attach { .. } | HostMessage::Sync, None) => {
+                Ok(Some(self.open(client, frame)))
+            }
+            (HostMessage::Exec(_) | HostMessage::Attach { .. } | HostMessage::Sync, Some(_)) => {
+                Err(ClientFault::Stream)
+            }
             (HostMessage::Begin(_) | HostMessage::MountWorkspace, _) => Err(ClientFault::Message),
             (HostMessage::Credit { channel, bytes }, Some(stream)) => {
                 self.grant(stream, channel, bytes);
@@ -106,6 +110,7 @@ impl Hub {
             }
             (
                 HostMessage::StdinClosed
+                | HostMessage::Resize(_)
                 | HostMessage::Signal { .. }
                 | HostMessage::Cancel { .. }
                 | HostMessage::Kill,
@@ -253,13 +258,7 @@ mod tests {
     const CLIENT: ClientId = ClientId(1);
 
     fn exec(stream: u32) -> Frame {
-        let exec = Exec {
-            argv: vec!["true".into()],
-            env: Default::default(),
-            cwd: "/".into(),
-            timeout_ms: None,
-            stdin: Stdin::Null,
-        };
+        let exec = Exec { argv: vec!["true".into()], cwd: "/".into(), ..Exec::default() };
         message::control(StreamId(stream), &HostMessage::Exec(exec)).unwrap()
     }
 

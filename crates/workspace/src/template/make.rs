@@ -285,10 +285,8 @@ async fn warm_up(
     let commands = WARM_UP.iter().map(|argv| {
         let exec = Exec {
             argv: argv.iter().map(|&word| word.to_owned()).collect(),
-            env: Default::default(),
             cwd: "/".to_owned(),
-            timeout_ms: None,
-            stdin: Stdin::Null,
+            ..Exec::default()
         };
         ("warm up", HostMessage::Exec(exec))
     });

@@ -227,10 +227,8 @@ impl Guest {
         let stream = StreamId(self.last_stream);
         let exec = Exec {
             argv: argv.iter().map(|&word| word.to_owned()).collect(),
-            env: BTreeMap::new(),
             cwd: "/".to_owned(),
-            timeout_ms: None,
-            stdin: Stdin::Null,
+            ..Exec::default()
         };
         self.say(stream, &HostMessage::Exec(exec)).await;
         let mut written = Vec::new();
