@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use guest_protocol::frame::{Body, Channel, Frame, INITIAL_CREDIT, StreamId};
-use guest_protocol::message::{self, End, Exec, GuestMessage, HostMessage, Stdin};
+use guest_protocol::message::{self, End, Exec, GuestMessage, HostMessage};
 use hub::{ClientId, Hub, Routed};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use guest_protocol::GENERATION;
 use guest_protocol::epoch::{BOOT_TOKEN, Nonce, Skip, opening, skip_past};
 use guest_protocol::frame::{self, Body, Channel, Frame, StreamId};
-use guest_protocol::message::{self, Begin, End, Exec, GuestMessage, HostMessage, Stdin};
+use guest_protocol::message::{self, Begin, End, Exec, GuestMessage, HostMessage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;

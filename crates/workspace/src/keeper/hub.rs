@@ -251,7 +251,7 @@ fn granting(stream: StreamId, channel: Channel, bytes: u32) -> Routed {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use guest_protocol::message::{End, Exec, Stdin};
+    use guest_protocol::message::{End, Exec};
 
     use super::*;
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use guest_protocol::epoch::BOOT_TOKEN;
 use guest_protocol::frame::StreamId;
-use guest_protocol::message::{End, Exec, GuestMessage, HostMessage, Stdin};
+use guest_protocol::message::{End, Exec, GuestMessage, HostMessage};
 use jiff::Timestamp;
 use machine::{Disk, DiskImage, Driver, MachineSpec, MonitorInfo, RamFile, RamSharing, Start};
 use operation::{ErrorKind, OpError};

@@ -4,7 +4,6 @@
 //! The stream to the agent is spoken by hand: the product's own client makes
 //! identity and entropy itself, and these tests are about choosing them.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,7 +12,7 @@ use bytes::BytesMut;
 use guest_protocol::GENERATION;
 use guest_protocol::epoch::{BOOT_TOKEN, Skip, Token, opening, skip_past};
 use guest_protocol::frame::{self, Body, Frame, StreamId};
-use guest_protocol::message::{self, Begin, End, Exec, GuestMessage, HostMessage, Stdin};
+use guest_protocol::message::{self, Begin, End, Exec, GuestMessage, HostMessage};
 use machine::launcher::{Launcher, UidPolicy};
 use machine::qemu::Qemu;
 use machine::{Disk, DiskImage, Driver, Machine, MachineSpec, RamFile, RamSharing, Shape, Start};
