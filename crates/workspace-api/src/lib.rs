@@ -10,15 +10,18 @@
 //!
 //! The table that all faces are derived from is [`operations`].
 
+pub mod command;
 pub mod digest;
 pub mod doctor;
 pub mod env;
 pub mod id;
+pub mod job;
 pub mod ledger;
 pub mod network;
 pub mod output;
 pub mod prepare;
 pub mod run;
+pub mod shell;
 pub mod spec;
 pub mod state;
 mod text;
@@ -38,6 +41,19 @@ operation::operations! {
     workspace::List,
     workspace::Status,
     workspace::Delete,
+    command::Start,
+    command::List,
+    command::Status,
+    command::Wait,
+    command::Read,
+    command::Send,
+    shell::Open,
+    shell::List,
+    shell::Read,
+    shell::Write,
+    shell::Resize,
+    shell::Send,
+    shell::Close,
     env::List,
     env::Inspect,
     env::Pull,
@@ -48,5 +64,7 @@ operation::operations! {
 /// The nouns of the operations' names, and their help.
 pub const NOUNS: &[Noun] = &[
     Noun { name: "workspace", about: "Disposable machines that an agent inhabits" },
+    Noun { name: "command", about: "Commands in the background of a workspace" },
+    Noun { name: "shell", about: "Programs on terminals, inhabited across many calls" },
     Noun { name: "env", about: "Environments: what a workspace starts from" },
 ];

@@ -115,6 +115,9 @@ pub struct Workspace {
 pub struct Activity {
     /// How many commands run.
     pub running_commands: u32,
+    /// How many shells are open.
+    #[serde(default)]
+    pub open_shells: u32,
 }
 
 impl Present for Workspace {
@@ -132,7 +135,9 @@ impl Present for Workspace {
         screen.line(format!("Last activity  {}", self.last_activity_at));
         screen.line(format!("Disk           {} KiB", self.disk_bytes.div_ceil(1024)));
         if let Some(activity) = &self.activity {
-            screen.line(format!("Running        {} commands", activity.running_commands));
+            let Activity { running_commands, open_shells } = activity;
+            screen
+                .line(format!("Running        {running_commands} commands, {open_shells} shells"));
         }
     }
 }

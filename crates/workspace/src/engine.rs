@@ -1,13 +1,16 @@
 //! The engine: one handler per operation.
 
+mod commands;
 mod creation;
 mod doctor;
 mod environments;
 mod history;
+mod jobs;
 mod prepare;
 mod progress;
 mod readiness;
 mod run;
+mod shells;
 mod terms;
 mod workspaces;
 

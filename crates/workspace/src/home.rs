@@ -146,6 +146,11 @@ impl WorkspaceFiles {
         self.0.join("console.log")
     }
 
+    /// What is known of commands, shells and services in the background.
+    pub(crate) fn jobs(&self) -> PathBuf {
+        self.0.join("jobs")
+    }
+
     pub(crate) fn keeper_log(&self) -> PathBuf {
         self.0.join("keeper.log")
     }

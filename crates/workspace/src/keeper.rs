@@ -29,6 +29,7 @@ pub(crate) mod client;
 mod clients;
 mod hub;
 pub(crate) mod inside;
+pub(crate) mod jobs;
 pub(crate) use hub::GuestFault;
 pub(crate) use protocol::Lifetime;
 pub(crate) mod process;

@@ -24,6 +24,7 @@ mod guest_programs;
 mod hex;
 mod home;
 mod host;
+mod jobs;
 mod keeper;
 mod link;
 mod machines;

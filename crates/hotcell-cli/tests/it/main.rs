@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test itself would")]
 
+mod background;
 mod commands;
 mod concurrency;
 mod contract;
@@ -13,5 +14,6 @@ mod failures;
 mod hostile;
 mod identity;
 mod seeding;
+mod shells;
 mod support;
 mod users;

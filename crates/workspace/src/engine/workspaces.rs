@@ -119,7 +119,7 @@ impl Handler<Delete> for Engine {
 
 impl Engine {
     /// A connection to the keeper of a running workspace.
-    async fn connect(&self, record: &Record) -> Result<KeeperConnection, OpError> {
+    pub(super) async fn connect(&self, record: &Record) -> Result<KeeperConnection, OpError> {
         let files = self.home.workspace(record.id);
         if record.state == WorkspaceState::Running {
             match socket::connect(files.directory(), WorkspaceFiles::SOCKET).await {

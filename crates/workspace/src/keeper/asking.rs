@@ -9,11 +9,16 @@
 //!        ◀── Answer { id, … } | Declined { id, error }
 //! ```
 
+use guest_protocol::message::Exec;
 use operation::OpError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use workspace_api::output::OutputBytes;
 use workspace_api::workspace::Activity;
+
+use super::jobs::{JobOrder, JobProgress, Until};
+use crate::jobs::{JobId, JobKind};
 
 /// A question to a keeper.
 pub(crate) trait Question: Into<Ask> {
@@ -29,6 +34,14 @@ pub(crate) enum Ask {
     Activity(CurrentActivity),
     /// See [`WriteLedger`].
     WriteLedger(WriteLedger),
+    /// See [`StartJob`].
+    StartJob(StartJob),
+    /// See [`WriteJob`].
+    WriteJob(WriteJob),
+    /// See [`OrderJob`].
+    OrderJob(OrderJob),
+    /// See [`AwaitJob`].
+    AwaitJob(AwaitJob),
 }
 
 /// What is going on in the workspace right now.
@@ -56,6 +69,94 @@ impl Question for WriteLedger {
 impl From<WriteLedger> for Ask {
     fn from(question: WriteLedger) -> Self {
         Self::WriteLedger(question)
+    }
+}
+
+/// Start a job and wait until it runs.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct StartJob {
+    /// What it is called from now on.
+    pub(crate) id: JobId,
+    /// What it is.
+    pub(crate) job: JobKind,
+    /// What it runs.
+    pub(crate) exec: Exec,
+    /// Names of the secrets that are among its variables.
+    pub(crate) secrets: Vec<String>,
+}
+
+impl Question for StartJob {
+    type Answer = ();
+}
+
+impl From<StartJob> for Ask {
+    fn from(question: StartJob) -> Self {
+        Self::StartJob(question)
+    }
+}
+
+/// Give a job input and wait until it was taken. The answer is where the output
+/// ended before that.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct WriteJob {
+    /// Which.
+    pub(crate) id: JobId,
+    /// The input; none means its end. At most [`WriteJob::BYTES_MAX`].
+    pub(crate) input: OutputBytes,
+}
+
+impl WriteJob {
+    /// What fits into a frame whatever its bytes are.
+    pub(crate) const BYTES_MAX: usize = 8 * 1024;
+}
+
+impl Question for WriteJob {
+    type Answer = ();
+}
+
+impl From<WriteJob> for Ask {
+    fn from(question: WriteJob) -> Self {
+        Self::WriteJob(question)
+    }
+}
+
+/// Have something done to a job.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct OrderJob {
+    /// Which.
+    pub(crate) id: JobId,
+    /// What.
+    pub(crate) order: JobOrder,
+}
+
+impl Question for OrderJob {
+    type Answer = ();
+}
+
+impl From<OrderJob> for Ask {
+    fn from(question: OrderJob) -> Self {
+        Self::OrderJob(question)
+    }
+}
+
+/// Wait for something of a job. The answer is how far it is then.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AwaitJob {
+    /// Which.
+    pub(crate) id: JobId,
+    /// For what.
+    pub(crate) until: Until,
+    /// How long at most, in milliseconds.
+    pub(crate) deadline_ms: u64,
+}
+
+impl Question for AwaitJob {
+    type Answer = JobProgress;
+}
+
+impl From<AwaitJob> for Ask {
+    fn from(question: AwaitJob) -> Self {
+        Self::AwaitJob(question)
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod pipe;
 
+pub(crate) use pipe::{GuestPipe, PipeControl, PipeEnd, PipeInput, PipeOutput, StandardError};
+
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -359,17 +361,10 @@ impl RunningCommand {
         if let Patience::Ending { because, .. } = self.patience {
             return Err(because.error());
         }
-        let (exit_code, end) = match end {
-            End::Code { code } => (code, CommandEnd::Exited),
-            End::Signal { number } => (
-                u8::try_from(number).unwrap_or(127).saturating_add(128),
-                CommandEnd::Signaled { signal: number },
-            ),
-            End::TimedOut => (ErrorKind::TimedOut.exit_code(), CommandEnd::TimedOut),
-            End::Killed => {
-                return Err(OpError::plain(ErrorKind::Cancelled, "the command was killed"));
-            }
-        };
+        if end == End::Killed {
+            return Err(OpError::plain(ErrorKind::Cancelled, "the command was killed"));
+        }
+        let (exit_code, end) = command_end(end);
         Ok(CommandResult {
             exit_code,
             end,
@@ -455,6 +450,21 @@ fn refused(reason: Refusal, message: String) -> OpError {
         }
         Refusal::Exhausted => error.hinted("end some of the workspace's processes first"),
         _ => error,
+    }
+}
+
+/// How a command ended in the contract's words, and its exit code as shells
+/// count it.
+pub(crate) fn command_end(end: End) -> (u8, CommandEnd) {
+    const KILLED: i32 = 9;
+    match end {
+        End::Code { code } => (code, CommandEnd::Exited),
+        End::TimedOut => (ErrorKind::TimedOut.exit_code(), CommandEnd::TimedOut),
+        End::Killed => command_end(End::Signal { number: KILLED }),
+        End::Signal { number } => (
+            u8::try_from(number).unwrap_or(127).saturating_add(128),
+            CommandEnd::Signaled { signal: number },
+        ),
     }
 }
 

@@ -64,7 +64,6 @@ impl Clients {
     }
 
     /// How parts of the keeper become clients.
-    #[expect(dead_code, reason = "what uses it lands next")]
     pub(super) fn inside(&self) -> &Inside {
         &self.inside
     }

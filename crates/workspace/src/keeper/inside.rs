@@ -29,7 +29,6 @@ pub(crate) fn way_in() -> (Inside, Arriving) {
 
 impl Inside {
     /// A connection to the hub.
-    #[expect(dead_code, reason = "what uses it lands next")]
     pub(crate) async fn connect(&self) -> Result<KeeperConnection, OpError> {
         let (ours, theirs) = UnixStream::pair().map_err(|error| {
             OpError::new(ErrorKind::Exhausted, &error).during("cannot connect to the keeper")

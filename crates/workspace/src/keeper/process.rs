@@ -27,11 +27,13 @@ use tokio::time::timeout;
 
 use super::clients::{Clients, FAREWELL_DEADLINE, tell};
 use super::hub::{ClientId, Hub};
+use super::jobs::JobTable;
 use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper, WorkspaceTree};
 use super::scribe::Scribe;
 use super::serving::{Keeper, explain};
 use crate::framing::{FrameReader, parse, spawn_writer};
 use crate::home::{Home, WorkspaceFiles};
+use crate::jobs::Jobs;
 use crate::link::GuestLink;
 use crate::machines;
 use crate::socket;
@@ -129,6 +131,9 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
     };
     let terminate = signal(SignalKind::terminate())
         .map_err(|error| OpError::new(ErrorKind::Internal, &error))?;
+    let clients = Clients::new(listener);
+    let jobs = Jobs::at(files.jobs());
+    let jobs = JobTable::new(jobs, clients.inside().clone(), scribe.clone());
     Ok(Keeper {
         home,
         files,
@@ -137,7 +142,8 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         machine,
         link,
         hub: Hub::starting_after(MOUNT_STREAM),
-        clients: Clients::new(listener),
+        clients,
+        jobs,
         scribe,
         creator: ClientId::default(),
         terminate,

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::rc::Rc;
 use std::time::Duration;
 
 use guest_protocol::frame::{Frame, StreamId};
@@ -17,13 +18,17 @@ use tokio::time::timeout;
 use workspace_api::state::Step;
 use workspace_api::workspace::Activity;
 
-use super::asking::{Ask, CurrentActivity, WriteLedger, answer};
+use super::asking::{
+    Ask, AwaitJob, CurrentActivity, OrderJob, StartJob, WriteJob, WriteLedger, answer,
+};
 use super::clients::{Clients, tell};
 use super::hub::{ClientId, Hub, Routed};
+use super::jobs::JobTable;
 use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper};
 use super::scribe::Scribe;
 use crate::framing::{FramingError, parse};
 use crate::home::{Home, WorkspaceFiles};
+use crate::jobs::JobKind;
 use crate::link::GuestLink;
 use crate::store::{Store, StoreError};
 use crate::trouble::{GuestTrouble, machine_ended};
@@ -43,6 +48,7 @@ pub(super) struct Keeper {
     pub(super) link: GuestLink,
     pub(super) hub: Hub,
     pub(super) clients: Clients,
+    pub(super) jobs: Rc<JobTable>,
     pub(super) scribe: Scribe,
     pub(super) creator: ClientId,
     pub(super) terminate: Signal,
@@ -147,9 +153,29 @@ impl Keeper {
     fn asked(&self, client: ClientId, id: u64, ask: Ask) {
         match ask {
             Ask::Activity(_) => {
-                let running_commands = u32::try_from(self.hub.running()).unwrap_or(u32::MAX);
-                let now = Activity { running_commands };
+                let now = self.activity();
                 self.answer(client, id, async move { answer::<CurrentActivity>(Ok(now)) });
+            }
+            Ask::StartJob(start) => {
+                let jobs = Rc::clone(&self.jobs);
+                self.answer(client, id, async move { answer::<StartJob>(jobs.start(start).await) });
+            }
+            Ask::WriteJob(WriteJob { id: job, input }) => {
+                let jobs = Rc::clone(&self.jobs);
+                self.answer(client, id, async move {
+                    answer::<WriteJob>(jobs.write_input(&job, input.0.into()).await)
+                });
+            }
+            Ask::OrderJob(OrderJob { id: job, order }) => {
+                let done = self.jobs.order(&job, order);
+                self.answer(client, id, async move { answer::<OrderJob>(done) });
+            }
+            Ask::AwaitJob(AwaitJob { id: job, until, deadline_ms }) => {
+                let jobs = Rc::clone(&self.jobs);
+                self.answer(client, id, async move {
+                    let deadline = Duration::from_millis(deadline_ms);
+                    answer::<AwaitJob>(jobs.wait(&job, until, deadline).await)
+                });
             }
             Ask::WriteLedger(_) => {
                 let scribe = self.scribe.clone();
@@ -158,6 +184,15 @@ impl Keeper {
                     answer::<WriteLedger>(Ok(()))
                 });
             }
+        }
+    }
+
+    fn activity(&self) -> Activity {
+        let open_shells = self.jobs.running(|kind| matches!(kind, JobKind::Shell { .. }));
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Activity {
+            running_commands: count(self.hub.running().saturating_sub(open_shells)),
+            open_shells: count(open_shells),
         }
     }
 

@@ -2,26 +2,26 @@
 //!
 //! ```text
 //! caller ──input──▶ buffer ──▶ task ──frames, with credit──▶ keeper ──▶ guest
-//! caller ◀─output── queue  ◀── task ◀──frames──────────────
+//! caller ◀─output── queues ◀── task ◀──frames──────────────
 //!                               │
-//!                               └── end, and the tail of standard error
+//!                               └── end
 //! ```
 //!
-//! One task per process owns the connection. Neither direction holds up the
-//! other: what the guest sends waits in a queue that the credit bounds.
+//! One task per process owns the connection. No direction holds up another:
+//! what the guest sends waits in queues that the credit bounds. Standard error
+//! is a stream as well, or only its tail is kept, for messages of errors.
 //! Dropping the pipe ends the task and with it the connection, and the keeper
 //! then kills the process.
-
-#![expect(dead_code, reason = "what uses it lands next")]
 
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use guest_protocol::frame::{Body, Channel, Frame, INITIAL_CREDIT, StreamId};
-use guest_protocol::message::{End, Exec, GuestMessage, HostMessage};
+use guest_protocol::message::{End, Exec, GuestMessage, HostMessage, TerminalSize};
 use operation::{ErrorKind, OpError};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::sync::oneshot;
@@ -44,7 +44,54 @@ pub(crate) struct GuestPipe {
     pub(crate) output: PipeOutput,
     /// Its standard input; shutting it down is the end of file.
     pub(crate) input: PipeInput,
+    /// Its standard error, if that was asked for.
+    pub(crate) error: Option<PipeOutput>,
+    /// What can be done to it besides.
+    pub(crate) control: PipeControl,
     ending: PipeEnding,
+}
+
+/// What becomes of a process's standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StandardError {
+    /// Its end is told with the end of the process.
+    Tail,
+    /// It is a stream of its own.
+    Stream,
+}
+
+/// What can be done to a process beside reading and writing.
+#[derive(Debug, Clone)]
+pub(crate) struct PipeControl {
+    stream: StreamId,
+    sender: FrameSender,
+}
+
+impl PipeControl {
+    /// Signals its process group, or the foreground job of its terminal.
+    pub(crate) fn signal(&self, number: i32) {
+        self.say(&HostMessage::Signal { number });
+    }
+
+    /// Tells its terminal another size.
+    pub(crate) fn resize(&self, size: TerminalSize) {
+        self.say(&HostMessage::Resize(size));
+    }
+
+    /// Asks it to end and has what is left of it killed after the grace.
+    pub(crate) fn cancel(&self, grace: Duration) {
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        self.say(&HostMessage::Cancel { grace_ms });
+    }
+
+    /// Kills it and all that it started.
+    pub(crate) fn kill(&self) {
+        self.say(&HostMessage::Kill);
+    }
+
+    fn say(&self, message: &HostMessage) {
+        self.sender.message(self.stream, message).expect("a short message");
+    }
 }
 
 /// What a process wrote to its standard output. Ends when the process has.
@@ -58,6 +105,7 @@ pub(crate) struct PipeInput(DuplexStream);
 /// How a process will have ended. Dropping it has the process killed.
 #[derive(Debug)]
 pub(crate) struct PipeEnding {
+    started: Option<oneshot::Receiver<()>>,
     ended: oneshot::Receiver<Result<PipeEnd, OpError>>,
     task: JoinHandle<()>,
 }
@@ -67,14 +115,28 @@ pub(crate) struct PipeEnding {
 pub(crate) struct PipeEnd {
     /// How.
     pub(crate) end: End,
+    /// How long it ran, by the guest's clock, in milliseconds.
+    pub(crate) duration_ms: u64,
     /// The end of what it wrote to its standard error.
     pub(crate) stderr: String,
 }
 
 impl GuestPipe {
-    /// The three parts, for callers that use them from different tasks.
+    /// Its ends, for callers that use them from different tasks.
     pub(crate) fn into_parts(self) -> (PipeInput, PipeOutput, PipeEnding) {
         (self.input, self.output, self.ending)
+    }
+
+    /// Waits until the process runs; an error says why it never will.
+    pub(crate) async fn started(&mut self) -> Result<(), OpError> {
+        self.ending.started().await
+    }
+
+    /// All its ends.
+    pub(crate) fn into_ends(
+        self,
+    ) -> (PipeInput, PipeOutput, Option<PipeOutput>, PipeControl, PipeEnding) {
+        (self.input, self.output, self.error, self.control, self.ending)
     }
 
     /// Closes the input, drops what is still to be read, and waits.
@@ -89,6 +151,15 @@ impl GuestPipe {
 }
 
 impl PipeEnding {
+    /// Waits until the process runs; an error says why it never will.
+    pub(crate) async fn started(&mut self) -> Result<(), OpError> {
+        let Some(started) = self.started.take() else { return Ok(()) };
+        match started.await {
+            Ok(()) => Ok(()),
+            Err(_) => self.wait().await.map(drop),
+        }
+    }
+
     /// Waits for the end. All output has been handed over by then, or waits to
     /// be read.
     pub(crate) async fn wait(&mut self) -> Result<PipeEnd, OpError> {
@@ -136,18 +207,37 @@ impl AsyncWrite for PipeInput {
 impl KeeperConnection {
     /// Starts a process whose standard input and output are byte streams. Its
     /// refusal, if there is one, is told by [`PipeEnding::wait`].
-    pub(crate) fn pipe(mut self, exec: Exec) -> Result<GuestPipe, OpError> {
-        let stream = self.open_stream(&HostMessage::Exec(exec))?;
+    pub(crate) fn pipe(self, exec: Exec) -> Result<GuestPipe, OpError> {
+        self.piped(&HostMessage::Exec(exec), StandardError::Tail)
+    }
+
+    /// The same for any message that opens the stream of a process.
+    pub(crate) fn piped(
+        mut self,
+        opening: &HostMessage,
+        errors: StandardError,
+    ) -> Result<GuestPipe, OpError> {
+        let stream = self.open_stream(opening)?;
         let (input, from_caller) = tokio::io::duplex(BUFFER);
         let (output, to_caller) = tokio::io::duplex(BUFFER);
         let (told, ended) = oneshot::channel();
+        let (runs, started) = oneshot::channel();
+        let (error, errors) = match errors {
+            StandardError::Tail => (None, Errors::Tail(Vec::new())),
+            StandardError::Stream => {
+                let (error, to_caller) = tokio::io::duplex(BUFFER);
+                (Some(PipeOutput(error)), Errors::Stream(Output::to(to_caller)))
+            }
+        };
+        let control = PipeControl { stream, sender: self.sender.clone() };
         let process = Process {
             stream,
             reader: self.reader,
             sender: self.sender,
             input: Input::Open { from: from_caller, credit: INITIAL_CREDIT },
-            output: Output { to: Some(to_caller), queue: VecDeque::new(), owed: 0 },
-            stderr: Vec::new(),
+            output: Output::to(to_caller),
+            errors,
+            runs: Some(runs),
         };
         let task = tokio::spawn(async move {
             // Nobody may wait for it any more.
@@ -156,7 +246,9 @@ impl KeeperConnection {
         Ok(GuestPipe {
             output: PipeOutput(output),
             input: PipeInput(input),
-            ending: PipeEnding { ended, task },
+            error,
+            control,
+            ending: PipeEnding { started: Some(started), ended, task },
         })
     }
 }
@@ -167,7 +259,14 @@ struct Process {
     sender: FrameSender,
     input: Input,
     output: Output,
-    stderr: Vec<u8>,
+    errors: Errors,
+    /// To be told when it runs.
+    runs: Option<oneshot::Sender<()>>,
+}
+
+enum Errors {
+    Tail(Vec<u8>),
+    Stream(Output),
 }
 
 enum Input {
@@ -186,16 +285,21 @@ struct Output {
 enum Happening {
     Frame(Frame),
     Input(io::Result<Bytes>),
-    HandedOver(io::Result<usize>),
+    HandedOver(Channel, io::Result<usize>),
 }
 
 impl Process {
     async fn follow(mut self) -> Result<PipeEnd, OpError> {
-        let end = loop {
+        let (end, duration_ms) = loop {
             let happening = tokio::select! {
                 frame = self.reader.next() => Happening::Frame(frame.map_err(broken)?),
                 input = self.input.next() => Happening::Input(input),
-                written = self.output.hand_over() => Happening::HandedOver(written),
+                written = self.output.hand_over() => {
+                    Happening::HandedOver(Channel::Stdout, written)
+                }
+                written = self.errors.hand_over() => {
+                    Happening::HandedOver(Channel::Stderr, written)
+                }
             };
             match happening {
                 Happening::Frame(frame) => {
@@ -204,23 +308,23 @@ impl Process {
                     }
                 }
                 Happening::Input(input) => self.pass_on(input),
-                Happening::HandedOver(written) => self.handed_over(written),
+                Happening::HandedOver(channel, written) => self.handed_over(channel, written),
             }
         };
-        while self.output.is_waiting() {
-            let written = self.output.hand_over().await;
-            self.handed_over(written);
-        }
-        if let Some(mut to) = self.output.to.take() {
-            // Whoever reads is told of the end by this, whoever does not has
-            // closed it already.
-            let _ = to.shutdown().await;
-        }
-        let stderr = String::from_utf8_lossy(&self.stderr).into_owned();
-        Ok(PipeEnd { end, stderr })
+        let stderr = self.errors.tail();
+        // Both at once: whoever reads them one after the other would wait for
+        // ever, if this did as well.
+        let errors = async {
+            match &mut self.errors {
+                Errors::Stream(errors) => errors.empty().await,
+                Errors::Tail(_) => {}
+            }
+        };
+        tokio::join!(self.output.empty(), errors);
+        Ok(PipeEnd { end, duration_ms, stderr })
     }
 
-    fn heard(&mut self, frame: Frame) -> Result<Option<End>, OpError> {
+    fn heard(&mut self, frame: Frame) -> Result<Option<(End, u64)>, OpError> {
         if frame.stream == StreamId::EPOCH {
             return match parse(&frame).map_err(broken)? {
                 Some(FromKeeper::Lost { error } | FromKeeper::Failed { error }) => Err(error),
@@ -235,13 +339,18 @@ impl Process {
         }
         match frame.body {
             Body::Data(Channel::Stderr, bytes) => {
-                self.say(&HostMessage::Credit {
-                    channel: Channel::Stderr,
-                    bytes: u32::try_from(bytes.len()).expect("frames are bounded"),
-                });
-                self.stderr.extend_from_slice(&bytes);
-                let excess = self.stderr.len().saturating_sub(STDERR_MAX);
-                self.stderr.drain(..excess);
+                match &mut self.errors {
+                    Errors::Stream(errors) => errors.take(bytes),
+                    Errors::Tail(tail) => {
+                        self.sender
+                            .message(self.stream, &granting(Channel::Stderr, bytes.len()))
+                            .expect("a short message");
+                        tail.extend_from_slice(&bytes);
+                        let excess = tail.len().saturating_sub(STDERR_MAX);
+                        tail.drain(..excess);
+                    }
+                }
+                self.grant();
                 Ok(None)
             }
             Body::Data(_, bytes) => {
@@ -251,7 +360,13 @@ impl Process {
             }
             Body::Control(_) => {
                 match parse::<GuestMessage>(&frame).map_err(broken)? {
-                    Some(GuestMessage::Exited { end, .. }) => return Ok(Some(end)),
+                    Some(GuestMessage::Started { .. }) => {
+                        // Nobody may be interested in that.
+                        let _ = self.runs.take().map(|runs| runs.send(()));
+                    }
+                    Some(GuestMessage::Exited { end, duration_ms }) => {
+                        return Ok(Some((end, duration_ms)));
+                    }
                     Some(GuestMessage::Refused { reason, message }) => {
                         return Err(refused(reason, message));
                     }
@@ -283,18 +398,28 @@ impl Process {
         }
     }
 
-    fn handed_over(&mut self, written: io::Result<usize>) {
+    fn handed_over(&mut self, channel: Channel, written: io::Result<usize>) {
+        let output = match (channel, &mut self.errors) {
+            (Channel::Stderr, Errors::Stream(errors)) => errors,
+            _ => &mut self.output,
+        };
         match written {
-            Ok(written) => self.output.advance(written),
-            Err(_) => self.output.nobody_reads(),
+            Ok(written) => output.advance(written),
+            Err(_) => output.nobody_reads(),
         }
         self.grant();
     }
 
+    /// Lets the guest send as much as was handed over.
     fn grant(&mut self) {
-        if self.output.owed >= GRANT_MIN {
-            let bytes = std::mem::take(&mut self.output.owed);
-            self.say(&HostMessage::Credit { channel: Channel::Stdout, bytes });
+        let mut owed = vec![(Channel::Stdout, self.output.grantable())];
+        if let Errors::Stream(errors) = &mut self.errors {
+            owed.push((Channel::Stderr, errors.grantable()));
+        }
+        for (channel, bytes) in owed {
+            if bytes > 0 {
+                self.say(&HostMessage::Credit { channel, bytes });
+            }
         }
     }
 
@@ -315,9 +440,49 @@ impl Input {
     }
 }
 
+impl Errors {
+    async fn hand_over(&mut self) -> io::Result<usize> {
+        match self {
+            Self::Stream(errors) => errors.hand_over().await,
+            Self::Tail(_) => std::future::pending().await,
+        }
+    }
+
+    fn tail(&self) -> String {
+        match self {
+            Self::Tail(tail) => String::from_utf8_lossy(tail).into_owned(),
+            Self::Stream(_) => String::new(),
+        }
+    }
+}
+
+fn granting(channel: Channel, bytes: usize) -> HostMessage {
+    let bytes = u32::try_from(bytes).expect("frames are bounded");
+    HostMessage::Credit { channel, bytes }
+}
+
 impl Output {
-    fn is_waiting(&self) -> bool {
-        self.to.is_some() && !self.queue.is_empty()
+    fn to(caller: DuplexStream) -> Self {
+        Self { to: Some(caller), queue: VecDeque::new(), owed: 0 }
+    }
+
+    /// Hands over what waits, and says that nothing more comes.
+    async fn empty(&mut self) {
+        while self.to.is_some() && !self.queue.is_empty() {
+            match self.hand_over().await {
+                Ok(written) => self.advance(written),
+                Err(_) => self.nobody_reads(),
+            }
+        }
+        if let Some(mut to) = self.to.take() {
+            // Whoever does not read has closed it already.
+            let _ = to.shutdown().await;
+        }
+    }
+
+    /// What the guest may send in addition, once it is worth a message.
+    fn grantable(&mut self) -> u32 {
+        if self.owed >= GRANT_MIN { std::mem::take(&mut self.owed) } else { 0 }
     }
 
     fn take(&mut self, bytes: Bytes) {

@@ -1,0 +1,434 @@
+//! Jobs while their machine runs: one task each, which follows the process.
+//!
+//! ```text
+//! start ──▶ running ──process ended──▶ ended
+//!             │   ▲
+//!      let go │   │ attached, in another epoch of the guest
+//!             ▼   │
+//!           parked in the guest ──nobody knows it there──▶ lost
+//! ```
+//!
+//! A job's process is kept by the guest under the job's id, so it survives a
+//! restore of the machine: the keeper lets go of all jobs before and attaches to
+//! them after it.
+//!
+//! **Failure paths.** A log that cannot be written costs output, not the job. A
+//! connection that breaks takes the record to `lost`; if the whole keeper is
+//! killed, the next one does that.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use guest_protocol::message::{Exec, HostMessage, TerminalSize};
+use jiff::Timestamp;
+use operation::{ErrorKind, OpError};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout_at};
+use workspace_api::ledger::LedgerEvent;
+
+use super::asking::StartJob;
+use super::client::{
+    GuestPipe, PipeControl, PipeEnd, PipeInput, PipeOutput, StandardError, command_end,
+};
+use super::inside::Inside;
+use super::scribe::Scribe;
+use crate::home::FileError;
+use crate::jobs::log::LogWriter;
+use crate::jobs::{JobId, JobKind, JobRecord, JobState, Jobs};
+
+/// How many jobs may run at once in one workspace.
+const RUNNING_MAX: usize = 128;
+
+/// How many pieces of input may wait for one job.
+const INPUT_QUEUE: usize = 16;
+
+/// How much of a job's output is taken at once, in bytes.
+const CHUNK: usize = 32 * 1024;
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct JobProgress {
+    /// Bytes that it has written to its standard output, or its terminal.
+    pub(crate) stdout: u64,
+    /// Bytes that it has written to its standard error.
+    pub(crate) stderr: u64,
+    /// Whether it runs.
+    pub(crate) running: bool,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub(crate) enum Until {
+    /// The job ends.
+    Ended,
+    /// It writes beyond a position of its standard output, or ends.
+    Output {
+        /// The position.
+        beyond: u64,
+    },
+    /// It writes nothing for so long, or ends.
+    Idle {
+        /// How long, in milliseconds.
+        quiet_ms: u64,
+    },
+}
+
+/// What can be done to a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub(crate) enum JobOrder {
+    /// Signal its process group, or the foreground job of its terminal.
+    Signal {
+        /// Number of the signal.
+        number: i32,
+    },
+    /// Give its terminal another size.
+    Resize {
+        /// Which.
+        size: TerminalSize,
+    },
+    /// Ask it to end, by a hang-up, and kill what is left after the grace.
+    End {
+        /// How long it may take, in milliseconds.
+        grace_ms: u64,
+    },
+}
+
+/// All jobs of a keeper.
+#[derive(Debug)]
+pub(crate) struct JobTable {
+    jobs: Jobs,
+    inside: Inside,
+    scribe: Scribe,
+    live: RefCell<BTreeMap<JobId, Rc<LiveJob>>>,
+}
+
+#[derive(Debug)]
+struct LiveJob {
+    kind: JobKind,
+    control: PipeControl,
+    input: mpsc::Sender<Piece>,
+    progress: watch::Receiver<JobProgress>,
+    task: AbortHandle,
+}
+
+/// Input for a job; without bytes it is the last.
+#[derive(Debug)]
+struct Piece {
+    bytes: Bytes,
+    taken: oneshot::Sender<Result<(), OpError>>,
+}
+
+impl JobTable {
+    /// No job runs yet; what an earlier machine left running is lost.
+    pub(crate) fn new(jobs: Jobs, inside: Inside, scribe: Scribe) -> Rc<Self> {
+        let table = Self { jobs, inside, scribe, live: RefCell::default() };
+        table.mark_lost("its machine ended");
+        Rc::new(table)
+    }
+
+    fn mark_lost(&self, reason: &str) {
+        let running = self.jobs.list().unwrap_or_default();
+        for record in running.into_iter().filter(|record| record.state == JobState::Running) {
+            let state = JobState::Lost { reason: reason.to_owned(), at: Timestamp::now() };
+            self.write(&JobRecord { state, ..record });
+        }
+    }
+
+    fn write(&self, record: &JobRecord) {
+        if let Err(error) = self.jobs.write(record) {
+            tracing::error!(%error, job = record.id.0, "a job's record could not be written");
+        }
+    }
+
+    /// How many jobs of a kind run.
+    pub(crate) fn running(&self, is_wanted: impl Fn(&JobKind) -> bool) -> usize {
+        self.live.borrow().values().filter(|job| is_wanted(&job.kind)).count()
+    }
+
+    /// Starts a job and waits until its process runs.
+    pub(crate) async fn start(
+        self: &Rc<Self>,
+        StartJob { id, job: kind, exec, secrets }: StartJob,
+    ) -> Result<(), OpError> {
+        if self.live.borrow().len() >= RUNNING_MAX {
+            return Err(OpError::plain(
+                ErrorKind::Exhausted,
+                format!("{RUNNING_MAX} commands, shells and services run already"),
+            )
+            .hinted("end some of them first"));
+        }
+        let record = JobRecord {
+            id: id.clone(),
+            kind,
+            argv: exec.argv.clone(),
+            cwd: exec.cwd.clone(),
+            started_at: Timestamp::now(),
+            state: JobState::Running,
+        };
+        self.jobs.write(&record)?;
+        self.jobs.forget_old()?;
+        if let Some(event) = beginning(&record, secrets) {
+            self.scribe.note(event);
+        }
+        let exec = Exec { keep: Some(id.0.clone()), ..exec };
+        match self.follow(record.clone(), &HostMessage::Exec(exec)).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.ended(record, Err(error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    /// Goes on with a job whose process the guest has kept.
+    pub(crate) async fn attach(self: &Rc<Self>, record: JobRecord) -> Result<(), OpError> {
+        let attach = HostMessage::Attach { name: record.id.0.clone() };
+        self.follow(record, &attach).await
+    }
+
+    async fn follow(
+        self: &Rc<Self>,
+        record: JobRecord,
+        opening: &HostMessage,
+    ) -> Result<(), OpError> {
+        let directory = self.jobs.directory(&record.id);
+        let logs = Logs {
+            stdout: LogWriter::open(&directory, "stdout")?,
+            stderr: LogWriter::open(&directory, "stderr")?,
+        };
+        let connection = self.inside.connect().await?;
+        let mut pipe = connection.piped(opening, StandardError::Stream)?;
+        pipe.started().await?;
+        let (changed, progress) = watch::channel(JobProgress {
+            stdout: logs.stdout.position(),
+            stderr: logs.stderr.position(),
+            running: true,
+        });
+        let (input, pieces) = mpsc::channel(INPUT_QUEUE);
+        let control = pipe.control.clone();
+        let (table, id, kind) = (Rc::clone(self), record.id.clone(), record.kind.clone());
+        let task = tokio::task::spawn_local(async move {
+            let end = attend(pipe, logs, &changed, pieces).await;
+            table.ended(record, end);
+            changed.send_modify(|progress| progress.running = false);
+        });
+        let job = LiveJob { kind, control, input, progress, task: task.abort_handle() };
+        self.live.borrow_mut().insert(id, Rc::new(job));
+        Ok(())
+    }
+
+    fn ended(&self, record: JobRecord, end: Result<PipeEnd, OpError>) {
+        self.live.borrow_mut().remove(&record.id);
+        let at = Timestamp::now();
+        let (state, note) = match end {
+            Ok(PipeEnd { end, duration_ms, .. }) => {
+                let (exit_code, end) = command_end(end);
+                (JobState::Ended { end, exit_code, duration_ms, at }, Ok((exit_code, duration_ms)))
+            }
+            Err(error) => {
+                let reason = error.message;
+                (JobState::Lost { reason: reason.clone(), at }, Err(reason))
+            }
+        };
+        if let Some(event) = self.epitaph(&record, note) {
+            self.scribe.note(event);
+        }
+        self.write(&JobRecord { state, ..record });
+    }
+
+    /// What the ledger says of a job's end; a service's is its supervisor's.
+    fn epitaph(&self, record: &JobRecord, end: Result<(u8, u64), String>) -> Option<LedgerEvent> {
+        match &record.kind {
+            JobKind::Command => {
+                let (exit_code, duration_ms) = end.as_ref().copied().ok().unzip();
+                Some(LedgerEvent::CommandEnded {
+                    command: record.id.0.clone(),
+                    exit_code,
+                    error: end.err(),
+                    duration_ms: duration_ms.unwrap_or_default(),
+                    stdout_bytes: self.jobs.written(&record.id, "stdout"),
+                    stderr_bytes: self.jobs.written(&record.id, "stderr"),
+                })
+            }
+            JobKind::Shell { .. } => Some(LedgerEvent::ShellClosed { shell: record.id.0.clone() }),
+            JobKind::Service { .. } => None,
+        }
+    }
+
+    fn job(&self, id: &JobId) -> Result<Rc<LiveJob>, OpError> {
+        self.live.borrow().get(id).cloned().ok_or_else(|| {
+            let ended = match self.jobs.find(id) {
+                Some(_) => OpError::plain(ErrorKind::Conflict, format!("`{}` has ended", id.0)),
+                None => OpError::plain(ErrorKind::NotFound, format!("there is no `{}`", id.0)),
+            };
+            ended.hinted("list what there is first")
+        })
+    }
+
+    /// Gives a job input and waits until it was taken; none means the end of it.
+    pub(crate) async fn write_input(&self, id: &JobId, bytes: Bytes) -> Result<(), OpError> {
+        let job = self.job(id)?;
+        let closed =
+            || OpError::plain(ErrorKind::Conflict, format!("`{}` takes no more input", id.0));
+        let (taken, answer) = oneshot::channel();
+        job.input.send(Piece { bytes, taken }).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    /// Has something done to a job.
+    pub(crate) fn order(&self, id: &JobId, order: JobOrder) -> Result<(), OpError> {
+        const HANG_UP: i32 = 1;
+        let job = self.job(id)?;
+        match order {
+            JobOrder::Signal { number } => job.control.signal(number),
+            JobOrder::Resize { size } => {
+                job.control.resize(size);
+                if let Some(record) = self.jobs.find(id) {
+                    self.jobs.write(&JobRecord { kind: JobKind::Shell { size }, ..record })?;
+                }
+            }
+            JobOrder::End { grace_ms } => {
+                // A shell at its prompt ignores an interrupt, which is what
+                // a cancellation sends, but not this.
+                job.control.signal(HANG_UP);
+                job.control.cancel(Duration::from_millis(grace_ms));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for something of a job, at most until the deadline.
+    pub(crate) async fn wait(
+        &self,
+        id: &JobId,
+        until: Until,
+        deadline: Duration,
+    ) -> Result<JobProgress, OpError> {
+        let deadline = Instant::now() + deadline;
+        let mut progress = match self.job(id) {
+            Ok(job) => job.progress.clone(),
+            // It ended before anybody asked.
+            Err(_) if self.jobs.find(id).is_some() => return Ok(self.ended_progress(id)),
+            Err(error) => return Err(error),
+        };
+        // The job's own task has gone when this fails, so it has ended.
+        match until {
+            Until::Ended => {
+                let _ = timeout_at(deadline, progress.wait_for(|seen| !seen.running)).await;
+            }
+            Until::Output { beyond } => {
+                let is_so = |seen: &JobProgress| seen.stdout > beyond || !seen.running;
+                let _ = timeout_at(deadline, progress.wait_for(is_so)).await;
+            }
+            Until::Idle { quiet_ms } => {
+                let quiet = Duration::from_millis(quiet_ms);
+                while progress.borrow_and_update().running {
+                    let until = (Instant::now() + quiet).min(deadline);
+                    match timeout_at(until, progress.changed()).await {
+                        Ok(Ok(())) if Instant::now() < deadline => {}
+                        _ => break,
+                    }
+                }
+            }
+        }
+        Ok(*progress.borrow())
+    }
+
+    fn ended_progress(&self, id: &JobId) -> JobProgress {
+        let written = |channel| self.jobs.written(id, channel);
+        JobProgress { stdout: written("stdout"), stderr: written("stderr"), running: false }
+    }
+}
+
+/// What the ledger says of a job's beginning; a service's is its supervisor's.
+fn beginning(record: &JobRecord, secrets: Vec<String>) -> Option<LedgerEvent> {
+    let id = record.id.0.clone();
+    match record.kind {
+        JobKind::Command => Some(LedgerEvent::CommandStarted {
+            command: id,
+            argv: record.argv.clone(),
+            cwd: record.cwd.clone(),
+            secrets,
+        }),
+        JobKind::Shell { .. } => Some(LedgerEvent::ShellOpened { shell: id, secrets }),
+        JobKind::Service { .. } => None,
+    }
+}
+
+struct Logs {
+    stdout: LogWriter,
+    stderr: LogWriter,
+}
+
+/// Takes in what a process writes and passes on its input, until it ends.
+async fn attend(
+    pipe: GuestPipe,
+    logs: Logs,
+    changed: &watch::Sender<JobProgress>,
+    pieces: mpsc::Receiver<Piece>,
+) -> Result<PipeEnd, OpError> {
+    let (input, output, error, _, mut ending) = pipe.into_ends();
+    let stdout = keep(Some(output), logs.stdout, |position| {
+        changed.send_modify(|progress| progress.stdout = position);
+    });
+    let stderr = keep(error, logs.stderr, |position| {
+        changed.send_modify(|progress| progress.stderr = position);
+    });
+    let work = async {
+        let ((), (), end) = tokio::join!(stdout, stderr, ending.wait());
+        end
+    };
+    tokio::select! {
+        end = work => end,
+        never = feed(input, pieces) => match never {},
+    }
+}
+
+async fn keep(output: Option<PipeOutput>, mut log: LogWriter, told: impl Fn(u64)) {
+    let Some(mut output) = output else { return };
+    let mut buffer = vec![0; CHUNK];
+    let mut complained = false;
+    while let Ok(read @ 1..) = output.read(&mut buffer).await {
+        let written: Result<(), FileError> = log.write(&buffer[..read]);
+        if let (Err(error), false) = (written, complained) {
+            tracing::error!(%error, "output of a job is not kept");
+            complained = true;
+        }
+        told(log.position());
+    }
+}
+
+async fn feed(input: PipeInput, mut pieces: mpsc::Receiver<Piece>) -> std::convert::Infallible {
+    let mut open = Some(input);
+    while let Some(Piece { bytes, taken }) = pieces.recv().await {
+        let answer = match &mut open {
+            None => Err(OpError::plain(ErrorKind::Conflict, "its input was closed")),
+            Some(_) if bytes.is_empty() => {
+                open = None;
+                Ok(())
+            }
+            Some(input) => input.write_all(&bytes).await.map_err(|error| {
+                OpError::new(ErrorKind::Conflict, &error).during("it does not read its input")
+            }),
+        };
+        // Whoever asked may have gone.
+        let _ = taken.send(answer);
+    }
+    std::future::pending().await
+}
+
+impl Drop for JobTable {
+    fn drop(&mut self) {
+        for job in self.live.borrow().values() {
+            job.task.abort();
+        }
+    }
+}
