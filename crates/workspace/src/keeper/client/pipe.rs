@@ -84,11 +84,6 @@ impl PipeControl {
         self.say(&HostMessage::Cancel { grace_ms });
     }
 
-    /// Kills it and all that it started.
-    pub(crate) fn kill(&self) {
-        self.say(&HostMessage::Kill);
-    }
-
     fn say(&self, message: &HostMessage) {
         self.sender.message(self.stream, message).expect("a short message");
     }
@@ -118,11 +113,13 @@ pub(crate) struct PipeEnd {
     /// How long it ran, by the guest's clock, in milliseconds.
     pub(crate) duration_ms: u64,
     /// The end of what it wrote to its standard error.
+    #[expect(dead_code, reason = "what uses it lands next")]
     pub(crate) stderr: String,
 }
 
 impl GuestPipe {
     /// Its ends, for callers that use them from different tasks.
+    #[expect(dead_code, reason = "what uses it lands next")]
     pub(crate) fn into_parts(self) -> (PipeInput, PipeOutput, PipeEnding) {
         (self.input, self.output, self.ending)
     }
@@ -140,6 +137,7 @@ impl GuestPipe {
     }
 
     /// Closes the input, drops what is still to be read, and waits.
+    #[expect(dead_code, reason = "what uses it lands next")]
     pub(crate) async fn finish(mut self) -> Result<PipeEnd, OpError> {
         // A process that no longer reads has closed it already.
         let _ = self.input.shutdown().await;
@@ -207,6 +205,7 @@ impl AsyncWrite for PipeInput {
 impl KeeperConnection {
     /// Starts a process whose standard input and output are byte streams. Its
     /// refusal, if there is one, is told by [`PipeEnding::wait`].
+    #[expect(dead_code, reason = "what uses it lands next")]
     pub(crate) fn pipe(self, exec: Exec) -> Result<GuestPipe, OpError> {
         self.piped(&HostMessage::Exec(exec), StandardError::Tail)
     }
