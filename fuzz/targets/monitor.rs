@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use messages::{Event, Message};
 
-#[expect(dead_code, reason = "what is said to the monitor is not fuzzed")]
+#[expect(dead_code, reason = "not all that is read is looked at here")]
 #[path = "../../crates/machine/src/qemu/messages.rs"]
 mod messages;
 
@@ -17,6 +17,9 @@ fuzz_target!(|line: &[u8]| {
         Ok(Message::Event(Some(Event::StorageFull { node }))) => assert_short(&node),
         Ok(Message::Event(Some(Event::DiskFailed { node, reason }))) => {
             assert_short(&node);
+            assert_short(&reason);
+        }
+        Ok(Message::Event(Some(Event::JobEnded { failure: Some(reason) }))) => {
             assert_short(&reason);
         }
         Ok(Message::Reply { result: Err(reason), .. }) => assert_short(&reason),

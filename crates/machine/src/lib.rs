@@ -3,7 +3,8 @@
 //! A [`Driver`] turns a [`MachineSpec`] into a running [`Machine`]: a monitor
 //! process of ours, confined by the [`launcher`], whose guest we reach through
 //! one byte stream. What not every driver can do is asked for
-//! ([`Machine::saving`]) and never stubbed.
+//! ([`Machine::saving`], [`Machine::snapshots`], [`Driver::materialising`]) and
+//! never stubbed.
 //!
 //! ```text
 //! keeper ──spawns──▶ launcher ──confines itself, then exec──▶ monitor
@@ -25,7 +26,13 @@
 pub mod kvm;
 pub mod launcher;
 pub mod qemu;
+mod snapshots;
 mod types;
+
+pub use snapshots::{
+    Adoption, Convergence, LayersInUse, Materialisation, Materialising, Merge, Snapshot,
+    SnapshotFailed, SnapshotPlan, Snapshots,
+};
 
 pub use types::{
     Accelerator, Disk, DiskImage, Driver, Exit, Machine, MachineError, MachineFuture, MachineSpec,

@@ -30,11 +30,16 @@
 
 mod command_line;
 mod control;
+mod drives;
 mod files;
 mod machine;
+mod materialise;
 mod messages;
 mod monitor;
+mod orders;
 mod output;
+mod process;
+mod snapshot;
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
@@ -48,16 +53,18 @@ use tokio::net::UnixStream;
 
 use crate::launcher::{Descriptors, LaunchPlan, Launcher, Limits, Reopen, UidPolicy};
 use crate::{
-    Accelerator, Driver, Machine, MachineError, MachineFuture, MachineSpec, MonitorInfo,
-    RamSharing, Start,
+    Accelerator, Driver, Machine, MachineError, MachineFuture, MachineSpec, Materialising,
+    MonitorInfo, RamSharing, Start,
 };
 use command_line::Numbers;
 use control::Control;
-use files::RamAccess;
-use machine::{QemuMachine, is_hang_up};
-use messages::{MigrationStatus, Order};
+use drives::Drive;
+use files::{Purpose, RamAccess};
+use machine::QemuMachine;
+use messages::MigrationStatus;
 use monitor::Version;
-use output::LastWords;
+use orders::{Memory, Order};
+use process::{Process, is_hang_up};
 
 /// Counts changes of the machine that a saved state depends on: devices, their
 /// order, processor model. A state can be loaded by the same revision only.
@@ -72,6 +79,11 @@ const DESCRIPTOR_LIMIT: u64 = 1024;
 /// Room in files beyond the largest drive or the memory: for metadata of
 /// images and for a saved state. Images of large drives get an eighth more.
 const FILE_HEADROOM_BYTES: u64 = 1024 * MIB;
+
+/// How many times the guest's memory a snapshot's stream can hold: up to one and
+/// a half before a guest that does not converge is halted, what it writes until
+/// that is noticed, and all of it once more.
+const STREAM_MEMORIES: u64 = 4;
 
 /// Address space beyond the guest's memory. Mostly reserved and never touched:
 /// up to 64 disk threads take a 64 MiB arena and an 8 MiB stack each, the
@@ -124,10 +136,10 @@ impl Qemu {
 
     async fn start_machine(&self, spec: &MachineSpec) -> Result<QemuMachine, MachineError> {
         let monitor = self.known_monitor()?;
-        let mut machine = self.launch(spec, monitor)?;
+        let mut machine = self.launch(spec, Purpose::Run, monitor)?;
         match machine.bring_up(&spec.start).await {
             Ok(()) => Ok(machine),
-            Err(error) => Err(machine.explain(error, &spec.start).await),
+            Err(error) => Err(machine.explain_start(error, &spec.start).await),
         }
     }
 
@@ -135,6 +147,7 @@ impl Qemu {
     fn launch(
         &self,
         spec: &MachineSpec,
+        purpose: Purpose,
         monitor: &MonitorInfo,
     ) -> Result<QemuMachine, MachineError> {
         let spawn = |source| MachineError::Spawn { program: monitor.program.clone(), source };
@@ -149,14 +162,17 @@ impl Qemu {
         let (agent, agent_number) = channel(&mut descriptors).map_err(spawn)?;
         let (console, console_number) = channel(&mut descriptors).map_err(spawn)?;
         let console_file = files::open_console(&spec.console)?;
-        let opened = files::open(spec, self.user, ram_access, &mut descriptors)?;
+        let opened = files::open(spec, self.user, ram_access, purpose, &mut descriptors)?;
+        let disks = spec.disks.iter().zip(&opened.numbers.disks).enumerate();
+        let drives: Vec<Drive> =
+            disks.map(|(index, (disk, files))| Drive::at_start(index, disk, files)).collect();
         let numbers = Numbers {
             control: control_number,
             agent: agent_number,
             console: console_number,
             files: opened.numbers,
         };
-        let arguments = command_line::arguments(spec, ram_access, &numbers);
+        let arguments = command_line::arguments(spec, ram_access, purpose, &numbers, &drives);
         let (groups, devices) = match spec.accelerator {
             Accelerator::Kvm => kvm_access(Path::new("/dev/kvm"), self.user)?,
             Accelerator::Tcg => (Vec::new(), Vec::new()),
@@ -169,14 +185,12 @@ impl Qemu {
             limits: limits(spec, opened.largest_drive_bytes),
             devices,
         };
-        let mut child = self.launcher.start(plan, descriptors).map_err(|source| {
+        let child = self.launcher.start(plan, descriptors).map_err(|source| {
             MachineError::Spawn { program: self.launcher.program.clone(), source }
         })?;
-        let last_words = LastWords::listen(child.stderr.take());
+        let process = Process::new(child, Control::new(control));
         output::copy_console(console, console_file);
-        let control = Control::new(control);
-        let disks = spec.disks.iter().map(|disk| disk.name.clone()).collect();
-        Ok(QemuMachine::new(child, control, agent, last_words, spec.ram.sharing, disks))
+        Ok(QemuMachine::new(process, agent, spec.ram.sharing, memory_bytes(spec), drives))
     }
 }
 
@@ -194,46 +208,48 @@ impl Driver for Qemu {
             Ok(Box::new(machine) as Box<dyn Machine>)
         })
     }
+
+    fn materialising(&self) -> Option<&dyn Materialising> {
+        Some(self)
+    }
 }
 
 impl QemuMachine {
     /// Waits for the monitor and, for a resume, loads the state and lets the
     /// guest run. A booted guest runs as soon as the monitor is up.
     async fn bring_up(&mut self, start: &Start) -> Result<(), MachineError> {
-        let control = self.control();
+        let control = &mut self.process.control;
         control.greet(START_LIMIT_MS).await?;
         let Start::Resume { state } = start else {
             return Ok(());
         };
         let file = std::fs::File::open(state)
             .map_err(|source| MachineError::File { path: state.clone(), source })?;
-        control.execute(Order::MigrateSetCapabilities).await?;
+        control.execute(Order::MigrateSetCapabilities(Memory::InFile)).await?;
         control.execute_with(Order::Getfd, file).await?;
         control.execute(Order::MigrateIncoming).await?;
         match control.migrated(Order::MigrateIncoming, LOAD_LIMIT_MS).await? {
             MigrationStatus::Completed => control.execute(Order::Cont).await.map(drop),
-            MigrationStatus::Failed | MigrationStatus::Cancelled | MigrationStatus::Underway => {
-                Err(load_failed(state.clone(), "it gave no reason".to_owned()))
-            }
+            _ => Err(load_failed(state.clone(), "it gave no reason".to_owned())),
         }
     }
 
     /// Gives an error its reason: a monitor that fails to start or to load
     /// ends, and what it says then is better than that its stream ended.
-    async fn explain(mut self, error: MachineError, start: &Start) -> MachineError {
+    async fn explain_start(mut self, error: MachineError, start: &Start) -> MachineError {
         let loading = Order::MigrateIncoming.name();
         match (error, start) {
             (MachineError::State { action, path, .. }, _) => {
-                let reason = self.see_off().await.to_string();
+                let reason = self.process.see_off().await.to_string();
                 MachineError::State { action, path, reason }
             }
             (MachineError::Control { order, source }, _) if !is_hang_up(&source) => {
                 MachineError::Control { order, source }
             }
             (MachineError::Control { order, .. }, Start::Resume { state }) if order == loading => {
-                load_failed(state.clone(), self.see_off().await.to_string())
+                load_failed(state.clone(), self.process.see_off().await.to_string())
             }
-            (MachineError::Control { .. }, _) => MachineError::Ended(self.see_off().await),
+            (MachineError::Control { .. }, _) => MachineError::Ended(self.process.see_off().await),
             (other, _) => other,
         }
     }
@@ -273,13 +289,29 @@ fn kvm_access(device: &Path, user: UidPolicy) -> Result<(Vec<u32>, Vec<PathBuf>)
     }
 }
 
+fn memory_bytes(spec: &MachineSpec) -> u64 {
+    u64::from(spec.shape.memory_mib).saturating_mul(MIB)
+}
+
 fn limits(spec: &MachineSpec, largest_drive_bytes: u64) -> Limits {
-    let memory = u64::from(spec.shape.memory_mib).saturating_mul(MIB);
+    let memory = memory_bytes(spec);
+    let limits = drive_limits(largest_drive_bytes);
+    let stream = memory.saturating_mul(STREAM_MEMORIES).saturating_add(FILE_HEADROOM_BYTES);
+    Limits {
+        file_bytes: limits.file_bytes.max(stream),
+        address_space_bytes: memory.saturating_add(limits.address_space_bytes),
+        threads: u64::from(spec.shape.cpus).saturating_add(limits.threads),
+        ..limits
+    }
+}
+
+/// What a monitor may use up that has drives and no guest.
+fn drive_limits(largest_drive_bytes: u64) -> Limits {
     let drive = largest_drive_bytes.saturating_add(largest_drive_bytes / 8);
     Limits {
         descriptors: DESCRIPTOR_LIMIT,
-        file_bytes: memory.max(drive).saturating_add(FILE_HEADROOM_BYTES),
-        address_space_bytes: memory.saturating_add(ADDRESS_SPACE_HEADROOM_BYTES),
-        threads: u64::from(spec.shape.cpus).saturating_add(THREAD_HEADROOM),
+        file_bytes: drive.saturating_add(FILE_HEADROOM_BYTES),
+        address_space_bytes: ADDRESS_SPACE_HEADROOM_BYTES,
+        threads: THREAD_HEADROOM,
     }
 }

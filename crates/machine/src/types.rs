@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 use uuid::Uuid;
 
+use crate::{Materialising, Snapshots};
+
 /// What executes the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -150,6 +152,11 @@ pub trait Driver: fmt::Debug {
         &'a self,
         spec: &'a MachineSpec,
     ) -> MachineFuture<'a, Result<Box<dyn Machine>, MachineError>>;
+
+    /// The power to make resumable copies of snapshots, if the driver has it.
+    fn materialising(&self) -> Option<&dyn Materialising> {
+        None
+    }
 }
 
 /// A running machine. Dropping it kills it.
@@ -171,6 +178,11 @@ pub trait Machine: fmt::Debug {
 
     /// The power to halt the guest and let it go on, if the driver has it.
     fn pausing(&mut self) -> Option<&mut dyn Pausing> {
+        None
+    }
+
+    /// The power to snapshot the machine while it runs, if the driver has it.
+    fn snapshots(&mut self) -> Option<&mut dyn Snapshots> {
         None
     }
 }

@@ -10,9 +10,9 @@
 //! 22 ms instead of 26; a random generator and a generation id cost nothing.
 //! Without the old timer chip (`pit=off`) the kernel does not boot.
 
-use serde_json::json;
-
-use super::files::{DiskNumbers, FileNumbers, ImageFormat, RamAccess};
+use super::drives::{Drive, drive_node};
+use super::files::{DiskContent, DiskFiles, FileNumbers, Purpose, RamAccess};
+use super::orders::{Node, NodeAccess, NodeKind};
 use crate::{Accelerator, MachineSpec, RamSharing, Start};
 
 /// Name under which the guest finds its end of the agent's stream.
@@ -53,23 +53,13 @@ pub(super) struct Numbers {
     pub(super) files: FileNumbers,
 }
 
-/// The node of the `index`th drive that the guest's device is attached to;
-/// the monitor's events name it.
-pub(super) fn drive_node(index: usize) -> String {
-    format!("drive{index}")
-}
-
-/// The drive that a node belongs to.
-pub(super) fn drive_of_node(node: &str) -> Option<usize> {
-    let digits = node.strip_prefix("drive")?;
-    digits.split(['-']).next()?.parse().ok()
-}
-
 /// All arguments of the monitor.
 pub(super) fn arguments(
     spec: &MachineSpec,
     ram_access: RamAccess,
+    purpose: Purpose,
     numbers: &Numbers,
+    drives: &[Drive],
 ) -> Vec<String> {
     let mut line = Line::default();
     line.option("-sandbox", SANDBOX);
@@ -94,12 +84,31 @@ pub(super) fn arguments(
     line.option("-object", "rng-builtin,id=random");
     line.option("-device", "virtio-rng-pci,rng=random");
     line.option("-device", format!("vmgenid,guid={}", spec.generation_id));
-    for (index, disk) in numbers.files.disks.iter().enumerate() {
-        drive(&mut line, index, disk);
+    for (index, (drive, files)) in drives.iter().zip(&numbers.files.disks).enumerate() {
+        add_drive(&mut line, index, drive, files);
+    }
+    match purpose {
+        Purpose::Run => {}
+        Purpose::Materialise => line.flag("-S"),
     }
     if let Start::Resume { .. } = spec.start {
         line.option("-incoming", "defer");
     }
+    line.arguments
+}
+
+/// All arguments of a monitor that has a drive and neither guest nor memory.
+pub(super) fn merging_arguments(control: u32, drive: &Drive, files: &DiskFiles) -> Vec<String> {
+    let mut line = Line::default();
+    line.option("-sandbox", SANDBOX);
+    line.option("-machine", "none");
+    line.flag("-nodefaults");
+    line.flag("-no-user-config");
+    line.flag("-S");
+    line.option("-display", "none");
+    line.option("-chardev", format!("socket,id=control,fd={control}"));
+    line.option("-mon", "chardev=control,mode=control");
+    add_images(&mut line, drive, files);
     line.arguments
 }
 
@@ -157,31 +166,19 @@ fn kernel(line: &mut Line, spec: &MachineSpec, files: &FileNumbers) {
 }
 
 /// A drive is a chain of explicit nodes, so that nothing that an image's
-/// header says is ever followed. The lowest image comes first.
-fn drive(line: &mut Line, index: usize, disk: &DiskNumbers) {
+/// header says is ever followed. The lowest image comes first. Locks stay on:
+/// they are what keeps two monitors from writing one layer, and readers share
+/// them.
+fn add_drive(line: &mut Line, index: usize, drive: &Drive, files: &DiskFiles) {
     let top = drive_node(index);
-    let mut below: Option<String> = None;
-    for (depth, (number, format)) in disk.backing.iter().enumerate().rev() {
-        let name = format!("{top}-base{depth}");
-        let file = file_node(line, &name, *number, ImageUse::Base);
-        let node = match format {
-            ImageFormat::Raw => json!({
-                "node-name": name, "driver": "raw", "read-only": true, "file": file,
-            }),
-            ImageFormat::Qcow2 => json!({
-                "node-name": name, "driver": "qcow2", "read-only": true, "file": file,
-                "backing": below,
-            }),
-        };
-        line.option("-blockdev", node.to_string());
-        below = Some(name);
+    match &files.content {
+        DiskContent::Blank => {
+            let kind = NodeKind::Blank { bytes: files.bytes };
+            let blank = Node { name: top.clone(), kind, access: NodeAccess::ReadWrite };
+            line.option("-blockdev", blank.json().to_string());
+        }
+        DiskContent::Images { .. } => add_images(line, drive, files),
     }
-    let file = file_node(line, &top, disk.layer, ImageUse::Layer);
-    let node = json!({
-        "node-name": top, "driver": "qcow2", "discard": "unmap", "file": file,
-        "backing": below,
-    });
-    line.option("-blockdev", node.to_string());
     // A full host must not become an I/O error inside the guest, which would
     // make its file systems read-only for good.
     line.option(
@@ -190,30 +187,24 @@ fn drive(line: &mut Line, index: usize, disk: &DiskNumbers) {
     );
 }
 
-/// What an image is to its drive.
-#[derive(Debug, Clone, Copy)]
-enum ImageUse {
-    Layer,
-    Base,
-}
-
-/// Adds the node of an inherited file and returns its name. Locks stay on:
-/// they are what keeps two monitors from writing one layer, and readers share
-/// them.
-fn file_node(line: &mut Line, owner: &str, number: u32, image_use: ImageUse) -> String {
-    let name = format!("{owner}-file");
-    let filename = format!("/dev/fdset/{number}");
-    let node = match image_use {
-        ImageUse::Layer => json!({
-            "node-name": name, "driver": "file", "filename": filename, "discard": "unmap",
-        }),
-        ImageUse::Base => json!({
-            "node-name": name, "driver": "file", "filename": filename, "read-only": true,
-        }),
-    };
-    line.option("-add-fd", format!("fd={number},set={number}"));
-    line.option("-blockdev", node.to_string());
-    name
+fn add_images(line: &mut Line, drive: &Drive, files: &DiskFiles) {
+    match &files.content {
+        DiskContent::Blank => {}
+        DiskContent::Images { layer, backing } => {
+            for number in backing.iter().map(|(number, _)| number) {
+                line.option("-add-fd", format!("fd={number},set={number}"));
+            }
+            for number in [layer.read_write, layer.read_only] {
+                line.option("-add-fd", format!("fd={number},set={}", layer.read_write));
+            }
+        }
+    }
+    for (depth, image) in drive.chain.iter().enumerate().rev() {
+        let access = if depth == 0 { NodeAccess::ReadWrite } else { NodeAccess::ReadOnly };
+        for node in image.nodes(drive.chain.get(depth + 1), access) {
+            line.option("-blockdev", node.json().to_string());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -223,8 +214,9 @@ mod tests {
     use serde_json::Value;
     use uuid::Uuid;
 
+    use super::super::files::{ImageFormat, LayerNumbers};
     use super::*;
-    use crate::{RamFile, Shape};
+    use crate::{Disk, RamFile, Shape};
 
     fn spec(start: Start, sharing: RamSharing) -> MachineSpec {
         MachineSpec {
@@ -243,26 +235,51 @@ mod tests {
     }
 
     fn numbers() -> Numbers {
-        let backing = vec![(11, ImageFormat::Qcow2), (12, ImageFormat::Raw)];
-        let disks = vec![DiskNumbers { layer: 10, backing }];
+        let layer = LayerNumbers { read_write: 10, read_only: 11 };
+        let backing = vec![(12, ImageFormat::Qcow2), (13, ImageFormat::Raw)];
+        let content = DiskContent::Images { layer, backing };
+        let disks = vec![DiskFiles { bytes: 1 << 20, content }];
         let files = FileNumbers { kernel: 6, initrd: 7, ram: 8, disks };
         Numbers { control: 3, agent: 4, console: 5, files }
+    }
+
+    fn line(spec: &MachineSpec, purpose: Purpose) -> Vec<String> {
+        let numbers = numbers();
+        let disk =
+            Disk { name: "root".to_owned(), layer: "/evil,layer".into(), backing: Vec::new() };
+        let drives: Vec<Drive> =
+            numbers.files.disks.iter().map(|files| Drive::at_start(0, &disk, files)).collect();
+        arguments(spec, RamAccess::ReadWrite, purpose, &numbers, &drives)
     }
 
     #[test]
     fn no_path_of_the_caller_gets_into_the_command_line() {
         let state = PathBuf::from("/evil,state");
         let spec = spec(Start::Resume { state }, RamSharing::CopyOnWrite);
-        let line = arguments(&spec, RamAccess::ReadWrite, &numbers()).join(" ");
+        let line = line(&spec, Purpose::Run).join(" ");
         assert!(!line.contains("evil"), "{line}");
         assert!(line.contains("share=off -nodefaults"), "{line}");
         assert!(line.ends_with("-incoming defer"), "{line}");
     }
 
     #[test]
+    fn a_layer_can_be_opened_again_for_reading() {
+        let line = line(&spec(Start::Boot, RamSharing::Shared), Purpose::Run).join(" ");
+        assert!(line.contains("-add-fd fd=10,set=10 -add-fd fd=11,set=10"), "{line}");
+        assert!(line.contains("/dev/fdset/10"), "{line}");
+    }
+
+    #[test]
+    fn a_monitor_that_materialises_never_runs_the_guest() {
+        let start = Start::Resume { state: PathBuf::from("/state") };
+        let line = line(&spec(start, RamSharing::Shared), Purpose::Materialise);
+        assert!(line.contains(&"-S".to_owned()), "{line:?}");
+    }
+
+    #[test]
     fn a_chain_is_built_from_below_and_ends_in_null() {
         let spec = spec(Start::Boot, RamSharing::Shared);
-        let line = arguments(&spec, RamAccess::ReadWrite, &numbers());
+        let line = line(&spec, Purpose::Run);
         let nodes: Vec<Value> = line
             .iter()
             .filter(|argument| argument.starts_with('{'))
@@ -277,12 +294,5 @@ mod tests {
             r#""drive0" on "drive0-base0""#,
         ];
         assert_eq!(summary, expected);
-    }
-
-    #[test]
-    fn nodes_lead_back_to_their_drive() {
-        assert_eq!(drive_of_node(&drive_node(3)), Some(3));
-        assert_eq!(drive_of_node("drive12-base4-file"), Some(12));
-        assert_eq!(drive_of_node("ram"), None);
     }
 }

@@ -19,7 +19,8 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::UnixStream;
 
-use super::messages::{Event, Message, MigrationStatus, Order};
+use super::messages::{Event, Message, MigrationStatus};
+use super::orders::Order;
 use crate::MachineError;
 
 /// How long the monitor may take to answer an order, in milliseconds. Halting
@@ -85,8 +86,9 @@ impl Control {
         order: Order,
         file: Option<BorrowedFd<'_>>,
     ) -> Result<Value, MachineError> {
-        let answer = within(order.name(), ORDER_LIMIT_MS, self.exchange(order, file)).await?;
-        let refused = |reason| MachineError::Refused { order: order.name().to_owned(), reason };
+        let name = order.name();
+        let answer = within(name, ORDER_LIMIT_MS, self.exchange(&order, file)).await?;
+        let refused = |reason| MachineError::Refused { order: name.to_owned(), reason };
         answer.map_err(refused)
     }
 
@@ -96,31 +98,62 @@ impl Control {
         order: Order,
         limit_ms: u64,
     ) -> Result<MigrationStatus, MachineError> {
-        within(order.name(), limit_ms, self.migration_end()).await
+        let over = async {
+            loop {
+                match self.migration_step().await? {
+                    MigrationStatus::Underway | MigrationStatus::PreSwitchover => {}
+                    over => return Ok(over),
+                }
+            }
+        };
+        within(order.name(), limit_ms, over).await
     }
 
-    async fn migration_end(&mut self) -> io::Result<MigrationStatus> {
+    /// The next step of a migration that is under way. Cancel safe.
+    pub(super) async fn migration_step(&mut self) -> io::Result<MigrationStatus> {
+        self.awaited(|event| match event {
+            Event::Migration(status) => Some(*status),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits for the end of the job that `order` began; the reason if it failed.
+    pub(super) async fn job_end(
+        &mut self,
+        order: &'static str,
+        limit_ms: u64,
+    ) -> Result<Option<String>, MachineError> {
+        let end = self.awaited(|event| match event {
+            Event::JobEnded { failure } => Some(failure.clone()),
+            _ => None,
+        });
+        within(order, limit_ms, end).await
+    }
+
+    /// Takes the first event that `wanted` makes something of; others wait on.
+    async fn awaited<T>(&mut self, wanted: impl Fn(&Event) -> Option<T>) -> io::Result<T> {
         loop {
-            let waiting = self.events.iter().enumerate().find_map(|(place, event)| match event {
-                Event::Migration(status) => Some((place, *status)),
-                _ => None,
-            });
-            match waiting {
-                Some((place, status)) => {
-                    self.events.remove(place);
-                    if status != MigrationStatus::Underway {
-                        return Ok(status);
-                    }
+            if let Some(found) = self.take(&wanted) {
+                return Ok(found);
+            }
+            match self.message().await? {
+                Message::Event(Some(event)) => self.keep(event)?,
+                Message::Event(None) => {}
+                Message::Greeting | Message::Reply { .. } => {
+                    return Err(invalid("an answer that nobody asked for"));
                 }
-                None => match self.message().await? {
-                    Message::Event(Some(event)) => self.keep(event)?,
-                    Message::Event(None) => {}
-                    Message::Greeting | Message::Reply { .. } => {
-                        return Err(invalid("an answer that nobody asked for"));
-                    }
-                },
             }
         }
+    }
+
+    /// The same among the events that have arrived.
+    pub(super) fn take<T>(&mut self, wanted: impl Fn(&Event) -> Option<T>) -> Option<T> {
+        let waiting = self.events.iter().enumerate();
+        let (place, found) =
+            waiting.filter_map(|(place, event)| Some((place, wanted(event)?))).next()?;
+        self.events.remove(place);
+        Some(found)
     }
 
     /// The next event; an error if the stream has ended or broken. Cancel safe.
@@ -141,7 +174,7 @@ impl Control {
 
     async fn exchange(
         &mut self,
-        order: Order,
+        order: &Order,
         file: Option<BorrowedFd<'_>>,
     ) -> io::Result<Result<Value, String>> {
         self.last_id += 1;

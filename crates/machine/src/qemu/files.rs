@@ -9,7 +9,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -36,14 +35,44 @@ pub(super) struct FileNumbers {
     pub(super) kernel: u32,
     pub(super) initrd: u32,
     pub(super) ram: u32,
-    pub(super) disks: Vec<DiskNumbers>,
+    pub(super) disks: Vec<DiskFiles>,
+}
+
+/// What is behind a drive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DiskFiles {
+    /// Size of the drive as the guest sees it.
+    pub(super) bytes: u64,
+    pub(super) content: DiskContent,
 }
 
 /// The numbers of one drive's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct DiskNumbers {
-    pub(super) layer: u32,
-    pub(super) backing: Vec<(u32, ImageFormat)>,
+pub(super) enum DiskContent {
+    /// Nothing: no guest is going to read it.
+    Blank,
+    Images {
+        layer: LayerNumbers,
+        backing: Vec<(u32, ImageFormat)>,
+    },
+}
+
+/// The numbers of a layer that can be written. When it is frozen later, QEMU
+/// wants to open it again for reading, and can open nothing by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LayerNumbers {
+    pub(super) read_write: u32,
+    pub(super) read_only: u32,
+}
+
+/// What a monitor is started for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Running the guest.
+    Run,
+    /// Giving a snapshot another form. The guest never runs, so its drives
+    /// need no content.
+    Materialise,
 }
 
 /// How an image holds its bytes.
@@ -73,6 +102,7 @@ pub(super) fn open(
     spec: &MachineSpec,
     user: UidPolicy,
     ram_access: RamAccess,
+    purpose: Purpose,
     descriptors: &mut Descriptors,
 ) -> Result<Opened, MachineError> {
     let kernel = open_for_reading(&spec.kernel, user)?;
@@ -89,9 +119,9 @@ pub(super) fn open(
     let mut disks = Vec::new();
     let mut largest_drive_bytes = 0;
     for disk in &spec.disks {
-        let (numbers, bytes) = open_disk(disk, descriptors)?;
-        largest_drive_bytes = largest_drive_bytes.max(bytes);
-        disks.push(numbers);
+        let files = open_disk(disk, purpose, descriptors)?;
+        largest_drive_bytes = largest_drive_bytes.max(files.bytes);
+        disks.push(files);
     }
     let numbers = FileNumbers { kernel, initrd, ram, disks };
     Ok(Opened { numbers, largest_drive_bytes })
@@ -144,14 +174,23 @@ fn open_ram(spec: &MachineSpec, user: UidPolicy, access: RamAccess) -> io::Resul
     Ok(file)
 }
 
-fn open_disk(
+/// Opens a drive's images, or finds out its size if it needs none.
+pub(super) fn open_disk(
     disk: &Disk,
+    purpose: Purpose,
     descriptors: &mut Descriptors,
-) -> Result<(DiskNumbers, u64), MachineError> {
-    let path = &disk.layer;
-    let mut layer = OpenOptions::new().read(true).write(true).open(path).map_err(at(path))?;
-    let bytes = drive_bytes(&mut layer).map_err(at(path))?;
-    let layer = descriptors.add(OwnedFd::from(layer), Reopen::Never);
+) -> Result<DiskFiles, MachineError> {
+    if purpose == Purpose::Materialise {
+        let path = &disk.layer;
+        let bytes = File::open(path).and_then(|mut layer| drive_bytes(&mut layer));
+        let content = DiskContent::Blank;
+        return Ok(DiskFiles { bytes: bytes.map_err(at(path))?, content });
+    }
+    let LayerFiles { read_write, read_only, bytes } = open_layer(&disk.layer)?;
+    let layer = LayerNumbers {
+        read_write: descriptors.add(read_write.into(), Reopen::Never),
+        read_only: descriptors.add(read_only.into(), Reopen::Never),
+    };
     let mut backing = Vec::new();
     for image in &disk.backing {
         let (path, format) = match image {
@@ -161,7 +200,24 @@ fn open_disk(
         let file = File::open(path).map_err(at(path))?;
         backing.push((descriptors.add(file.into(), Reopen::Never), format));
     }
-    Ok((DiskNumbers { layer, backing }, bytes))
+    Ok(DiskFiles { bytes, content: DiskContent::Images { layer, backing } })
+}
+
+/// A layer, opened twice.
+#[derive(Debug)]
+pub(super) struct LayerFiles {
+    pub(super) read_write: File,
+    pub(super) read_only: File,
+    /// Size of its drive as the guest sees it.
+    pub(super) bytes: u64,
+}
+
+/// Opens a layer that is going to be written and later frozen.
+pub(super) fn open_layer(path: &Path) -> Result<LayerFiles, MachineError> {
+    let mut read_write = OpenOptions::new().read(true).write(true).open(path).map_err(at(path))?;
+    let bytes = drive_bytes(&mut read_write).map_err(at(path))?;
+    let read_only = File::open(path).map_err(at(path))?;
+    Ok(LayerFiles { read_write, read_only, bytes })
 }
 
 /// The size that a qcow2 file's header gives the drive.

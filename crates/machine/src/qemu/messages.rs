@@ -1,71 +1,19 @@
-//! What is said on the control stream (QMP), as types.
+//! What the monitor says on the control stream (QMP), as types.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Longest text of the monitor that gets into our errors and notices.
 const MAX_TEXT_CHARS: usize = 512;
-
-/// Name under which a descriptor waits in the monitor for the next order.
-const STATE_DESCRIPTOR: &str = "state";
-
-/// An order to the monitor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
-    QmpCapabilities,
-    Stop,
-    Cont,
-    /// Leaves out memory that is in a file, and asks for events.
-    MigrateSetCapabilities,
-    /// Names the descriptor that comes with it.
-    Getfd,
-    /// Writes the state to that descriptor.
-    Migrate,
-    /// Reads the state from that descriptor.
-    MigrateIncoming,
-    QueryMigrate,
-}
-
-impl Order {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::QmpCapabilities => "qmp_capabilities",
-            Self::Stop => "stop",
-            Self::Cont => "cont",
-            Self::MigrateSetCapabilities => "migrate-set-capabilities",
-            Self::Getfd => "getfd",
-            Self::Migrate => "migrate",
-            Self::MigrateIncoming => "migrate-incoming",
-            Self::QueryMigrate => "query-migrate",
-        }
-    }
-
-    fn arguments(self) -> Value {
-        match self {
-            Self::QmpCapabilities | Self::Stop | Self::Cont | Self::QueryMigrate => json!({}),
-            Self::MigrateSetCapabilities => json!({ "capabilities": [
-                { "capability": "x-ignore-shared", "state": true },
-                { "capability": "events", "state": true },
-            ] }),
-            Self::Getfd => json!({ "fdname": STATE_DESCRIPTOR }),
-            Self::Migrate | Self::MigrateIncoming => {
-                json!({ "uri": format!("fd:{STATE_DESCRIPTOR}") })
-            }
-        }
-    }
-
-    /// The line that gives this order.
-    pub(super) fn line(self, id: u64) -> String {
-        let order = json!({ "execute": self.name(), "arguments": self.arguments(), "id": id });
-        format!("{order}\n")
-    }
-}
 
 /// How far a save or a load got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum MigrationStatus {
+    /// The guest is halted, all but the last of its memory is written, and we
+    /// are waited for.
+    PreSwitchover,
     Completed,
     Failed,
     Cancelled,
@@ -78,6 +26,18 @@ pub(super) enum MigrationStatus {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Event {
     Migration(MigrationStatus),
+    /// The guest stands still.
+    Halted {
+        at_us: u64,
+    },
+    /// The guest goes on.
+    Resumed {
+        at_us: u64,
+    },
+    /// The job is over; with the reason if it failed.
+    JobEnded {
+        failure: Option<String>,
+    },
     /// The guest is halted because the host's storage is full.
     StorageFull {
         node: String,
@@ -106,7 +66,9 @@ impl Message {
     pub(super) fn parse(line: &[u8]) -> Result<Self, serde_json::Error> {
         match serde_json::from_slice(line)? {
             Wire::Greeting { .. } => Ok(Self::Greeting),
-            Wire::Event { event, data } => Ok(Self::Event(read_event(&event, data))),
+            Wire::Event { event, data, timestamp } => {
+                Ok(Self::Event(read_event(&event, data, timestamp)))
+            }
             Wire::Return { value, id } => Ok(Self::Reply { id, result: Ok(value) }),
             Wire::Error { error, id } => Ok(Self::Reply { id, result: Err(short(&error.desc)) }),
         }
@@ -124,6 +86,8 @@ enum Wire {
         event: String,
         #[serde(default)]
         data: Value,
+        #[serde(default)]
+        timestamp: WireTime,
     },
     Return {
         #[serde(rename = "return")]
@@ -139,6 +103,28 @@ enum Wire {
 #[derive(Deserialize)]
 struct WireError {
     desc: String,
+}
+
+/// When something happened, by the host's wall clock.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireTime {
+    /// Negative if the host's clock could not be read.
+    seconds: i64,
+    microseconds: i64,
+}
+
+impl WireTime {
+    fn microseconds(&self) -> u64 {
+        let sum = self.seconds.saturating_mul(1_000_000).saturating_add(self.microseconds);
+        u64::try_from(sum).unwrap_or(0)
+    }
+}
+
+#[derive(Deserialize)]
+struct WireJob {
+    #[serde(default)]
+    error: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -158,9 +144,15 @@ struct WireDiskFailure {
     reason: String,
 }
 
-fn read_event(name: &str, data: Value) -> Option<Event> {
+fn read_event(name: &str, data: Value, at: WireTime) -> Option<Event> {
     match name {
         "SHUTDOWN" => Some(Event::ShutDown),
+        "STOP" => Some(Event::Halted { at_us: at.microseconds() }),
+        "RESUME" => Some(Event::Resumed { at_us: at.microseconds() }),
+        "BLOCK_JOB_COMPLETED" => {
+            let found: WireJob = serde_json::from_value(data).ok()?;
+            Some(Event::JobEnded { failure: found.error.as_deref().map(short) })
+        }
         "MIGRATION" => {
             let found: WireMigration = serde_json::from_value(data).ok()?;
             Some(Event::Migration(found.status))
@@ -190,6 +182,8 @@ fn short(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn parse(line: &str) -> Message {
@@ -204,7 +198,9 @@ mod tests {
         assert_eq!(reply, Message::Reply { id: 7, result: Ok(json!({})) });
         let refusal = parse(r#"{"id": 8, "error": {"class": "GenericError", "desc": "no"}}"#);
         assert_eq!(refusal, Message::Reply { id: 8, result: Err("no".to_owned()) });
-        assert_eq!(parse(r#"{"event":"STOP","timestamp":{}}"#), Message::Event(None));
+        assert_eq!(parse(r#"{"event":"POWERDOWN","timestamp":{}}"#), Message::Event(None));
+        let stop = r#"{"event":"STOP","timestamp":{"seconds":2,"microseconds":5}}"#;
+        assert_eq!(parse(stop), Message::Event(Some(Event::Halted { at_us: 2_000_005 })));
         let status = parse(r#"{"event":"MIGRATION","data":{"status":"completed"}}"#);
         let completed = Event::Migration(MigrationStatus::Completed);
         assert_eq!(status, Message::Event(Some(completed)));

@@ -16,20 +16,20 @@ use crate::probe::{self, eventually, is_alive, other_user};
 /// The longest wait for something that takes milliseconds, in seconds.
 const PATIENCE_S: u64 = 30;
 
-fn driver(user: UidPolicy) -> Qemu {
+pub(crate) fn driver(user: UidPolicy) -> Qemu {
     Qemu::new(probe::launcher(), user, std::env::var_os("PATH").unwrap())
 }
 
-async fn start(spec: &MachineSpec) -> Box<dyn Machine> {
+pub(crate) async fn start(spec: &MachineSpec) -> Box<dyn Machine> {
     driver(UidPolicy::Keep).start(spec).await.unwrap()
 }
 
-async fn next_notice(machine: &mut dyn Machine) -> Notice {
+pub(crate) async fn next_notice(machine: &mut dyn Machine) -> Notice {
     tokio::time::timeout(Duration::from_secs(PATIENCE_S), machine.notice()).await.unwrap()
 }
 
 /// Waits for `letter` on the console while the machine's streams are served.
-async fn printed(console: &Path, letter: char) {
+pub(crate) async fn printed(console: &Path, letter: char) {
     for _ in 0..PATIENCE_S * 100 {
         if fs::read_to_string(console).is_ok_and(|text| text.contains(letter)) {
             return;

@@ -10,3 +10,4 @@ mod confinement;
 mod guest;
 mod lifecycle;
 mod probe;
+mod snapshots;
