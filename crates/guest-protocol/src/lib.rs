@@ -29,6 +29,7 @@
 //!
 //! This crate does no I/O.
 
+pub mod egress;
 pub mod epoch;
 pub mod frame;
 pub mod message;

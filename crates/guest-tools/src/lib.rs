@@ -15,7 +15,12 @@
 //! costs a workspace nothing. Root in the guest could replace it: what it
 //! answers is as hostile to the host as everything else from the guest.
 
+mod network;
+
 use std::process::ExitCode;
+
+use guest_protocol::egress;
+use network::NetworkError;
 
 /// Exit code for arguments that name no tool.
 const USAGE: u8 = 64;
@@ -31,6 +36,22 @@ pub fn run(arguments: &[String]) -> ExitCode {
             );
             ExitCode::SUCCESS
         }
+        Some(egress::DAEMON) => told(network::daemon()),
+        Some(egress::PIPE) => told(network::pipe(&arguments[1..])),
+        Some(egress::CONNECT) => told(network::connect(&arguments[1..])),
         _ => ExitCode::from(USAGE),
+    }
+}
+
+/// What the host reads of a tool of the network that failed.
+fn told(result: Result<(), NetworkError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(NetworkError::Usage) => ExitCode::from(USAGE),
+        Err(error) => {
+            let text = network::chain(&error);
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+            ExitCode::FAILURE
+        }
     }
 }

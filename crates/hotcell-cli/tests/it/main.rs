@@ -13,6 +13,7 @@ mod contract;
 mod failures;
 mod hostile;
 mod identity;
+mod network;
 mod seeding;
 mod shells;
 mod support;
