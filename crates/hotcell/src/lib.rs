@@ -20,23 +20,31 @@
 //! Every operation can also be called as it is, with its events, input and
 //! cancellation: [`Client::call`].
 
+mod background;
+mod shell;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use operation::{Handler, Operation};
 use workspace::{Engine, Settings};
 
+pub use background::BackgroundCommand;
 pub use operation::{Call, ErrorKind, OpError as Error};
+pub use shell::Shell;
 pub use tokio_util::sync::CancellationToken;
 pub use workspace::settings::AcceleratorChoice;
+pub use workspace_api::command::OutputChannel;
 pub use workspace_api::digest::Digest;
 pub use workspace_api::doctor::{Diagnosis, Doctor, Finding, FindingStatus, Verdict};
 pub use workspace_api::id::{WorkspaceId, WorkspaceName, WorkspaceRef};
+pub use workspace_api::job::{CommandRef, JobState, JobStatus, OutputExcerpt, ShellRef, Signal};
 pub use workspace_api::output::{CapturedOutput, OutputBytes};
 pub use workspace_api::prepare::{Prepare, Prepared, Warmth, WorkProgress};
 pub use workspace_api::run::{
     CommandEnd, CommandEvent, CommandOptions, CommandResult, Run, RunResult,
 };
+pub use workspace_api::shell::{TerminalExcerpt, TerminalSize, View};
 pub use workspace_api::spec::{Accelerator, EnvironmentRef, Shape, Variable};
 pub use workspace_api::state::WorkspaceState;
 pub use workspace_api::time::TimeSpan;
