@@ -201,6 +201,9 @@ pub enum Refusal {
     NotKept,
     /// The guest has no processes, memory or descriptors left.
     Exhausted,
+    /// Said by the host: the machine that it ran in was put back to an earlier
+    /// state.
+    LostByRestore,
     /// The request makes no sense to this guest.
     Unsupported,
     /// A step failed; the message says which.

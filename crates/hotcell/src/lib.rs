@@ -225,6 +225,16 @@ impl Workspace {
         self.client.call(exec, call).await
     }
 
+    /// Puts it back to how it was created; whatever runs in it is lost.
+    ///
+    /// # Errors
+    ///
+    /// If the host no longer has what it came from; nothing has changed then.
+    pub async fn reset(&self) -> Result<(), Error> {
+        let reset = operations::Reset { workspace: self.id.into() };
+        self.client.call(reset, &mut Call::quiet()).await.map(|_| ())
+    }
+
     /// Deletes it with everything in it.
     ///
     /// # Errors

@@ -40,6 +40,7 @@ operation::operations! {
     workspace::Exec,
     workspace::List,
     workspace::Status,
+    workspace::Reset,
     workspace::Delete,
     command::Start,
     command::List,

@@ -248,6 +248,28 @@ impl Operation for Status {
         &[Example { argv: "demo", json: r#"{"workspace": "demo"}"# }];
 }
 
+/// Put a workspace back to how it was created
+///
+/// Its disks and its memory become those of a new workspace with the same seed;
+/// name and id stay. Whatever runs in it is lost: commands under way end with
+/// `machine_lost`. Fails with `unavailable`, and changes nothing, if the host no
+/// longer has what the workspace came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct Reset {
+    /// Name or id of the workspace
+    pub workspace: WorkspaceRef,
+}
+
+impl Operation for Reset {
+    type Output = Workspace;
+    type Event = NoEvents;
+    const NAME: &'static str = "workspace.reset";
+    const EFFECT: Effect = Effect::Destroys;
+    const EXAMPLES: &'static [Example] =
+        &[Example { argv: "demo", json: r#"{"workspace": "demo"}"# }];
+}
+
 /// Delete a workspace with everything in it
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]

@@ -129,12 +129,9 @@ impl WorkspaceFiles {
         self.0.join("lock")
     }
 
-    pub(crate) fn root_layer(&self) -> PathBuf {
-        self.0.join("root.qcow2")
-    }
-
-    pub(crate) fn workspace_layer(&self) -> PathBuf {
-        self.0.join("workspace.qcow2")
+    /// What the machine writes to its drives.
+    pub(crate) fn disks(&self) -> DiskLayers {
+        DiskLayers(self.0.join("disks"))
     }
 
     /// The tree that the workspace was seeded with.
@@ -181,6 +178,47 @@ impl WorkspaceFiles {
 
     /// Name of the keeper's socket within the directory.
     pub(crate) const SOCKET: &'static str = "keeper.sock";
+}
+
+/// A directory with the written layers of a workspace's drives.
+#[derive(Debug, Clone)]
+pub(crate) struct DiskLayers(PathBuf);
+
+impl DiskLayers {
+    pub(crate) fn root(&self) -> PathBuf {
+        self.0.join("root.qcow2")
+    }
+
+    pub(crate) fn workspace(&self) -> PathBuf {
+        self.0.join("workspace.qcow2")
+    }
+
+    /// Makes layers without content.
+    pub(crate) fn create(&self, empty: &Path) -> Result<(), FileError> {
+        create_private(&self.0)?;
+        for layer in [self.root(), self.workspace()] {
+            fs::copy(empty, &layer).map_err(FileError::at("write", &layer))?;
+        }
+        Ok(())
+    }
+
+    /// Puts layers without content in the place of these. All change in one step:
+    /// whoever is killed here leaves all the old ones or all the new ones, and
+    /// beside them a directory that the next reset removes.
+    pub(crate) fn replace(&self, empty: &Path) -> Result<(), FileError> {
+        let other = Self(self.0.with_extension("other"));
+        remove_tree(&other.0)?;
+        other.create(empty)?;
+        rustix::fs::renameat_with(
+            rustix::fs::CWD,
+            &other.0,
+            rustix::fs::CWD,
+            &self.0,
+            rustix::fs::RenameFlags::EXCHANGE,
+        )
+        .map_err(|errno| FileError::at("replace", &self.0)(errno.into()))?;
+        remove_tree(&other.0)
+    }
 }
 
 /// Creates a directory that only we can enter, and its parents.

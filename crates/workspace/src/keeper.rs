@@ -34,6 +34,7 @@ pub(crate) use hub::GuestFault;
 pub(crate) use protocol::Lifetime;
 pub(crate) mod process;
 pub(crate) mod protocol;
+mod resetting;
 pub(crate) mod scribe;
 mod serving;
 pub(crate) mod spawn;

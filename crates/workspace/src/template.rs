@@ -180,6 +180,16 @@ impl Template {
         }
     }
 
+    /// The template of a name, unless it is gone or was written to since it was
+    /// saved.
+    pub(crate) fn intact(home: &Home, name: &str) -> Result<Option<Self>, OpError> {
+        let found = Self::named(home, &|candidate| candidate == name)?.into_iter().next();
+        let is_intact = |template: &Self| {
+            FileStamp::of(&template.ram()).is_ok_and(|stamp| stamp == template.manifest.ram)
+        };
+        Ok(found.filter(is_intact))
+    }
+
     /// All templates that are there, warm or not, the newest first.
     pub(crate) fn list(home: &Home) -> Result<Vec<Self>, OpError> {
         let mut found = Self::named(home, &|_| true)?;

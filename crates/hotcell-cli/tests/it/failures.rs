@@ -67,7 +67,7 @@ fn a_workspace_outlives_neither_monitor_nor_keeper_unnoticed() {
         assert_code(&workspace.exec(&[], &["true"]), 118);
         assert_eq!(processes_of(&workspace.directory()), Vec::<u32>::new());
         // Its disks are the only copy of somebody's work.
-        assert!(workspace.directory().join("root.qcow2").exists());
+        assert!(workspace.directory().join("disks/root.qcow2").exists());
     }
 }
 

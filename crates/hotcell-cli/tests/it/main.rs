@@ -14,6 +14,7 @@ mod failures;
 mod hostile;
 mod identity;
 mod network;
+mod reset;
 mod seeding;
 mod shells;
 mod support;

@@ -27,7 +27,7 @@ use workspace_api::state::{Step, WorkspaceState};
 use super::readiness::WarmStart;
 use super::terms::milliseconds;
 use super::{Engine, follow};
-use crate::home::{FileError, WorkspaceFiles};
+use crate::home::WorkspaceFiles;
 use crate::keeper::Lifetime;
 use crate::keeper::client::KeeperConnection;
 use crate::keeper::protocol::{KeeperRequest, WorkspaceTree};
@@ -123,9 +123,7 @@ impl Engine {
         cancel: &CancellationToken,
     ) -> Result<KeeperConnection, OpError> {
         let monitor_number = self.store.insert(record)?;
-        for layer in [files.root_layer(), files.workspace_layer()] {
-            fs::copy(template.empty_layer(), &layer).map_err(FileError::at("write", &layer))?;
-        }
+        files.disks().create(&template.empty_layer())?;
         if let Some(source) = seed {
             let (source, image) = (source.to_owned(), files.seed());
             let (cancel, _guard) = follow(cancel);
@@ -184,7 +182,7 @@ fn machine_spec(template: &Template, files: &WorkspaceFiles, seed: &Path) -> Mac
         disks: vec![
             Disk {
                 name: "root".to_owned(),
-                layer: files.root_layer(),
+                layer: files.disks().root(),
                 backing: vec![
                     DiskImage::Qcow2 { path: template.root_layer() },
                     DiskImage::Raw { path: manifest.root_image.clone() },
@@ -192,7 +190,7 @@ fn machine_spec(template: &Template, files: &WorkspaceFiles, seed: &Path) -> Mac
             },
             Disk {
                 name: "workspace".to_owned(),
-                layer: files.workspace_layer(),
+                layer: files.disks().workspace(),
                 backing: vec![DiskImage::Raw { path: seed.to_owned() }],
             },
         ],

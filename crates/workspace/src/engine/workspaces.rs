@@ -7,7 +7,7 @@ use workspace_api::id::WorkspaceRef;
 use workspace_api::run::{CommandEvent, CommandResult};
 use workspace_api::state::{Step, WorkspaceState};
 use workspace_api::workspace::{
-    Activity, Create, Delete, Deleted, Exec, List, Status, Workspace, Workspaces,
+    Activity, Create, Delete, Deleted, Exec, List, Reset, Status, Workspace, Workspaces,
 };
 
 use super::Engine;
@@ -16,12 +16,14 @@ use super::history::NotedCommand;
 use super::run::to_exec;
 use super::terms::shown;
 use crate::home::{WorkspaceFiles, disk_bytes};
+use crate::host::HostFacts;
 use crate::keeper::Lifetime;
-use crate::keeper::asking::CurrentActivity;
+use crate::keeper::asking::{CurrentActivity, ResetToBaseline};
 use crate::keeper::client::KeeperConnection;
 use crate::recovery::recover;
 use crate::socket;
 use crate::store::Record;
+use crate::template::Template;
 
 /// How long a keeper may take to say what is going on.
 const ACTIVITY_DEADLINE: Duration = Duration::from_secs(5);
@@ -87,6 +89,16 @@ impl Handler<Status> for Engine {
     }
 }
 
+impl Handler<Reset> for Engine {
+    async fn handle(&self, reset: Reset, _: &mut Call<NoEvents>) -> Result<Workspace, OpError> {
+        let record = self.store.find(&reset.workspace)?;
+        let mut connection = self.connect(&record).await?;
+        let template = self.template_of(&record)?;
+        connection.ask(ResetToBaseline { empty_layer: template.empty_layer() }).await?;
+        Ok(self.describe(self.store.find(&WorkspaceRef::from(record.id))?))
+    }
+}
+
 impl Handler<Delete> for Engine {
     async fn handle(&self, delete: Delete, _: &mut Call<NoEvents>) -> Result<Deleted, OpError> {
         let mut record = self.store.find(&delete.workspace)?;
@@ -135,6 +147,26 @@ impl Engine {
         let reason = record.reason.unwrap_or_else(|| "its keeper does not answer".to_owned());
         Err(OpError::plain(ErrorKind::MachineLost, reason)
             .during(format!("workspace {} is {}", record.id, record.state)))
+    }
+
+    /// The template that a workspace came from, if it can still be resumed.
+    fn template_of(&self, record: &Record) -> Result<Template, OpError> {
+        let unusable = |why: &str| {
+            OpError::plain(ErrorKind::Unavailable, why)
+                .during(format!("workspace {} cannot go back to its beginning", record.id))
+                .hinted("create a new workspace and copy over what you need")
+        };
+        let template = Template::intact(&self.home, &record.template)?
+            .ok_or_else(|| unusable("the template that it came from is gone or was written to"))?;
+        let facts = HostFacts::load(&self.home, &self.settings)?;
+        let ingredients = &template.manifest.ingredients;
+        if ingredients.monitor != facts.monitor()?.version {
+            return Err(unusable("this host's monitor is not the one that it was made with"));
+        }
+        if ingredients.processor != facts.processor {
+            return Err(unusable("this host's processor is not the one that it was made on"));
+        }
+        Ok(template)
     }
 
     /// What is going on in a running workspace.

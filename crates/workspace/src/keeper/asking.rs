@@ -9,6 +9,8 @@
 //!        ◀── Answer { id, … } | Declined { id, error }
 //! ```
 
+use std::path::PathBuf;
+
 use guest_protocol::message::Exec;
 use operation::OpError;
 use serde::de::DeserializeOwned;
@@ -42,6 +44,26 @@ pub(crate) enum Ask {
     OrderJob(OrderJob),
     /// See [`AwaitJob`].
     AwaitJob(AwaitJob),
+    /// See [`ResetToBaseline`].
+    ResetToBaseline(ResetToBaseline),
+}
+
+/// Put the machine back to how it was created; answered when it accepts commands
+/// again. What runs in it is lost.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ResetToBaseline {
+    /// A drive's layer without content.
+    pub(crate) empty_layer: PathBuf,
+}
+
+impl Question for ResetToBaseline {
+    type Answer = ();
+}
+
+impl From<ResetToBaseline> for Ask {
+    fn from(question: ResetToBaseline) -> Self {
+        Self::ResetToBaseline(question)
+    }
 }
 
 /// What is going on in the workspace right now.

@@ -441,6 +441,7 @@ fn refused(reason: Refusal, message: String) -> OpError {
         Refusal::BadWorkingDirectory => ErrorKind::InvalidRequest,
         Refusal::Exhausted => ErrorKind::Exhausted,
         Refusal::NotKept => ErrorKind::NotFound,
+        Refusal::LostByRestore => ErrorKind::MachineLost,
         Refusal::Unsupported | Refusal::Failed => ErrorKind::Internal,
     };
     let error = OpError::plain(kind, message);

@@ -191,6 +191,21 @@ impl Hub {
         Some(state.owner)
     }
 
+    /// The machine is put back to an earlier state: every command of a client is
+    /// lost, and its client is told so. What a guest of that state is told next
+    /// is routed by another hub.
+    pub(crate) fn restored(self) -> Vec<Routed> {
+        let lost = GuestMessage::Refused {
+            reason: message::Refusal::LostByRestore,
+            message: "the workspace was reset while this was under way".to_owned(),
+        };
+        let streams = self.by_client.into_keys();
+        let told = streams.map(|(client, stream)| {
+            Routed::ToClient(client, message::control(stream, &lost).expect("a short message"))
+        });
+        told.collect()
+    }
+
     /// A client is gone: its commands are killed and their output is dropped.
     pub(crate) fn client_gone(&mut self, client: ClientId) -> Vec<Routed> {
         let mut out = Vec::new();
@@ -316,6 +331,21 @@ mod tests {
         assert!(matches!(hub.guest_says(data(1, 50)), Ok(Some(Routed::ToGuest(_)))));
         assert_eq!(hub.guest_says(exited(1)), Ok(None));
         assert!(hub.streams.is_empty());
+    }
+
+    #[test]
+    fn a_restore_ends_every_stream_of_a_client_and_says_why() {
+        let mut hub = Hub::default();
+        hub.client_says(ClientId(1), exec(1)).unwrap();
+        hub.client_says(ClientId(2), exec(5)).unwrap();
+        hub.client_gone(ClientId(1));
+        let told = hub.restored();
+        let [Routed::ToClient(ClientId(2), frame)] = told.as_slice() else { panic!("{told:?}") };
+        assert_eq!(frame.stream, StreamId(5));
+        let Body::Control(payload) = &frame.body else { panic!() };
+        let said: GuestMessage = message::parse(frame.stream, payload).unwrap();
+        let lost = message::Refusal::LostByRestore;
+        assert!(matches!(said, GuestMessage::Refused { reason, .. } if reason == lost));
     }
 
     #[test]

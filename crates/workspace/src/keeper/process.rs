@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use guest_protocol::frame::StreamId;
 use guest_protocol::message::{GuestMessage, HostMessage};
-use machine::Driver;
+use machine::{Driver, Machine};
 use operation::{ErrorKind, OpError};
 use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
@@ -109,26 +109,7 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         Lifetime::UntilDeleted => Some(socket::listen(files.directory(), WorkspaceFiles::SOCKET)?),
     };
     let scribe = Scribe::start(&home, request.workspace);
-    let driver =
-        machines::driver(&request.program, request.monitor.clone(), request.monitor_number);
-    let mut machine = driver
-        .start(&request.machine)
-        .await
-        .map_err(|error| GuestTrouble::Start(error).during_start(&files.console()))?;
-    tracing::debug!(monitor = machine.monitor_pid(), "the machine runs");
-    let agent = machine.take_agent().expect("a machine that was just started");
-    let connected = tokio::select! {
-        connected = connect(agent, &request) => connected,
-        notice = machine.notice() => Err(GuestTrouble::Notice(notice)),
-    };
-    let link = match connected {
-        Ok(link) => link,
-        Err(trouble) => {
-            let trouble = explain(&mut *machine, trouble).await;
-            machine.stop().await;
-            return Err(trouble.during_start(&files.console()));
-        }
-    };
+    let (machine, link) = bring_up(&request, &files).await?;
     let terminate = signal(SignalKind::terminate())
         .map_err(|error| OpError::new(ErrorKind::Internal, &error))?;
     let clients = Clients::new(listener);
@@ -146,12 +127,40 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         jobs,
         scribe,
         creator: ClientId::default(),
+        reset_asked: None,
         terminate,
     })
 }
 
+/// Starts the machine that a request describes and opens its next epoch.
+pub(super) async fn bring_up(
+    request: &KeeperRequest,
+    files: &WorkspaceFiles,
+) -> Result<(Box<dyn Machine>, GuestLink), OpError> {
+    let driver =
+        machines::driver(&request.program, request.monitor.clone(), request.monitor_number);
+    let mut machine = driver
+        .start(&request.machine)
+        .await
+        .map_err(|error| GuestTrouble::Start(error).during_start(&files.console()))?;
+    tracing::debug!(monitor = machine.monitor_pid(), "the machine runs");
+    let agent = machine.take_agent().expect("a machine that was just started");
+    let connected = tokio::select! {
+        connected = connect(agent, request) => connected,
+        notice = machine.notice() => Err(GuestTrouble::Notice(notice)),
+    };
+    match connected {
+        Ok(link) => Ok((machine, link)),
+        Err(trouble) => {
+            let trouble = explain(&mut *machine, trouble).await;
+            machine.stop().await;
+            Err(trouble.during_start(&files.console()))
+        }
+    }
+}
+
 /// The stream of the request that mounts the workspace drive.
-const MOUNT_STREAM: StreamId = StreamId(1);
+pub(super) const MOUNT_STREAM: StreamId = StreamId(1);
 
 async fn connect(agent: UnixStream, request: &KeeperRequest) -> Result<GuestLink, GuestTrouble> {
     let mut link =

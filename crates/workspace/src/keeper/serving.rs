@@ -2,7 +2,9 @@
 //!
 //! Four things can happen, one at a time: a frame of the guest, a frame of a
 //! client, a notice of the machine, a signal. None of them is waited for inside
-//! the handling of another; what takes long has a task of its own.
+//! the handling of another; what takes long has a task of its own. A reset is
+//! the exception (`resetting`): while it is under way there is no guest that any
+//! of them could be for.
 
 use std::fmt;
 use std::future::Future;
@@ -19,7 +21,8 @@ use workspace_api::state::Step;
 use workspace_api::workspace::Activity;
 
 use super::asking::{
-    Ask, AwaitJob, CurrentActivity, OrderJob, StartJob, WriteJob, WriteLedger, answer,
+    Ask, AwaitJob, CurrentActivity, OrderJob, ResetToBaseline, StartJob, WriteJob, WriteLedger,
+    answer,
 };
 use super::clients::{Clients, tell};
 use super::hub::{ClientId, Hub, Routed};
@@ -51,6 +54,8 @@ pub(super) struct Keeper {
     pub(super) jobs: Rc<JobTable>,
     pub(super) scribe: Scribe,
     pub(super) creator: ClientId,
+    /// A reset that the loop carries out next.
+    pub(super) reset_asked: Option<(ClientId, u64, ResetToBaseline)>,
     pub(super) terminate: Signal,
 }
 
@@ -65,6 +70,8 @@ pub(super) enum Ending {
     Terminated,
     /// The machine ended by itself or cannot be trusted any more.
     Lost(GuestTrouble),
+    /// The machine was ended for a reset and could not be started again.
+    NotReset(OpError),
 }
 
 impl fmt::Debug for Keeper {
@@ -85,6 +92,12 @@ impl Keeper {
             };
             if let Some(ending) = ending {
                 return ending;
+            }
+            if let Some((client, id, reset)) = self.reset_asked.take() {
+                match self.reset(&reset).await {
+                    Ok(()) => self.answer(client, id, async { answer::<ResetToBaseline>(Ok(())) }),
+                    Err(error) => return Ending::NotReset(error),
+                }
             }
         }
     }
@@ -150,7 +163,7 @@ impl Keeper {
         }
     }
 
-    fn asked(&self, client: ClientId, id: u64, ask: Ask) {
+    fn asked(&mut self, client: ClientId, id: u64, ask: Ask) {
         match ask {
             Ask::Activity(_) => {
                 let now = self.activity();
@@ -177,6 +190,7 @@ impl Keeper {
                     answer::<AwaitJob>(jobs.wait(&job, until, deadline).await)
                 });
             }
+            Ask::ResetToBaseline(reset) => self.reset_asked = Some((client, id, reset)),
             Ask::WriteLedger(_) => {
                 let scribe = self.scribe.clone();
                 self.answer(client, id, async move {
@@ -221,7 +235,7 @@ impl Keeper {
         (lives_with_creator && client == self.creator).then_some(Ending::CreatorGone)
     }
 
-    fn send(&self, routed: impl IntoIterator<Item = Routed>) {
+    pub(super) fn send(&self, routed: impl IntoIterator<Item = Routed>) {
         for routed in routed {
             match routed {
                 Routed::ToGuest(frame) => self.link.sender.frame(frame),
@@ -241,6 +255,7 @@ impl Keeper {
                 let trouble = explain(&mut *self.machine, trouble).await;
                 Some(machine_ended(&trouble, &self.files.console()))
             }
+            Ending::NotReset(error) => Some(error),
             Ending::Deleted | Ending::CreatorGone => None,
             Ending::Terminated => Some(OpError::plain(
                 ErrorKind::MachineLost,
