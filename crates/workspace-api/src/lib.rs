@@ -5,7 +5,7 @@
 //! * [`ledger`]: what can happen in a workspace.
 //! * [`state`]: the states of a workspace and [`state::next`], the only judge
 //!   of legal steps.
-//! * One module per noun with its operations: [`run`], [`prepare`], [`mod@env`],
+//! * One module per noun with its operations: [`run`], [`seed`], [`prepare`], [`mod@env`],
 //!   [`doctor`], [`workspace`].
 //!
 //! The table that all faces are derived from is [`operations`].
@@ -22,6 +22,7 @@ pub mod output;
 pub mod prepare;
 pub mod run;
 pub mod shell;
+pub mod seed;
 pub mod spec;
 pub mod state;
 mod text;

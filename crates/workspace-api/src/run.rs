@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::id::WorkspaceId;
 use crate::output::{CapturedOutput, OutputBytes};
+use crate::seed::{Seed, SeedReport};
 use crate::spec::{Accelerator, EnvironmentRef, Shape, Variable};
 use crate::time::TimeSpan;
 
@@ -26,10 +27,10 @@ pub struct Run {
     #[command(flatten)]
     #[serde(default)]
     pub shape: Shape,
-    /// Host directory whose copy becomes /workspace
-    #[arg(long, value_name = "DIR")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seed_path: Option<String>,
+    /// Which tree becomes /workspace
+    #[command(flatten)]
+    #[serde(default)]
+    pub seed: Seed,
     /// How the command runs
     #[command(flatten)]
     #[serde(default)]
@@ -67,7 +68,7 @@ impl Run {
         Self {
             environment,
             shape: Shape::default(),
-            seed_path: None,
+            seed: Seed::default(),
             options: CommandOptions::default(),
             command: command.into_iter().map(Into::into).collect(),
         }
@@ -80,10 +81,10 @@ impl Run {
         self
     }
 
-    /// The same with a copy of a host directory as `/workspace`.
+    /// The same with a tree of the host as `/workspace`.
     #[must_use]
-    pub fn with_seed_path(mut self, path: impl Into<String>) -> Self {
-        self.seed_path = Some(path.into());
+    pub fn with_seed(mut self, seed: Seed) -> Self {
+        self.seed = seed;
         self
     }
 
@@ -107,7 +108,7 @@ impl Operation for Run {
         },
         Example {
             argv: "debian:12 --seed-path . --timeout 5m --env CI=1 -- make test",
-            json: r#"{"environment": "debian:12", "seed_path": ".",
+            json: r#"{"environment": "debian:12", "seed": {"path": "."},
                       "options": {"timeout": "5m", "env": ["CI=1"]}, "command": ["make", "test"]}"#,
         },
     ];
@@ -208,6 +209,9 @@ pub struct RunResult {
     pub accelerator: Accelerator,
     /// How large the machine was.
     pub shape: Shape,
+    /// What it was seeded with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<SeedReport>,
     /// From the request to a machine that accepts commands, in milliseconds.
     pub create_ms: u64,
     /// The command.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::id::{WorkspaceId, WorkspaceName, WorkspaceRef};
 use crate::run::{CommandEvent, CommandOptions, CommandResult};
+use crate::seed::{Seed, SeedReport};
 use crate::spec::{Accelerator, EnvironmentRef, Shape};
 use crate::state::WorkspaceState;
 
@@ -30,10 +31,10 @@ pub struct Create {
     #[command(flatten)]
     #[serde(default)]
     pub shape: Shape,
-    /// Host directory whose copy becomes /workspace
-    #[arg(long, value_name = "DIR")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seed_path: Option<String>,
+    /// Which tree becomes /workspace
+    #[command(flatten)]
+    #[serde(default)]
+    pub seed: Seed,
 }
 
 impl Create {
@@ -57,10 +58,10 @@ impl Create {
         self
     }
 
-    /// The same with a copy of a host directory as `/workspace`.
+    /// The same with a tree of the host as `/workspace`.
     #[must_use]
-    pub fn with_seed_path(mut self, path: impl Into<String>) -> Self {
-        self.seed_path = Some(path.into());
+    pub fn with_seed(mut self, seed: Seed) -> Self {
+        self.seed = seed;
         self
     }
 }
@@ -74,7 +75,7 @@ impl Operation for Create {
         Example { argv: "", json: "{}" },
         Example {
             argv: "debian:12 --name demo --seed-path .",
-            json: r#"{"environment": "debian:12", "name": "demo", "seed_path": "."}"#,
+            json: r#"{"environment": "debian:12", "name": "demo", "seed": {"path": "."}}"#,
         },
     ];
 }
@@ -103,6 +104,9 @@ pub struct Workspace {
     pub created_at: String,
     /// When something last happened in it, RFC 3339 in UTC.
     pub last_activity_at: String,
+    /// What it was seeded with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<SeedReport>,
     /// Disk space that it uses beyond what it shares, in bytes.
     pub disk_bytes: u64,
     /// What is going on in it right now; told of one workspace, not in lists.
@@ -134,6 +138,9 @@ impl Present for Workspace {
         screen.line(format!("Created        {}", self.created_at));
         screen.line(format!("Last activity  {}", self.last_activity_at));
         screen.line(format!("Disk           {} KiB", self.disk_bytes.div_ceil(1024)));
+        if let Some(seed) = &self.seed {
+            seed.present(screen);
+        }
         if let Some(activity) = &self.activity {
             let Activity { running_commands, open_shells } = activity;
             screen
