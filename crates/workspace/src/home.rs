@@ -134,7 +134,8 @@ impl WorkspaceFiles {
         DiskLayers(self.0.join("disks"))
     }
 
-    /// The tree that the workspace was seeded with.
+    /// The image of the tree that the workspace was seeded with: another name of
+    /// the one that it shares, and the note that it is used.
     pub(crate) fn seed(&self) -> PathBuf {
         self.0.join("seed.ext4")
     }
@@ -305,14 +306,15 @@ pub(crate) fn remove_tree(path: &Path) -> Result<(), FileError> {
     result.map_err(FileError::at("remove", path))
 }
 
-/// Disk space of the files in a directory, in bytes; what vanishes meanwhile
-/// counts nothing.
+/// Disk space of the files in a directory, in bytes. What has another name
+/// elsewhere is shared and counts nothing, nor does what vanishes meanwhile.
 pub(crate) fn disk_bytes(directory: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(directory) else { return 0 };
     entries
         .flatten()
         .map(|entry| match entry.metadata() {
             Ok(metadata) if metadata.is_dir() => disk_bytes(&entry.path()),
+            Ok(metadata) if metadata.nlink() > 1 => 0,
             Ok(metadata) => metadata.blocks() * 512,
             Err(_) => 0,
         })

@@ -1,14 +1,62 @@
-//! Images of trees that workspaces start with.
+//! Trees of the host that workspaces start with.
+//!
+//! ```text
+//! request ─▶ source ─▶ listing ─▶ key ─▶ found ─────────────────────────▶ image
+//!            (git)     (stat)       │                                        ▲
+//!                                   └─▶ locked ─▶ staged ─▶ checked ─▶ made ─┘
+//! ```
+//!
+//! **One image per tree.** An image is named by what identifies its content, and
+//! every workspace of that tree is a layer over it. For files of the host that
+//! is what `stat` says of each (inode, size, times of modification and of
+//! change), as it is for git's own index: nothing is read when the image is
+//! there. After copying, every file is looked at again; if one is not what was
+//! listed, all begins anew, so an image never mixes two states of a tree. Times
+//! of directories do not count, as builds change them all the time.
+//!
+//! **The host's tree is only read.** git runs without the repository's hooks
+//! and monitors and takes no locks. Every file is opened beneath the tree's root
+//! and never through a symbolic link.
+//!
+//! **Who uses an image** holds a hard link to it in a directory of its own
+//! ([`hold`]), so the file system counts users, and a user that is removed
+//! by whatever means is one no more. [`prune`] removes images that have only
+//! their own name left.
+//!
+//! **SIGKILL here.** An image and its report get their names by renaming when
+//! they are whole and synced. Half-made ones lie in `<key>.making`, whose lock is
+//! free then: the next maker of that key begins anew, and `env prune` sweeps.
 
-use std::fs::File;
+mod archive;
+mod cache;
+mod checkout;
+mod git;
+mod listing;
+mod making;
+mod report;
+mod repository;
+
 use std::path::{Path, PathBuf};
 
 use environment::{Cancel, IMAGE_VIRTUAL_BYTES, tree};
-use operation::OpError;
+use operation::{ErrorKind, OpError};
 use uuid::Uuid;
+use workspace_api::seed::{Seed, SeedReport};
 
 use crate::home::{FileError, Home};
 use crate::trouble::environment_error;
+use git::Checkout;
+
+pub(crate) use cache::{hold, prune};
+
+/// A tree that is ready to be mounted.
+#[derive(Debug, Clone)]
+pub(crate) struct Seeded {
+    /// Its image, which never changes.
+    pub(crate) image: PathBuf,
+    /// What is in it.
+    pub(crate) report: SeedReport,
+}
 
 /// The image of an empty `/workspace`, made once.
 pub(crate) fn empty(home: &Home) -> Result<PathBuf, OpError> {
@@ -21,7 +69,7 @@ pub(crate) fn empty(home: &Home) -> Result<PathBuf, OpError> {
         .map_err(environment_error)
         .and_then(|()| {
             // An image that a power loss has emptied must not bear the name.
-            File::open(&temporary)
+            std::fs::File::open(&temporary)
                 .and_then(|file| file.sync_all())
                 .map_err(FileError::at("sync", &temporary))?;
             std::fs::rename(&temporary, &path).map_err(FileError::at("finish", &path))?;
@@ -33,10 +81,52 @@ pub(crate) fn empty(home: &Home) -> Result<PathBuf, OpError> {
     made.map(|()| path)
 }
 
-/// Makes `image` of the tree in the host directory `source`.
-pub(crate) fn from_directory(source: &Path, image: &Path, cancel: &Cancel) -> Result<(), OpError> {
-    tree::from_directory(source, image, IMAGE_VIRTUAL_BYTES, cancel).map_err(|error| {
-        environment_error(error)
-            .during(format!("cannot copy {} into the workspace", source.display()))
-    })
+/// The image of the tree that `seed` asks for, if it asks for one.
+pub(crate) async fn provide(
+    home: &Home,
+    seed: Seed,
+    cancel: &Cancel,
+) -> Result<Option<Seeded>, OpError> {
+    let Seed { path, files, repo_url, repo_ref } = seed;
+    match (path, repo_url) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(OpError::plain(
+            ErrorKind::InvalidRequest,
+            "a workspace starts with a path or with a repository, not with both",
+        )),
+        (None, Some(url)) => {
+            repository::provide(home, &url, repo_ref.as_deref(), cancel).await.map(Some)
+        }
+        (Some(path), None) => from_path(home, Path::new(&path), files, cancel).await.map(Some),
+    }
+}
+
+async fn from_path(
+    home: &Home,
+    path: &Path,
+    files: workspace_api::seed::SeedFiles,
+    cancel: &Cancel,
+) -> Result<Seeded, OpError> {
+    let failed = |source| FileError { action: "find", path: path.to_owned(), source };
+    // The resolved path names the tree even if the caller named a link to it.
+    let path = std::fs::canonicalize(path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => OpError::new(ErrorKind::NotFound, &failed(source)),
+        _ => failed(source).into(),
+    })?;
+    let metadata = std::fs::metadata(&path).map_err(FileError::at("look at", &path))?;
+    if metadata.is_file() {
+        return archive::provide(home, path, cancel).await;
+    }
+    let checkout = Checkout::find(&path, files).await?;
+    let (home, cancel) = (home.clone(), cancel.clone());
+    blocking(move || making::from_directory(&home, &path, files, checkout, &cancel)).await
+}
+
+/// Runs work that blocks away from the threads that serve.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, OpError> + Send + 'static,
+) -> Result<T, OpError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| OpError::new(ErrorKind::Internal, &error))?
 }

@@ -1,8 +1,10 @@
 //! What can go wrong with a guest, in words that a person can act on.
 
+use std::io;
 use std::path::Path;
 
 use environment::EnvironmentError;
+use file_tree::TreeError;
 use machine::{MachineError, Notice};
 use operation::{ErrorKind, OpError};
 
@@ -112,4 +114,20 @@ pub(crate) fn environment_error(error: EnvironmentError) -> OpError {
         Some(hint) => error.hinted(hint),
         None => error,
     }
+}
+
+/// The error of a failed step on a tree that crosses.
+pub(crate) fn tree_error(error: TreeError) -> OpError {
+    let kind = match (&error, error.io_kind()) {
+        (TreeError::Cancelled, _) => ErrorKind::Cancelled,
+        (_, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) => {
+            ErrorKind::Exhausted
+        }
+        (_, Some(io::ErrorKind::PermissionDenied)) => ErrorKind::Denied,
+        (TreeError::Root { .. }, _) => ErrorKind::NotFound,
+        (TreeError::Changed { .. }, _) => ErrorKind::Conflict,
+        (TreeError::File { .. }, _) => ErrorKind::Internal,
+        _ => ErrorKind::InvalidRequest,
+    };
+    OpError::new(kind, &error)
 }

@@ -2,10 +2,10 @@
 //! commands.
 //!
 //! ```text
-//! lock taken ─▶ record `creating` ─▶ layers, seed ─▶ keeper ─▶ ready ─▶ `running` ─▶ kept
+//! seed ─▶ lock taken ─▶ record `creating` ─▶ layers ─▶ keeper ─▶ ready ─▶ `running` ─▶ kept
 //! ```
 //!
-//! **SIGKILL here.** From the first step on there is a lock; when it is free and
+//! **SIGKILL here.** The seed's image is whole or not there. Then there is a lock; when it is free and
 //! the record is still `creating`, recovery removes files and record. Once there is
 //! a keeper, it deletes the workspace when its creator is gone before saying that
 //! it shall be kept.
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use workspace_api::id::{WorkspaceId, WorkspaceName};
 use workspace_api::ledger::LedgerEvent;
+use workspace_api::seed::Seed;
 use workspace_api::spec::{EnvironmentRef, Shape};
 use workspace_api::state::{Step, WorkspaceState};
 
@@ -33,7 +34,7 @@ use crate::keeper::client::KeeperConnection;
 use crate::keeper::protocol::{KeeperRequest, WorkspaceTree};
 use crate::keeper::spawn::spawn;
 use crate::link::Identity;
-use crate::seeds;
+use crate::seeds::{self, Seeded};
 use crate::store::{Details, Record};
 use crate::template::Template;
 
@@ -43,7 +44,7 @@ pub(super) struct Plan {
     pub(super) environment: EnvironmentRef,
     pub(super) shape: Shape,
     pub(super) name: Option<WorkspaceName>,
-    pub(super) seed_path: Option<String>,
+    pub(super) seed: Seed,
     pub(super) lifetime: Lifetime,
 }
 
@@ -60,7 +61,7 @@ struct Start<'a> {
     record: &'a Record,
     template: &'a Template,
     monitor: MonitorInfo,
-    seed: Option<&'a Path>,
+    seed: Option<&'a Seeded>,
 }
 
 impl Engine {
@@ -73,6 +74,11 @@ impl Engine {
         let begun = Instant::now();
         let WarmStart { template, accelerator, environment_digest, monitor } =
             self.warm_template(&plan.environment, plan.shape)?;
+        let (stop, _guard) = follow(cancel);
+        let seed = tokio::select! {
+            seed = seeds::provide(&self.home, plan.seed, &stop) => seed?,
+            () = cancel.cancelled() => return Err(cancelled()),
+        };
         let now = Timestamp::now();
         let record = Record {
             id: WorkspaceId::from_uuid(Uuid::now_v7()),
@@ -87,18 +93,17 @@ impl Engine {
             lifetime: plan.lifetime,
             created_at: now,
             last_activity_at: now,
-            details: Details::default(),
+            details: Details {
+                seed: seed.as_ref().map(|seed| seed.report.clone()),
+                ..Details::default()
+            },
         };
         let files = self.home.workspace(record.id);
         let lock = files.create()?;
-        let seed = plan.seed_path.as_deref().map(Path::new);
-        let start = Start { record: &record, template: &template, monitor, seed };
+        let start = Start { record: &record, template: &template, monitor, seed: seed.as_ref() };
         let started = tokio::select! {
-            started = self.start(start, &files, lock, cancel) => started,
-            () = cancel.cancelled() => Err(OpError::plain(
-                ErrorKind::Cancelled,
-                "creating the workspace was cancelled",
-            )),
+            started = self.start(start, &files, lock) => started,
+            () = cancel.cancelled() => Err(cancelled()),
         };
         match started {
             Ok(connection) => Ok(Created {
@@ -120,22 +125,17 @@ impl Engine {
         Start { record, template, monitor, seed }: Start<'_>,
         files: &WorkspaceFiles,
         lock: File,
-        cancel: &CancellationToken,
     ) -> Result<KeeperConnection, OpError> {
         let monitor_number = self.store.insert(record)?;
         files.disks().create(&template.empty_layer())?;
-        if let Some(source) = seed {
-            let (source, image) = (source.to_owned(), files.seed());
-            let (cancel, _guard) = follow(cancel);
-            tokio::task::spawn_blocking(move || seeds::from_directory(&source, &image, &cancel))
-                .await
-                .map_err(|error| OpError::new(ErrorKind::Internal, &error))??;
+        if let Some(seed) = seed {
+            seeds::hold(&self.home, &seed.image, &files.seed())?;
         }
         let stream = spawn(&self.settings.program, lock, &files.keeper_log())
             .map_err(|error| OpError::new(ErrorKind::Unavailable, &error))?;
         let mut connection = KeeperConnection::new(stream);
         let (tree, image) = match seed {
-            Some(_) => (WorkspaceTree::OnDrive, files.seed()),
+            Some(seed) => (WorkspaceTree::OnDrive, seed.image.clone()),
             None => (WorkspaceTree::OnRoot, template.manifest.empty_seed.clone()),
         };
         connection
@@ -156,17 +156,21 @@ impl Engine {
         self.store.step(record.id, Step::Ready, None)?;
         if record.lifetime == Lifetime::UntilDeleted {
             connection.keep().await?;
-            if let Some(source) = seed {
+            if let Some(Seeded { report, .. }) = seed {
                 connection.note(LedgerEvent::Seeded {
-                    source: "directory".to_owned(),
-                    origin: source.display().to_string(),
-                    files: None,
-                    bytes: fs::metadata(files.seed()).map_or(0, |image| image.len()),
+                    source: report.source.as_str().to_owned(),
+                    origin: report.origin.clone(),
+                    files: Some(report.files),
+                    bytes: report.bytes,
                 });
             }
         }
         Ok(connection)
     }
+}
+
+fn cancelled() -> OpError {
+    OpError::plain(ErrorKind::Cancelled, "creating the workspace was cancelled")
 }
 
 fn machine_spec(template: &Template, files: &WorkspaceFiles, seed: &Path) -> MachineSpec {

@@ -142,6 +142,11 @@ impl Handler<Prune> for Engine {
         let library = self.library.prune(&in_use, &cancel).map_err(environment_error)?;
         pruned.freed_bytes += library.freed_bytes;
         pruned.removed.extend(library.removed.iter().map(ToString::to_string));
+        let (seeds, freed_bytes) = crate::seeds::prune(&self.home)?;
+        pruned.freed_bytes += freed_bytes;
+        if seeds > 0 {
+            pruned.removed.push(format!("{seeds} images of seeds"));
+        }
         Ok(pruned)
     }
 }

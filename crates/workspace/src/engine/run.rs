@@ -20,7 +20,7 @@ impl Handler<Run> for Engine {
             environment: run.environment,
             shape: run.shape,
             name: None,
-            seed_path: run.seed_path,
+            seed: run.seed,
             lifetime: Lifetime::WithCreator,
         };
         let cancel = call.cancel.clone();
@@ -40,6 +40,7 @@ impl Handler<Run> for Engine {
             environment_digest: record.environment_digest,
             accelerator: record.accelerator,
             shape: record.shape,
+            seed: record.details.seed,
             create_ms,
             result,
         })

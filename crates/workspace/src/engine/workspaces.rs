@@ -38,7 +38,7 @@ impl Handler<Create> for Engine {
             environment: create.environment,
             shape: create.shape,
             name: create.name,
-            seed_path: create.seed_path,
+            seed: create.seed,
             lifetime: Lifetime::UntilDeleted,
         };
         let created = self.create(plan, &call.cancel).await?;
@@ -191,6 +191,7 @@ impl Engine {
             shape: record.shape,
             created_at: shown(record.created_at),
             last_activity_at: shown(record.last_activity_at),
+            seed: record.details.seed,
             disk_bytes: disk_bytes(self.home.workspace(record.id).directory()),
             activity: None,
         }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use workspace_api::seed::SeedReport;
 
 /// The details of a workspace.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,9 @@ pub(crate) struct Details {
     /// What its user calls it by, for finding it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) labels: BTreeMap<String, String>,
+    /// What it was seeded with; the image is `seed.ext4` in its directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seed: Option<SeedReport>,
     /// What a newer program wrote.
     #[serde(flatten)]
     pub(crate) unknown: Map<String, Value>,

@@ -1,0 +1,335 @@
+//! Questions to git about a checkout, asked so that nothing in it is executed.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use file_tree::TreePath;
+use operation::{ErrorKind, OpError};
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+use workspace_api::seed::{SeedFiles, Submodule, SubmoduleContent};
+
+/// Settings that win over the repository's: no program of its choice runs.
+const HARMLESS: &[&str] = &[
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "protocol.ext.allow=never",
+];
+
+/// Variables that would make git look somewhere else than where it is told to.
+const MISLEADING: &[&str] = &[
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_CONFIG_COUNT",
+    "GIT_PREFIX",
+];
+
+/// Most bytes that are taken of one answer: two million names of 256 bytes.
+const ANSWER_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// Most submodules that are looked into.
+const SUBMODULES_MAX: usize = 1000;
+
+/// A checkout, and what of it is taken.
+#[derive(Debug)]
+pub(super) struct Checkout {
+    /// The commit that is checked out, if there is one.
+    pub(super) commit: Option<String>,
+    /// The files to take; `None` means everything.
+    pub(super) files: Option<Vec<TreePath>>,
+    /// What git says that is not taken, and why.
+    pub(super) left_out: Vec<(String, &'static str)>,
+    pub(super) submodules: Vec<Submodule>,
+    /// Where git keeps its own.
+    pub(super) own: OwnFiles,
+}
+
+/// Where git keeps its own files.
+#[derive(Debug)]
+pub(super) enum OwnFiles {
+    /// Here, and they are taken.
+    Taken {
+        /// What belongs to this checkout: index, what is checked out.
+        checkout: PathBuf,
+        /// What all checkouts of the repository share: objects, branches.
+        shared: PathBuf,
+        /// Settings that the guest needs to read them.
+        settings: Vec<(String, String)>,
+    },
+    /// They are not taken, for this reason.
+    LeftOut(&'static str),
+}
+
+impl Checkout {
+    /// Looks at `directory`, which is resolved. `None` if it is no checkout.
+    pub(super) async fn find(directory: &Path, files: SeedFiles) -> Result<Option<Self>, OpError> {
+        let Some(places) = Places::of(directory).await? else {
+            return match files {
+                SeedFiles::Tracked => Err(OpError::plain(
+                    ErrorKind::InvalidRequest,
+                    format!("{} is no git checkout", directory.display()),
+                )
+                .hinted("without --seed-files everything in it is taken")),
+                SeedFiles::Unignored | SeedFiles::All => Ok(None),
+            };
+        };
+        let own = own_files(directory, &places).await?;
+        let commit = line(directory, &["rev-parse", "--verify", "--quiet", "HEAD"]).await?;
+        let mut checkout =
+            Self { commit, files: None, left_out: Vec::new(), submodules: Vec::new(), own };
+        if files == SeedFiles::All {
+            return Ok(Some(checkout));
+        }
+        let mut taken = Vec::new();
+        let mut pending = vec![TreePath::root()];
+        while let Some(module) = pending.pop() {
+            let at = directory.join(module.as_path());
+            for name in list(&at, files).await? {
+                let path = module.join(&name).map_err(|error| not_usable(&error))?;
+                if name.ends_with(b"/") {
+                    checkout.left_out.push((path.to_string(), "a git repository of its own"));
+                    continue;
+                }
+                let full = directory.join(path.as_path());
+                let is_module = full.symlink_metadata().is_ok_and(|entry| entry.is_dir());
+                if !is_module {
+                    taken.push(path);
+                    continue;
+                }
+                let is_present = full.join(".git").symlink_metadata().is_ok();
+                let content =
+                    if is_present { SubmoduleContent::Files } else { SubmoduleContent::Absent };
+                checkout.submodules.push(Submodule { path: path.to_string(), content });
+                if is_present {
+                    pending.push(path.clone());
+                }
+                taken.push(path);
+                if checkout.submodules.len() > SUBMODULES_MAX {
+                    return Err(not_usable(&file_tree::TreeError::TooMuch {
+                        what: "submodules",
+                        max: SUBMODULES_MAX as u64,
+                    }));
+                }
+            }
+        }
+        checkout.files = Some(taken);
+        Ok(Some(checkout))
+    }
+}
+
+/// Where git finds things.
+#[derive(Debug)]
+struct Places {
+    top: PathBuf,
+    checkout: PathBuf,
+    shared: PathBuf,
+}
+
+impl Places {
+    async fn of(directory: &Path) -> Result<Option<Self>, OpError> {
+        let questions = ["rev-parse", "--show-toplevel", "--absolute-git-dir", "--git-common-dir"];
+        let answer = match run(directory, &questions).await {
+            Ok(answer) => answer,
+            Err(Failure::Said(text)) if text.contains("dubious ownership") => {
+                return Err(OpError::plain(
+                    ErrorKind::Denied,
+                    format!("git does not trust {}: somebody else owns it", directory.display()),
+                )
+                .hinted("git config --global --add safe.directory says that you do")
+                .hinted("--seed-files all takes everything without asking git"));
+            }
+            // No checkout, or no git to ask.
+            Err(Failure::Said(_) | Failure::Missing) => return Ok(None),
+            Err(failure) => return Err(failure.into()),
+        };
+        let mut lines = answer.split(|byte| *byte == b'\n').map(|line| {
+            let line: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(line);
+            directory.join(line)
+        });
+        let (Some(top), Some(checkout), Some(shared)) = (lines.next(), lines.next(), lines.next())
+        else {
+            return Ok(None);
+        };
+        // Where the repository says that its files lie somewhere else, this
+        // directory is not its checkout.
+        Ok(directory.starts_with(&top).then_some(Self { top, checkout, shared }))
+    }
+}
+
+/// Whether git's own files are taken. A `.git` that is a file or a link could
+/// lead to any repository of the user, whoever put it there, so it is believed
+/// only if what it leads to knows of this checkout.
+async fn own_files(directory: &Path, places: &Places) -> Result<OwnFiles, OpError> {
+    if places.top != directory {
+        return Ok(OwnFiles::LeftOut("only a part of the checkout is taken"));
+    }
+    let dot = directory.join(".git");
+    let is_directory = dot.symlink_metadata().is_ok_and(|entry| entry.is_dir());
+    if !is_directory {
+        let back = std::fs::read_to_string(places.checkout.join("gitdir")).unwrap_or_default();
+        let knows = std::fs::canonicalize(back.trim()).is_ok_and(|back| back == dot);
+        let worktree = line(directory, &["config", "--local", "core.worktree"]).await?;
+        let is_module = worktree.is_some_and(|worktree| {
+            std::fs::canonicalize(places.checkout.join(worktree)).is_ok_and(|at| at == directory)
+        });
+        if !knows && !is_module {
+            return Ok(OwnFiles::LeftOut("it leads to a repository that does not know of it"));
+        }
+    }
+    if places.shared.join("objects/info/alternates").exists() {
+        return Ok(OwnFiles::LeftOut("it borrows objects from another repository"));
+    }
+    let pattern = "^(core\\.(repositoryformatversion|filemode|symlinks|autocrlf|eol|safecrlf|\
+                   sparsecheckout|sparsecheckoutcone)|\
+                   extensions\\.(objectformat|refstorage))$";
+    let settings = match run(directory, &["config", "-z", "--get-regexp", pattern]).await {
+        Ok(answer) => settings(&answer),
+        Err(Failure::Said(_)) => Vec::new(),
+        Err(failure) => return Err(failure.into()),
+    };
+    Ok(OwnFiles::Taken {
+        checkout: places.checkout.clone(),
+        shared: places.shared.clone(),
+        settings,
+    })
+}
+
+/// Names and values of settings, of which only plain words are taken.
+fn settings(answer: &[u8]) -> Vec<(String, String)> {
+    let is_plain = |value: &str| {
+        !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    answer
+        .split(|byte| *byte == 0)
+        .filter_map(|record| std::str::from_utf8(record).ok()?.split_once('\n'))
+        .filter(|(_, value)| is_plain(value))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// The names of a checkout's files, as git has them.
+async fn list(directory: &Path, files: SeedFiles) -> Result<Vec<Vec<u8>>, OpError> {
+    let mut question = vec!["ls-files", "-z", "--cached"];
+    if files == SeedFiles::Unignored {
+        question.extend(["--others", "--exclude-standard"]);
+    }
+    let answer = run(directory, &question).await?;
+    let mut names: Vec<Vec<u8>> = answer
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect();
+    // While a merge is not resolved, a file is listed once for each side.
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+/// A question that is answered by one line, or not at all.
+pub(super) async fn line(directory: &Path, question: &[&str]) -> Result<Option<String>, OpError> {
+    match run(directory, question).await {
+        Ok(answer) => {
+            let text = String::from_utf8_lossy(&answer);
+            Ok(text.lines().next().map(str::to_owned))
+        }
+        Err(Failure::Said(_)) => Ok(None),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+/// Why git gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("the program git is missing")]
+    Missing,
+    #[error("git cannot be run")]
+    Start(#[source] std::io::Error),
+    #[error("git said: {0}")]
+    Said(String),
+    #[error("git said more than {ANSWER_BYTES_MAX} bytes")]
+    TooLong,
+}
+
+impl From<Failure> for OpError {
+    fn from(failure: Failure) -> Self {
+        match &failure {
+            Failure::Missing => {
+                Self::new(ErrorKind::Unavailable, &failure).hinted("install the package git")
+            }
+            _ => Self::new(ErrorKind::InvalidRequest, &failure),
+        }
+    }
+}
+
+/// Asks git and takes its answer.
+pub(super) async fn run(directory: &Path, question: &[&str]) -> Result<Vec<u8>, Failure> {
+    // It ends with the thread that started it: nothing is left behind by a
+    // client that is killed.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", "git"]).args(HARMLESS).args(question);
+    for variable in MISLEADING {
+        command.env_remove(variable);
+    }
+    command
+        .current_dir(directory)
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_LFS_SKIP_SMUDGE", "1")
+        .env("GIT_ALLOW_PROTOCOL", "file:git:http:https:ssh")
+        .env("LC_ALL", "C.UTF-8")
+        .kill_on_drop(true)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => Failure::Missing,
+        _ => Failure::Start(source),
+    })?;
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let (Some(mut out), Some(mut err)) = (out, err) else { return Err(Failure::Missing) };
+    let (mut answer, mut said) = (Vec::new(), Vec::new());
+    let both = async {
+        let answered = async { (&mut out).take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await };
+        // More than this is not shown, but has to be read so that git goes on.
+        let complained = async {
+            (&mut err).take(64 * 1024).read_to_end(&mut said).await?;
+            tokio::io::copy(&mut err, &mut tokio::io::sink()).await
+        };
+        tokio::try_join!(answered, complained)
+    };
+    both.await.map_err(Failure::Start)?;
+    if answer.len() as u64 == ANSWER_BYTES_MAX {
+        return Err(Failure::TooLong);
+    }
+    let status = child.wait().await.map_err(Failure::Start)?;
+    match status.code() {
+        Some(0) => Ok(answer),
+        // What `setpriv` says if it cannot start the program.
+        Some(127) => Err(Failure::Missing),
+        _ => Err(Failure::Said(String::from_utf8_lossy(&said).trim().to_owned())),
+    }
+}
+
+fn not_usable(error: &dyn std::error::Error) -> OpError {
+    OpError::new(ErrorKind::InvalidRequest, error).during("the checkout cannot be taken")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_could_do_more_are_dropped() {
+        let answer = b"core.filemode\ntrue\0core.eol\nlf\n[remote \"x\"]\0core.autocrlf\n\0";
+        assert_eq!(settings(answer), [("core.filemode".to_owned(), "true".to_owned())]);
+    }
+}
