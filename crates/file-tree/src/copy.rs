@@ -20,8 +20,8 @@ const UNFINISHED: u32 = 0o700;
 /// How many bytes are copied at once.
 const CHUNK_BYTES: usize = 128 * 1024;
 
-/// Copies files into an empty directory. Every directory of `entries` comes
-/// before what lies in it. Content, modes, times of modification, links of both
+/// Copies files to where nothing is yet but perhaps directories. Every directory
+/// of `entries` comes before what lies in it. Content, modes, times of modification, links of both
 /// kinds, named pipes and holes are kept. `skip` decides what becomes of a file
 /// that cannot be read: whether it is left out.
 ///
@@ -54,8 +54,11 @@ pub fn copy(
         }
         match entry.kind {
             Kind::Directory => {
-                rustix::fs::mkdirat(directory, path.name(), Mode::from_raw_mode(UNFINISHED))
-                    .map_err(failed())?;
+                let mode = Mode::from_raw_mode(UNFINISHED);
+                match rustix::fs::mkdirat(directory, path.name(), mode) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(errno) => return Err(failed()(errno)),
+                }
                 continue;
             }
             Kind::File => {

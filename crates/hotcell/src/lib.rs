@@ -44,6 +44,7 @@ pub use workspace_api::prepare::{Prepare, Prepared, Warmth, WorkProgress};
 pub use workspace_api::run::{
     CommandEnd, CommandEvent, CommandOptions, CommandResult, Run, RunResult,
 };
+pub use workspace_api::seed::{Seed, SeedFiles, SeedReport};
 pub use workspace_api::shell::{TerminalExcerpt, TerminalSize, View};
 pub use workspace_api::spec::{Accelerator, EnvironmentRef, Shape, Variable};
 pub use workspace_api::state::WorkspaceState;
