@@ -45,12 +45,13 @@ pub fn copy(
         }
         let failed = || TreeError::file("create", path);
         let directory = targets.of(path).map_err(failed())?;
-        if entry.links > 1 && entry.kind != Kind::Directory {
-            if let Some(first) = first_names.get(&entry.inode) {
-                rustix::fs::linkat(to, first.as_path(), directory, path.name(), AtFlags::empty())
-                    .map_err(failed())?;
-                continue;
-            }
+        if entry.links > 1
+            && entry.kind != Kind::Directory
+            && let Some(first) = first_names.get(&entry.inode)
+        {
+            rustix::fs::linkat(to, first.as_path(), directory, path.name(), AtFlags::empty())
+                .map_err(failed())?;
+            continue;
         }
         match entry.kind {
             Kind::Directory => {

@@ -29,11 +29,12 @@ pub fn pack<W: Write>(
     let mut first_names: HashMap<(u64, u64), &TreePath> = HashMap::new();
     for entry in entries {
         let common = Common { path: &entry.path, mode: entry.mode, modified: entry.modified };
-        if entry.links > 1 && entry.kind != Kind::Directory {
-            if let Some(first) = first_names.get(&entry.inode) {
-                archive.hard_link(common, first)?;
-                continue;
-            }
+        if entry.links > 1
+            && entry.kind != Kind::Directory
+            && let Some(first) = first_names.get(&entry.inode)
+        {
+            archive.hard_link(common, first)?;
+            continue;
         }
         match entry.kind {
             Kind::Directory => {

@@ -164,7 +164,7 @@ impl<R: Read> Reader<R> {
             path,
             mode: u16::try_from(header.mode().unwrap_or(0o644) & 0o7777).unwrap_or(0),
             modified: modified
-                .unwrap_or(Moment { seconds: seconds.unwrap_or_default(), nanoseconds: 0 }),
+                .unwrap_or_else(|| Moment { seconds: seconds.unwrap_or_default(), nanoseconds: 0 }),
             content,
         })
     }

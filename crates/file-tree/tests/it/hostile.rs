@@ -20,7 +20,10 @@ fn member(archive: &mut Builder<Vec<u8>>, kind: EntryType, path: &[u8], link: &[
     archive.append(&header, data).unwrap();
 }
 
-fn archive(members: &[(EntryType, &str, &str, &[u8])]) -> Vec<u8> {
+/// Kind, path, link and data of a member.
+type Attempt<'a> = (EntryType, &'a str, &'a str, &'a [u8]);
+
+fn archive(members: &[Attempt<'_>]) -> Vec<u8> {
     let mut builder = Builder::new(Vec::new());
     for (kind, path, link, data) in members {
         member(&mut builder, *kind, path.as_bytes(), link.as_bytes(), data);
@@ -36,7 +39,7 @@ fn no_member_leaves_the_root() {
     let victim = outside.path().join("victim");
     let victim = victim.to_str().unwrap();
     let data = &b"overwritten"[..];
-    let attempts: Vec<Vec<(EntryType, &str, &str, &[u8])>> = vec![
+    let attempts: Vec<Vec<Attempt<'_>>> = vec![
         vec![(EntryType::Regular, victim, "", data)],
         vec![(EntryType::Regular, "../victim", "", data)],
         vec![(EntryType::Regular, "a/../../victim", "", data)],
