@@ -10,7 +10,7 @@
 //! a keeper, it deletes the workspace when its creator is gone before saying that
 //! it shall be kept.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
 
