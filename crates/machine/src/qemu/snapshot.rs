@@ -12,9 +12,9 @@
 //!                          frozen layers let go ◀── guest goes on ◀──┘ rest written
 //! ```
 //!
-//! Between the halt and `cont` no step waits for the host but those that write
-//! the last pages and what the drives had in flight. What the layers hold is
-//! given to the host's disk before, so that little is left to wait for.
+//! Between the halt and `cont` the monitor writes the last pages and gives the
+//! host's disk what the drives' layers hold. So a guest that wrote much just
+//! before, or a slow disk, makes the pause longer.
 //!
 //! **What a SIGKILL of the monitor leaves** at each step: before the
 //! transaction, the old chains, whole, with unused files beside; after it, the
