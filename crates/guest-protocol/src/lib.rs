@@ -1,4 +1,4 @@
-//! What a workspace's keeper and the agent inside its guest say to each other.
+//! What a workspace's keeper and the programs inside its guest say to each other.
 //!
 //! One byte stream (a virtio serial port) carries everything. Its life is cut
 //! into **epochs**: one per boot and one per resume, because a machine that was
@@ -18,6 +18,9 @@
 //! * [`epoch`] finds the start of an epoch in a stream that may hold debris.
 //! * [`frame`] cuts the rest into frames of a bounded size.
 //! * [`message`] gives control frames their meaning.
+//! * [`path`] says what a path below `/workspace` is, and how names that are no
+//!   text become text.
+//! * [`tools`] has the requests and answers of the guest's program of tools.
 //!
 //! **Who adapts.** A template or snapshot freezes the agent that it holds, so
 //! the guest never has to understand anything new: the host reads the guest's
@@ -33,6 +36,8 @@ pub mod egress;
 pub mod epoch;
 pub mod frame;
 pub mod message;
+pub mod path;
+pub mod tools;
 
 /// Counts incompatible changes of the messages. The guest reports the one that
 /// it was built with; a host speaks to every generation up to its own.

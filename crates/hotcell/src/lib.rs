@@ -40,6 +40,7 @@ pub use workspace_api::doctor::{Diagnosis, Doctor, Finding, FindingStatus, Verdi
 pub use workspace_api::id::{WorkspaceId, WorkspaceName, WorkspaceRef};
 pub use workspace_api::job::{CommandRef, JobState, JobStatus, OutputExcerpt, ShellRef, Signal};
 pub use workspace_api::output::{CapturedOutput, OutputBytes};
+pub use workspace_api::path::{FileMode, LineRange, PathText};
 pub use workspace_api::prepare::{Prepare, Prepared, Warmth, WorkProgress};
 pub use workspace_api::run::{
     CommandEnd, CommandEvent, CommandOptions, CommandResult, Run, RunResult,
@@ -49,7 +50,7 @@ pub use workspace_api::shell::{TerminalExcerpt, TerminalSize, View};
 pub use workspace_api::spec::{Accelerator, EnvironmentRef, Shape, Variable};
 pub use workspace_api::state::WorkspaceState;
 pub use workspace_api::time::TimeSpan;
-pub use workspace_api::{env, workspace as operations};
+pub use workspace_api::{env, file, patch, workspace as operations};
 
 /// Carries operations out.
 #[derive(Debug, Clone)]
@@ -234,6 +235,52 @@ impl Workspace {
     pub async fn reset(&self) -> Result<(), Error> {
         let reset = operations::Reset { workspace: self.id.into() };
         self.client.call(reset, &mut Call::quiet()).await.map(|_| ())
+    }
+
+    /// Reads a file, at most [`file::READ_DEFAULT`] bytes of it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such file in the workspace.
+    pub async fn read_file(&self, path: PathText) -> Result<file::FileContent, Error> {
+        let max_bytes = file::READ_DEFAULT;
+        let workspace = self.id.into();
+        let read = file::Read { workspace, path, lines: None, offset: None, max_bytes };
+        self.client.call(read, &mut Call::quiet()).await
+    }
+
+    /// Writes a whole file of any bytes, with the directories that it needs.
+    ///
+    /// # Errors
+    ///
+    /// If something else than a file lies there, or the path leads out.
+    pub async fn write_file(
+        &self,
+        path: PathText,
+        content: impl Into<Vec<u8>>,
+    ) -> Result<file::Written, Error> {
+        let write = file::Write {
+            workspace: self.id.into(),
+            path,
+            text: None,
+            mode: None,
+            parents: true,
+            create_only: false,
+        };
+        let content = std::io::Cursor::new(content.into());
+        self.client.call(write, &mut Call::quiet().with_input(content)).await
+    }
+
+    /// Applies what `git diff` printed, as a whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// If it does not match the files; nothing is changed then.
+    pub async fn apply_patch(&self, text: impl Into<Vec<u8>>) -> Result<patch::Applied, Error> {
+        let (workspace, directory) = (self.id.into(), PathText::default());
+        let apply = patch::Apply { workspace, patch: None, directory, check: false };
+        let text = std::io::Cursor::new(text.into());
+        self.client.call(apply, &mut Call::quiet().with_input(text)).await
     }
 
     /// Deletes it with everything in it.

@@ -14,11 +14,14 @@ pub mod command;
 pub mod digest;
 pub mod doctor;
 pub mod env;
+pub mod file;
 pub mod id;
 pub mod job;
 pub mod ledger;
 pub mod network;
 pub mod output;
+pub mod patch;
+pub mod path;
 pub mod prepare;
 pub mod run;
 pub mod seed;
@@ -43,6 +46,17 @@ operation::operations! {
     workspace::Status,
     workspace::Reset,
     workspace::Delete,
+    file::List,
+    file::Stat,
+    file::Read,
+    file::Write,
+    file::Edit,
+    file::Mkdir,
+    file::Move,
+    file::Copy,
+    file::Delete,
+    file::Search,
+    patch::Apply,
     command::Start,
     command::List,
     command::Status,
@@ -66,6 +80,8 @@ operation::operations! {
 /// The nouns of the operations' names, and their help.
 pub const NOUNS: &[Noun] = &[
     Noun { name: "workspace", about: "Disposable machines that an agent inhabits" },
+    Noun { name: "file", about: "Files of a workspace" },
+    Noun { name: "patch", about: "Patches for a workspace" },
     Noun { name: "command", about: "Commands in the background of a workspace" },
     Noun { name: "shell", about: "Programs on terminals, inhabited across many calls" },
     Noun { name: "env", about: "Environments: what a workspace starts from" },

@@ -4,14 +4,17 @@ mod commands;
 mod creation;
 mod doctor;
 mod environments;
+mod files;
 mod history;
 mod jobs;
+mod patches;
 mod prepare;
 mod progress;
 mod readiness;
 mod run;
 mod shells;
 mod terms;
+mod tools;
 mod workspaces;
 
 use std::sync::Arc;

@@ -11,6 +11,7 @@ mod commands;
 mod concurrency;
 mod contract;
 mod failures;
+mod files;
 mod hostile;
 mod identity;
 mod network;

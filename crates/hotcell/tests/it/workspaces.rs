@@ -73,3 +73,17 @@ async fn a_deletion_is_not_disturbed_by_others_that_tidy_up() {
     drop(enough);
     others.await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_and_patches_need_no_shell() {
+    let client = client().await;
+    let made = client.create(Create::new(environment())).await.unwrap();
+    let made = TestWorkspace { workspace: made };
+    let workspace = &made.workspace;
+    workspace.write_file("a/b".parse().unwrap(), b"old\n").await.unwrap();
+    let patch = "--- a/a/b\n+++ b/a/b\n@@ -1 +1 @@\n-old\n+new\n";
+    let applied = workspace.apply_patch(patch).await.unwrap();
+    assert_eq!(applied.files[0].path, "a/b");
+    let read = workspace.read_file("a/b".parse().unwrap()).await.unwrap();
+    assert_eq!(read.content.0, b"new\n");
+}

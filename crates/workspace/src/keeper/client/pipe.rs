@@ -113,13 +113,11 @@ pub(crate) struct PipeEnd {
     /// How long it ran, by the guest's clock, in milliseconds.
     pub(crate) duration_ms: u64,
     /// The end of what it wrote to its standard error.
-    #[expect(dead_code, reason = "what uses it lands next")]
     pub(crate) stderr: String,
 }
 
 impl GuestPipe {
     /// Its ends, for callers that use them from different tasks.
-    #[expect(dead_code, reason = "what uses it lands next")]
     pub(crate) fn into_parts(self) -> (PipeInput, PipeOutput, PipeEnding) {
         (self.input, self.output, self.ending)
     }
@@ -205,7 +203,6 @@ impl AsyncWrite for PipeInput {
 impl KeeperConnection {
     /// Starts a process whose standard input and output are byte streams. Its
     /// refusal, if there is one, is told by [`PipeEnding::wait`].
-    #[expect(dead_code, reason = "what uses it lands next")]
     pub(crate) fn pipe(self, exec: Exec) -> Result<GuestPipe, OpError> {
         self.piped(&HostMessage::Exec(exec), StandardError::Tail)
     }
