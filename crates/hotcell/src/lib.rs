@@ -283,6 +283,26 @@ impl Workspace {
         self.client.call(apply, &mut Call::quiet().with_input(text)).await
     }
 
+    /// Stops its machine and keeps its disks.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub async fn stop(&self) -> Result<operations::Workspace, Error> {
+        let stop = operations::Stop { workspace: self.id.into() };
+        self.client.call(stop, &mut Call::quiet()).await
+    }
+
+    /// Boots it from its disks, after it was stopped or its machine died.
+    ///
+    /// # Errors
+    ///
+    /// If it runs already, or does not come up.
+    pub async fn boot(&self) -> Result<operations::Workspace, Error> {
+        let start = operations::Start { workspace: self.id.into() };
+        self.client.call(start, &mut Call::quiet()).await
+    }
+
     /// Deletes it with everything in it.
     ///
     /// # Errors

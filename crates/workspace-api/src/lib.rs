@@ -45,6 +45,8 @@ operation::operations! {
     workspace::List,
     workspace::Status,
     workspace::Reset,
+    workspace::Stop,
+    workspace::Start,
     workspace::Delete,
     file::List,
     file::Stat,

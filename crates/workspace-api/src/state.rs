@@ -1,10 +1,12 @@
 //! The states of a workspace, and the only judge of legal steps.
 //!
 //! ```text
-//!             ready            machine ended   
-//! creating ─────────▶ running ───────────────────▶ stopped
-//!     │                  │                            │
-//!     └──────────────────┴──────── delete ────────────┴──▶ deleted (tombstone)
+//!             ready            stop, machine ended
+//! creating ─────────▶ running ─────────────────────▶ stopped ◀──┐ machine ended
+//!     │                  ▲  │                         │  │ start│
+//!     │                  │  │   ready                 │  ▼      │
+//!     │                  └──│──────────────────────── │ starting
+//!     └─────────────────────┴──────── delete ─────────┴────┴──▶ deleted (tombstone)
 //! ```
 
 use std::fmt;
@@ -22,6 +24,8 @@ pub enum WorkspaceState {
     Running,
     /// Its disks exist, its machine does not.
     Stopped,
+    /// Its keeper is booting a machine from its disks.
+    Starting,
     /// Nothing is left but the record.
     Deleted,
 }
@@ -34,6 +38,10 @@ pub enum Step {
     Ready,
     /// The machine is gone: it failed, or its keeper did.
     MachineEnded,
+    /// Somebody stopped the machine.
+    Stop,
+    /// Somebody has it started again.
+    Start,
     /// Somebody deleted it.
     Delete,
 }
@@ -44,13 +52,16 @@ pub enum Step {
 ///
 /// If the step is not legal in that state.
 pub const fn next(state: WorkspaceState, step: Step) -> Result<WorkspaceState, IllegalStep> {
-    use WorkspaceState::{Creating, Deleted, Running, Stopped};
+    use WorkspaceState::{Creating, Deleted, Running, Starting, Stopped};
     match (state, step) {
-        (Creating, Step::Ready) => Ok(Running),
-        (Creating | Running, Step::MachineEnded) => Ok(Stopped),
-        (Creating | Running | Stopped, Step::Delete) => Ok(Deleted),
+        (Creating | Starting, Step::Ready) => Ok(Running),
+        (Creating | Starting | Running, Step::MachineEnded) | (Running, Step::Stop) => Ok(Stopped),
+        (Stopped, Step::Start) => Ok(Starting),
+        (Creating | Starting | Running | Stopped, Step::Delete) => Ok(Deleted),
         (Running | Stopped | Deleted, Step::Ready)
         | (Stopped | Deleted, Step::MachineEnded)
+        | (Creating | Starting | Stopped | Deleted, Step::Stop)
+        | (Creating | Starting | Running | Deleted, Step::Start)
         | (Deleted, Step::Delete) => Err(IllegalStep { state, step }),
     }
 }
@@ -73,6 +84,7 @@ impl WorkspaceState {
             Self::Creating => "creating",
             Self::Running => "running",
             Self::Stopped => "stopped",
+            Self::Starting => "starting",
             Self::Deleted => "deleted",
         }
     }

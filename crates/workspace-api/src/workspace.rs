@@ -1,5 +1,7 @@
 //! Workspaces that stay until they are deleted.
 
+mod power;
+
 use operation::{Effect, Example, NoEvents, Operation, Present, Screen};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,8 @@ use crate::run::{CommandEvent, CommandOptions, CommandResult};
 use crate::seed::{Seed, SeedReport};
 use crate::spec::{Accelerator, EnvironmentRef, Shape};
 use crate::state::WorkspaceState;
+
+pub use power::{Start, Stop};
 
 /// Create a workspace from a warm template
 ///

@@ -8,6 +8,7 @@ mod files;
 mod history;
 mod jobs;
 mod patches;
+mod power;
 mod prepare;
 mod progress;
 mod readiness;

@@ -144,6 +144,11 @@ impl WorkspaceFiles {
         self.0.join("console.log")
     }
 
+    /// The memory of a machine that is being booted.
+    pub(crate) fn ram(&self) -> PathBuf {
+        self.0.join("ram")
+    }
+
     /// What is known of commands, shells and services in the background.
     pub(crate) fn jobs(&self) -> PathBuf {
         self.0.join("jobs")

@@ -15,6 +15,7 @@ mod files;
 mod hostile;
 mod identity;
 mod network;
+mod power;
 mod reset;
 mod seeding;
 mod shells;

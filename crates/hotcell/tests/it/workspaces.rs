@@ -87,3 +87,15 @@ async fn files_and_patches_need_no_shell() {
     let read = workspace.read_file("a/b".parse().unwrap()).await.unwrap();
     assert_eq!(read.content.0, b"new\n");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workspace_is_stopped_and_booted_again() {
+    let client = client().await;
+    let made = TestWorkspace::create(&client).await;
+    made.script("echo kept > /workspace/file").await;
+    assert_eq!(made.workspace.stop().await.unwrap().state, WorkspaceState::Stopped);
+    assert_eq!(made.workspace.exec(["true"]).await.unwrap_err().kind, ErrorKind::MachineLost);
+    assert_eq!(made.workspace.boot().await.unwrap().state, WorkspaceState::Running);
+    let result = made.workspace.exec(["cat", "/workspace/file"]).await.unwrap();
+    assert_eq!(result.stdout.tail.0, b"kept\n");
+}

@@ -11,7 +11,7 @@
 //! it shall be kept.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -31,7 +31,7 @@ use super::{Engine, follow};
 use crate::home::WorkspaceFiles;
 use crate::keeper::Lifetime;
 use crate::keeper::client::KeeperConnection;
-use crate::keeper::protocol::{KeeperRequest, WorkspaceTree};
+use crate::keeper::protocol::{KeeperRequest, Unkept, WorkspaceTree};
 use crate::keeper::spawn::spawn;
 use crate::link::Identity;
 use crate::seeds::{self, Seeded};
@@ -150,6 +150,7 @@ impl Engine {
                 identity: identity(record),
                 tree,
                 lifetime: record.lifetime,
+                unkept: Unkept::Vanishes,
             })
             .await
             .map_err(|error| error.during("cannot start the workspace's machine"))?;
@@ -173,7 +174,11 @@ fn cancelled() -> OpError {
     OpError::plain(ErrorKind::Cancelled, "creating the workspace was cancelled")
 }
 
-fn machine_spec(template: &Template, files: &WorkspaceFiles, seed: &Path) -> MachineSpec {
+pub(super) fn machine_spec(
+    template: &Template,
+    files: &WorkspaceFiles,
+    seed: &Path,
+) -> MachineSpec {
     let manifest = &template.manifest;
     MachineSpec {
         accelerator: manifest.ingredients.accelerator,
@@ -204,8 +209,21 @@ fn machine_spec(template: &Template, files: &WorkspaceFiles, seed: &Path) -> Mac
     }
 }
 
+/// Where the tree of a workspace that exists lies, and the image below its drive.
+pub(super) fn workspace_drive(
+    template: &Template,
+    files: &WorkspaceFiles,
+) -> (WorkspaceTree, PathBuf) {
+    let seed = files.seed();
+    if seed.exists() {
+        (WorkspaceTree::OnDrive, seed)
+    } else {
+        (WorkspaceTree::OnRoot, template.manifest.empty_seed.clone())
+    }
+}
+
 /// Who the guest is: named as its workspace, with a machine id of its own.
-fn identity(record: &Record) -> Identity {
+pub(super) fn identity(record: &Record) -> Identity {
     let host_name = match &record.name {
         Some(name) => name.to_string(),
         // The last digits of an id are its random ones.

@@ -11,7 +11,7 @@ use workspace_api::workspace::{
 };
 
 use super::Engine;
-use super::creation::Plan;
+use super::creation::{Plan, machine_spec, workspace_drive};
 use super::history::NotedCommand;
 use super::run::to_exec;
 use super::terms::shown;
@@ -94,7 +94,14 @@ impl Handler<Reset> for Engine {
         let record = self.store.find(&reset.workspace)?;
         let mut connection = self.connect(&record).await?;
         let template = self.template_of(&record)?;
-        connection.ask(ResetToBaseline { empty_layer: template.empty_layer() }).await?;
+        let files = self.home.workspace(record.id);
+        let (_, image) = workspace_drive(&template, &files);
+        let reset = ResetToBaseline {
+            empty_layer: template.empty_layer(),
+            machine: machine_spec(&template, &files, &image),
+            token: template.manifest.token,
+        };
+        connection.ask(reset).await?;
         Ok(self.describe(self.store.find(&WorkspaceRef::from(record.id))?))
     }
 }
@@ -117,10 +124,10 @@ impl Handler<Delete> for Engine {
                 }
             }
         }
-        if record.state == WorkspaceState::Creating {
+        if matches!(record.state, WorkspaceState::Creating | WorkspaceState::Starting) {
             return Err(OpError::plain(
                 ErrorKind::Conflict,
-                format!("workspace {} is being created by another process", record.id),
+                format!("workspace {} is {} in another process", record.id, record.state),
             ));
         }
         self.home.workspace(record.id).delete()?;
@@ -150,7 +157,7 @@ impl Engine {
     }
 
     /// The template that a workspace came from, if it can still be resumed.
-    fn template_of(&self, record: &Record) -> Result<Template, OpError> {
+    pub(super) fn template_of(&self, record: &Record) -> Result<Template, OpError> {
         let unusable = |why: &str| {
             OpError::plain(ErrorKind::Unavailable, why)
                 .during(format!("workspace {} cannot go back to its beginning", record.id))
@@ -179,7 +186,7 @@ impl Engine {
     }
 
     /// What is told of a workspace.
-    fn describe(&self, record: Record) -> Workspace {
+    pub(super) fn describe(&self, record: Record) -> Workspace {
         Workspace {
             id: record.id,
             name: record.name,

@@ -11,7 +11,9 @@
 
 use std::path::PathBuf;
 
+use guest_protocol::epoch::Token;
 use guest_protocol::message::Exec;
+use machine::MachineSpec;
 use operation::OpError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -54,6 +56,10 @@ pub(crate) enum Ask {
 pub(crate) struct ResetToBaseline {
     /// A drive's layer without content.
     pub(crate) empty_layer: PathBuf,
+    /// The machine as it was created.
+    pub(crate) machine: MachineSpec,
+    /// Opens that machine's next epoch.
+    pub(crate) token: Token,
 }
 
 impl Question for ResetToBaseline {

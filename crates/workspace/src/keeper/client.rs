@@ -44,6 +44,9 @@ const TIMEOUT_GRACE: Duration = Duration::from_secs(15);
 /// How long a killed command may take to be reported.
 const KILL_GRACE: Duration = Duration::from_secs(10);
 
+/// How long a guest may take to write everything to its disks.
+const SYNC_DEADLINE: Duration = Duration::from_secs(120);
+
 /// A connection to a keeper.
 #[derive(Debug)]
 pub(crate) struct KeeperConnection {
@@ -106,6 +109,51 @@ impl KeeperConnection {
     pub(crate) async fn close(self) {
         drop(self.sender);
         let _ = self.writer.await;
+    }
+
+    /// Has the guest write everything to its disks.
+    pub(crate) async fn sync(&mut self) -> Result<(), OpError> {
+        let stream = self.open_stream(&HostMessage::Sync)?;
+        let answer = async {
+            loop {
+                let frame = self.reader.next().await.map_err(broken)?;
+                if frame.stream == StreamId::EPOCH {
+                    match parse(&frame).map_err(broken)? {
+                        Some(FromKeeper::Lost { error } | FromKeeper::Failed { error }) => {
+                            return Err(error);
+                        }
+                        Some(FromKeeper::Deleted | FromKeeper::Stopped) => {
+                            return Err(keeper_gone());
+                        }
+                        _ => {}
+                    }
+                } else if frame.stream == stream {
+                    match parse(&frame).map_err(broken)? {
+                        Some(GuestMessage::Done) => return Ok(()),
+                        Some(GuestMessage::Refused { reason, message }) => {
+                            return Err(refused(reason, message));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(SYNC_DEADLINE, answer).await.unwrap_or_else(|_| {
+            Err(OpError::plain(ErrorKind::TimedOut, "the guest did not write its disks in time"))
+        })
+    }
+
+    /// Ends the machine, keeps its disks, and waits until that is done.
+    pub(crate) async fn stop(mut self) -> Result<(), OpError> {
+        self.sender.message(StreamId::EPOCH, &ToKeeper::Stop).expect("a short message");
+        loop {
+            match self.hear().await? {
+                FromKeeper::Stopped => return Ok(()),
+                FromKeeper::Failed { error } | FromKeeper::Lost { error } => return Err(error),
+                FromKeeper::Deleted => return Err(keeper_gone()),
+                _ => {}
+            }
+        }
     }
 
     /// Asks the keeper something and waits for the answer.
@@ -289,6 +337,9 @@ impl RunningCommand {
                 }
                 Ok(Some(FromKeeper::Deleted)) => {
                     Some(Err(OpError::plain(ErrorKind::MachineLost, "the workspace was deleted")))
+                }
+                Ok(Some(FromKeeper::Stopped)) => {
+                    Some(Err(OpError::plain(ErrorKind::MachineLost, "the workspace was stopped")))
                 }
                 Ok(_) => None,
                 Err(error) => Some(Err(broken(error))),

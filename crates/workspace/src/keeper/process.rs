@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use guest_protocol::frame::StreamId;
 use guest_protocol::message::{GuestMessage, HostMessage};
-use machine::{Driver, Machine};
+use machine::{Driver, Machine, Start};
 use operation::{ErrorKind, OpError};
 use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,7 +28,7 @@ use tokio::time::timeout;
 use super::clients::{Clients, FAREWELL_DEADLINE, tell};
 use super::hub::{ClientId, Hub};
 use super::jobs::JobTable;
-use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper, WorkspaceTree};
+use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper, Unkept, WorkspaceTree};
 use super::scribe::Scribe;
 use super::serving::{Keeper, explain};
 use crate::framing::{FrameReader, parse, spawn_writer};
@@ -37,10 +37,15 @@ use crate::jobs::Jobs;
 use crate::link::GuestLink;
 use crate::machines;
 use crate::socket;
+use crate::store::Store;
 use crate::trouble::GuestTrouble;
+use workspace_api::state::Step;
 
 /// How long a resumed guest may take to answer.
 const RESUME_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a guest may take to boot; emulated ones take seconds.
+const BOOT_DEADLINE: Duration = Duration::from_secs(180);
 
 /// How long a guest may take to mount its workspace drive.
 const MOUNT_DEADLINE: Duration = Duration::from_secs(30);
@@ -115,11 +120,18 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
     let clients = Clients::new(listener);
     let jobs = Jobs::at(files.jobs());
     let jobs = JobTable::new(jobs, clients.inside().clone(), scribe.clone());
+    let lifetime = match request.unkept {
+        Unkept::Vanishes => Lifetime::WithCreator,
+        Unkept::Stays => {
+            Store::open(&home)?.step(request.workspace, Step::Ready, None)?;
+            request.lifetime
+        }
+    };
     Ok(Keeper {
         home,
         files,
         request,
-        lifetime: Lifetime::WithCreator,
+        lifetime,
         machine,
         link,
         hub: Hub::starting_after(MOUNT_STREAM),
@@ -163,8 +175,11 @@ pub(super) async fn bring_up(
 pub(super) const MOUNT_STREAM: StreamId = StreamId(1);
 
 async fn connect(agent: UnixStream, request: &KeeperRequest) -> Result<GuestLink, GuestTrouble> {
-    let mut link =
-        GuestLink::open(agent, &request.token, &request.identity, RESUME_DEADLINE).await?;
+    let deadline = match request.machine.start {
+        Start::Resume { .. } => RESUME_DEADLINE,
+        Start::Boot => BOOT_DEADLINE,
+    };
+    let mut link = GuestLink::open(agent, &request.token, &request.identity, deadline).await?;
     tracing::debug!("the epoch has begun");
     if request.tree == WorkspaceTree::OnRoot {
         return Ok(link);

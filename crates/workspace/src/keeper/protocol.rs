@@ -25,6 +25,8 @@ pub(crate) enum ToKeeper {
     Keep,
     /// End the machine and delete the workspace.
     Delete,
+    /// End the machine and keep the disks.
+    Stop,
     /// Something happened that belongs into the ledger.
     Note {
         /// What.
@@ -59,6 +61,8 @@ pub(crate) enum FromKeeper {
     },
     /// The workspace is deleted. Final.
     Deleted,
+    /// The machine was stopped. Final.
+    Stopped,
     /// Answers a question.
     Answer {
         /// Which.
@@ -98,6 +102,18 @@ pub(crate) struct KeeperRequest {
     pub(crate) tree: WorkspaceTree,
     /// How long the workspace lives.
     pub(crate) lifetime: Lifetime,
+    /// What becomes of it if its caller goes before saying that it is kept.
+    pub(crate) unkept: Unkept,
+}
+
+/// What becomes of a workspace whose caller goes before saying that it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Unkept {
+    /// It is deleted: it was just being created.
+    Vanishes,
+    /// It runs on: it existed before.
+    Stays,
 }
 
 /// Where a workspace's tree lies.

@@ -30,7 +30,9 @@ impl Keeper {
         self.send(before.restored());
         self.machine.stop().await;
         self.files.disks().replace(&reset.empty_layer)?;
-        self.request.machine.generation_id = Uuid::new_v4();
+        // The machine that ended may have been booted from its disks.
+        self.request.machine = reset.machine.clone();
+        self.request.token = reset.token;
         self.request.identity.machine_id = Uuid::new_v4().simple().to_string();
         (self.machine, self.link) = bring_up(&self.request, &self.files).await?;
         self.scribe.note(LedgerEvent::Reset { snapshot: None });

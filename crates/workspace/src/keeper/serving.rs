@@ -64,6 +64,8 @@ pub(super) struct Keeper {
 pub(super) enum Ending {
     /// Somebody deleted the workspace.
     Deleted,
+    /// Somebody stopped its machine.
+    Stopped,
     /// The workspace lived with its creator, who is gone.
     CreatorGone,
     /// Somebody ended this process politely.
@@ -145,6 +147,7 @@ impl Keeper {
         match message {
             ToKeeper::Open(_) => self.client_gone(client),
             ToKeeper::Delete => Some(Ending::Deleted),
+            ToKeeper::Stop => Some(Ending::Stopped),
             ToKeeper::Keep => {
                 self.lifetime = self.request.lifetime;
                 if let Some(sender) = self.clients.sender(client) {
@@ -250,48 +253,60 @@ impl Keeper {
 
     /// Ends the machine, settles the workspace's record, and says farewell.
     pub(super) async fn end(mut self, ending: Ending) {
-        let lost = match ending {
+        let outcome = match ending {
             Ending::Lost(trouble) => {
                 let trouble = explain(&mut *self.machine, trouble).await;
-                Some(machine_ended(&trouble, &self.files.console()))
+                Outcome::Lost(machine_ended(&trouble, &self.files.console()))
             }
-            Ending::NotReset(error) => Some(error),
-            Ending::Deleted | Ending::CreatorGone => None,
-            Ending::Terminated => Some(OpError::plain(
+            Ending::NotReset(error) => Outcome::Lost(error),
+            Ending::Deleted | Ending::CreatorGone => Outcome::Deleted,
+            Ending::Stopped => Outcome::Stopped,
+            Ending::Terminated => Outcome::Lost(OpError::plain(
                 ErrorKind::MachineLost,
                 "the workspace's keeper was told to end",
             )),
         };
         let exit = self.machine.stop().await;
-        let deleted = lost.is_none() || self.lifetime == Lifetime::WithCreator;
-        let reason = lost.as_ref().map_or("deleted", |error| &error.message).to_owned();
         self.scribe.flush().await;
-        let settled = self.settle(deleted, &reason);
+        let settled = self.settle(&outcome);
         if let Err(error) = &settled {
             tracing::error!(%error, %exit, "the workspace's record could not be settled");
         }
-        let farewell = match (lost, settled) {
-            (Some(error), _) => FromKeeper::Lost { error },
-            (None, Ok(())) => FromKeeper::Deleted,
-            (None, Err(error)) => FromKeeper::Failed { error },
+        let farewell = match (outcome, settled) {
+            (Outcome::Lost(error), _) => FromKeeper::Lost { error },
+            (Outcome::Deleted, Ok(())) => FromKeeper::Deleted,
+            (Outcome::Stopped, Ok(())) => FromKeeper::Stopped,
+            (Outcome::Deleted | Outcome::Stopped, Err(error)) => FromKeeper::Failed { error },
         };
         self.clients.dismiss(&farewell).await;
     }
 
-    fn settle(&self, deleted: bool, reason: &str) -> Result<(), OpError> {
+    fn settle(&self, outcome: &Outcome) -> Result<(), OpError> {
         let store = Store::open(&self.home)?;
-        let step = if deleted {
-            self.files.delete()?;
-            Step::Delete
-        } else {
-            Step::MachineEnded
+        let vanishes = self.lifetime == Lifetime::WithCreator;
+        let (step, reason) = match outcome {
+            Outcome::Stopped => (Step::Stop, None),
+            Outcome::Lost(error) if !vanishes => (Step::MachineEnded, Some(error.message.as_str())),
+            Outcome::Lost(error) => (Step::Delete, Some(error.message.as_str())),
+            Outcome::Deleted => (Step::Delete, Some("deleted")),
         };
-        match store.step(self.request.workspace, step, Some(reason)) {
+        if step == Step::Delete {
+            self.files.delete()?;
+        }
+        match store.step(self.request.workspace, step, reason) {
             // Whoever found the files gone has settled the record as well.
             Ok(_) | Err(StoreError::NotFound(_)) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// What became of a workspace whose keeper ends.
+#[derive(Debug)]
+enum Outcome {
+    Deleted,
+    Stopped,
+    Lost(OpError),
 }
 
 /// A monitor that ends closes the guest's stream as well, and what is seen first

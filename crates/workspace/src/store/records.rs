@@ -89,10 +89,11 @@ impl Store {
                     bury(transaction, &record, reason.unwrap_or("deleted")).map_err(failed)?;
                     return Ok(state);
                 }
-                Step::Ready => LedgerEvent::Started {},
-                Step::MachineEnded => LedgerEvent::Stopped { reason: told() },
+                Step::Start => None,
+                Step::Ready => Some(LedgerEvent::Started {}),
+                Step::Stop | Step::MachineEnded => Some(LedgerEvent::Stopped { reason: told() }),
             };
-            if record.lifetime == Lifetime::UntilDeleted {
+            if let Some(event) = event.filter(|_| record.lifetime == Lifetime::UntilDeleted) {
                 ledger::append(transaction, id, &[(Timestamp::now(), event)]).map_err(failed)?;
             }
             transaction
@@ -125,6 +126,15 @@ impl Store {
                 .map_err(|source| StoreError::Record { action: ACTION, source })?;
             Ok(result)
         })
+    }
+
+    /// The number that a workspace has for itself alone.
+    pub(crate) fn monitor_number(&self, id: WorkspaceId) -> Result<MonitorNumber, StoreError> {
+        let query = "SELECT monitor_number FROM workspaces WHERE id = ?1";
+        self.connection()
+            .query_row(query, [id.to_string()], |row| row.get(0))
+            .map(MonitorNumber)
+            .map_err(|source| StoreError::Record { action: "look a workspace up", source })
     }
 
     /// The one workspace that `reference` means.

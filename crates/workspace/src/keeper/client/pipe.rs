@@ -327,6 +327,9 @@ impl Process {
                 Some(FromKeeper::Deleted) => {
                     Err(OpError::plain(ErrorKind::MachineLost, "the workspace was deleted"))
                 }
+                Some(FromKeeper::Stopped) => {
+                    Err(OpError::plain(ErrorKind::MachineLost, "the workspace was stopped"))
+                }
                 _ => Ok(None),
             };
         }

@@ -1,0 +1,78 @@
+//! Machines that are stopped and started again.
+
+use std::process::{Output, Stdio};
+
+use crate::support::*;
+
+fn power(workspace: &TestWorkspace, verb: &str) -> Output {
+    hotcell().args(["--json", "workspace", verb, &workspace.id]).output().unwrap()
+}
+
+#[test]
+fn a_stopped_workspace_boots_with_what_was_on_its_disks() {
+    let seed = tempfile::tempdir().unwrap();
+    std::fs::write(seed.path().join("seeded"), "from the host\n").unwrap();
+    let workspace = TestWorkspace::create(&["--seed-path", &seed.path().to_string_lossy()]);
+    // Nothing is synced by hand: stopping does that.
+    workspace
+        .script("echo work > /workspace/file; echo root > /root/file; echo memory > /run/file");
+    let stopped = power(&workspace, "stop");
+    assert_code(&stopped, 0);
+    assert_eq!(json(&stopped)["state"], "stopped");
+    eventually("keeper and monitor are gone", || processes_of(&workspace.directory()).is_empty());
+    assert_code(&workspace.exec(&[], &["true"]), 118);
+    assert_code(&power(&workspace, "stop"), 114);
+
+    let started = power(&workspace, "start");
+    assert_code(&started, 0);
+    assert_eq!(json(&started)["state"], "running");
+    let seen =
+        workspace.script("cat /workspace/seeded /workspace/file /root/file; ls /run/file; true");
+    assert_eq!(seen, "from the host\nwork\nroot\n");
+    assert_code(&power(&workspace, "start"), 114);
+    assert!(!workspace.directory().join("ram").exists());
+    // A booted machine goes back to what was created like any other.
+    assert_code(&power(&workspace, "reset"), 0);
+    let seen = workspace.script("cat /workspace/seeded; ls /workspace");
+    assert_eq!(seen, "from the host\nseeded\n");
+}
+
+#[test]
+fn a_workspace_whose_machine_died_is_started_again() {
+    let workspace = TestWorkspace::create(&[]);
+    workspace.script("echo kept > /workspace/file; sync");
+    kill(monitor_of(&workspace.directory()));
+    eventually("it is stopped", || workspace.status()["state"] == "stopped");
+    assert_code(&power(&workspace, "start"), 0);
+    assert_eq!(workspace.script("cat /workspace/file"), "kept\n");
+    // And once more, after its keeper.
+    kill(keeper_of(&workspace.directory()));
+    eventually("it is stopped", || workspace.status()["state"] == "stopped");
+    assert_code(&power(&workspace, "start"), 0);
+    assert_eq!(workspace.script("cat /workspace/file"), "kept\n");
+}
+
+#[test]
+fn a_start_that_is_killed_loses_nothing() {
+    let workspace = TestWorkspace::create(&[]);
+    workspace.script("echo kept > /workspace/file");
+    assert_code(&power(&workspace, "stop"), 0);
+    for delay_ms in [5, 20, 60, 500] {
+        let mut start = hotcell();
+        start.args(["workspace", "start", &workspace.id]).stdout(Stdio::null());
+        let mut child = start.stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(delay_ms));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let mut state = String::new();
+        eventually("it is stopped or running", || {
+            state = workspace.status()["state"].as_str().unwrap().to_owned();
+            state == "stopped" || state == "running"
+        });
+        if state == "running" {
+            assert_code(&power(&workspace, "stop"), 0);
+        }
+    }
+    assert_code(&power(&workspace, "start"), 0);
+    assert_eq!(workspace.script("cat /workspace/file"), "kept\n");
+}

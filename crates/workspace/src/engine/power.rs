@@ -1,0 +1,135 @@
+//! Stopping machines and booting them again.
+//!
+//! ```text
+//! stop:   guest synced ─▶ keeper told ─▶ machine gone ─▶ `stopped`
+//! start:  lock taken ─▶ `starting` ─▶ empty memory ─▶ keeper, boot ─▶ ready, `running`
+//! ```
+//!
+//! **SIGKILL here.** While a start is under way its caller or its keeper holds
+//! the lock, and the keeper itself writes down that the machine runs; when it is free and the record still says `starting`, recovery makes
+//! that `stopped` again. No step of either removes anything: the disks are what
+//! they were.
+
+use std::fs::{self, File};
+use std::time::Duration;
+
+use guest_protocol::epoch::BOOT_TOKEN;
+use machine::{MachineSpec, RamFile, RamSharing};
+use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
+use tokio::time::{Instant, sleep};
+use workspace_api::state::{Step, WorkspaceState};
+use workspace_api::workspace::{Start, Stop, Workspace};
+
+use super::Engine;
+use super::creation::{identity, machine_spec, workspace_drive};
+use crate::home::{FileError, WorkspaceFiles, try_lock};
+use crate::host::HostFacts;
+use crate::keeper::Lifetime;
+use crate::keeper::client::KeeperConnection;
+use crate::keeper::protocol::{KeeperRequest, Unkept};
+use crate::keeper::spawn::spawn;
+use crate::store::Record;
+
+/// How long a lock is waited for, and how often it is asked for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_POLL: Duration = Duration::from_millis(10);
+
+impl Handler<Stop> for Engine {
+    async fn handle(&self, stop: Stop, _: &mut Call<NoEvents>) -> Result<Workspace, OpError> {
+        let record = self.store.find(&stop.workspace)?;
+        if record.state != WorkspaceState::Running {
+            return Err(not_now(&record, "stopped"));
+        }
+        let mut connection = self.connect(&record).await?;
+        connection.sync().await?;
+        connection.stop().await?;
+        Ok(self.describe(self.store.find(&record.id.into())?))
+    }
+}
+
+impl Handler<Start> for Engine {
+    async fn handle(&self, start: Start, _: &mut Call<NoEvents>) -> Result<Workspace, OpError> {
+        let record = self.store.find(&start.workspace)?;
+        if record.state != WorkspaceState::Stopped {
+            return Err(not_now(&record, "started"));
+        }
+        let files = self.home.workspace(record.id);
+        let lock = take(&files, &record).await?;
+        self.store.step(record.id, Step::Start, None)?;
+        if let Err(error) = self.boot(&record, &files, lock).await {
+            let reason = format!("it could not be started: {}", error.message);
+            self.store.step(record.id, Step::MachineEnded, Some(&reason))?;
+            return Err(error);
+        }
+        Ok(self.describe(self.store.find(&record.id.into())?))
+    }
+}
+
+impl Engine {
+    async fn boot(
+        &self,
+        record: &Record,
+        files: &WorkspaceFiles,
+        lock: File,
+    ) -> Result<(), OpError> {
+        let template = self.template_of(record)?;
+        let facts = HostFacts::load(&self.home, &self.settings)?;
+        let monitor = facts.monitor()?.clone();
+        let ram = files.ram();
+        let bytes = u64::from(record.shape.memory_mib) << 20;
+        File::create(&ram)
+            .and_then(|file| file.set_len(bytes))
+            .map_err(FileError::at("create", &ram))?;
+        let (tree, image) = workspace_drive(&template, files);
+        let machine = MachineSpec {
+            // Its own writes stay private, so the file is never anything but empty.
+            ram: RamFile { path: ram.clone(), sharing: RamSharing::CopyOnWrite },
+            start: machine::Start::Boot,
+            ..machine_spec(&template, files, &image)
+        };
+        let stream = spawn(&self.settings.program, lock, &files.keeper_log())
+            .map_err(|error| OpError::new(ErrorKind::Unavailable, &error))?;
+        let mut connection = KeeperConnection::new(stream);
+        connection
+            .open(KeeperRequest {
+                workspace: record.id,
+                home: self.home.path().to_owned(),
+                program: self.settings.program.clone(),
+                monitor,
+                monitor_number: self.store.monitor_number(record.id)?,
+                machine,
+                token: BOOT_TOKEN,
+                identity: identity(record),
+                tree,
+                lifetime: Lifetime::UntilDeleted,
+                unkept: Unkept::Stays,
+            })
+            .await
+            .map_err(|error| error.during("cannot start the workspace's machine"))?;
+        // The monitor has it open and nobody else needs its name.
+        fs::remove_file(&ram).map_err(FileError::at("remove", &ram))?;
+        Ok(())
+    }
+}
+
+/// The lock of a stopped workspace. The keeper that has just stopped it may hold
+/// it a moment longer.
+async fn take(files: &WorkspaceFiles, record: &Record) -> Result<File, OpError> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        if let Some(lock) = try_lock(&files.lock())? {
+            return Ok(lock);
+        }
+        if Instant::now() >= deadline {
+            let message = format!("workspace {} is in use", record.id);
+            return Err(OpError::plain(ErrorKind::Conflict, message)
+                .hinted("another process is starting or deleting it"));
+        }
+        sleep(LOCK_POLL).await;
+    }
+}
+
+fn not_now(record: &Record, done: &str) -> OpError {
+    let message = format!("workspace {} is {} and cannot be {done}", record.id, record.state);
+    OpError::plain(ErrorKind::Conflict, message).hinted("`hotcell workspace status` says how it is")
+}
