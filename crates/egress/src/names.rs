@@ -75,6 +75,12 @@ impl Names {
         (v4(number), v6(number))
     }
 
+    /// Whether a name has addresses already.
+    #[must_use]
+    pub fn knows(&self, name: &DomainName) -> bool {
+        self.by_name.contains_key(name)
+    }
+
     /// What `address` means.
     pub fn meaning(&mut self, address: IpAddr) -> Meaning {
         let Some(number) = number(address.to_canonical()) else { return Meaning::Literal };

@@ -72,6 +72,9 @@ operation::operations! {
     shell::Resize,
     shell::Send,
     shell::Close,
+    network::operations::Show,
+    network::operations::Set,
+    network::operations::Log,
     env::List,
     env::Inspect,
     env::Pull,
@@ -86,5 +89,6 @@ pub const NOUNS: &[Noun] = &[
     Noun { name: "patch", about: "Patches for a workspace" },
     Noun { name: "command", about: "Commands in the background of a workspace" },
     Noun { name: "shell", about: "Programs on terminals, inhabited across many calls" },
+    Noun { name: "network", about: "What a workspace may reach, and what it was refused" },
     Noun { name: "env", about: "Environments: what a workspace starts from" },
 ];

@@ -6,6 +6,7 @@
 //! all of them, unless the operator counts them as public.
 
 pub mod name;
+pub mod operations;
 pub mod pattern;
 pub mod policy;
 

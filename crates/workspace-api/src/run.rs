@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::id::WorkspaceId;
+use crate::network::NetworkOptions;
 use crate::output::{CapturedOutput, OutputBytes};
 use crate::seed::{Seed, SeedReport};
 use crate::spec::{Accelerator, EnvironmentRef, Shape, Variable};
@@ -31,6 +32,10 @@ pub struct Run {
     #[command(flatten)]
     #[serde(default)]
     pub seed: Seed,
+    /// What it may reach
+    #[command(flatten)]
+    #[serde(default)]
+    pub network_policy: NetworkOptions,
     /// How the command runs
     #[command(flatten)]
     #[serde(default)]
@@ -69,6 +74,7 @@ impl Run {
             environment,
             shape: Shape::default(),
             seed: Seed::default(),
+            network_policy: NetworkOptions::default(),
             options: CommandOptions::default(),
             command: command.into_iter().map(Into::into).collect(),
         }
@@ -85,6 +91,13 @@ impl Run {
     #[must_use]
     pub fn with_seed(mut self, seed: Seed) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// The same with a network.
+    #[must_use]
+    pub fn with_network(mut self, network: NetworkOptions) -> Self {
+        self.network_policy = network;
         self
     }
 
@@ -110,6 +123,11 @@ impl Operation for Run {
             argv: "debian:12 --seed-path . --timeout 5m --env CI=1 -- make test",
             json: r#"{"environment": "debian:12", "seed": {"path": "."},
                       "options": {"timeout": "5m", "env": ["CI=1"]}, "command": ["make", "test"]}"#,
+        },
+        Example {
+            argv: "debian:12 --allow deb.debian.org -- apt-get update",
+            json: r#"{"environment": "debian:12", "network_policy": {"allow": ["deb.debian.org"]},
+                      "command": ["apt-get", "update"]}"#,
         },
     ];
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::id::{WorkspaceId, WorkspaceName, WorkspaceRef};
+use crate::network::NetworkOptions;
 use crate::run::{CommandEvent, CommandOptions, CommandResult};
 use crate::seed::{Seed, SeedReport};
 use crate::spec::{Accelerator, EnvironmentRef, Shape};
@@ -39,6 +40,10 @@ pub struct Create {
     #[command(flatten)]
     #[serde(default)]
     pub seed: Seed,
+    /// What it may reach
+    #[command(flatten)]
+    #[serde(default)]
+    pub network_policy: NetworkOptions,
 }
 
 impl Create {
@@ -52,6 +57,13 @@ impl Create {
     #[must_use]
     pub fn with_name(mut self, name: WorkspaceName) -> Self {
         self.name = Some(name);
+        self
+    }
+
+    /// The same with a network.
+    #[must_use]
+    pub fn with_network(mut self, network: NetworkOptions) -> Self {
+        self.network_policy = network;
         self
     }
 

@@ -7,6 +7,7 @@ mod environments;
 mod files;
 mod history;
 mod jobs;
+mod network;
 mod patches;
 mod power;
 mod prepare;

@@ -28,6 +28,7 @@ mod jobs;
 mod keeper;
 mod link;
 mod machines;
+pub mod network;
 mod recovery;
 mod seeds;
 pub mod settings;

@@ -11,6 +11,8 @@ use etcetera::BaseStrategy as _;
 use operation::{ErrorKind, OpError};
 use workspace_api::spec::Accelerator;
 
+use crate::network::Operator;
+
 /// Every environment variable that Hotcell reads, and what it means.
 pub const VARIABLES: &[(&str, &str)] = &[
     (
@@ -23,6 +25,12 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "The hotcell program that SDK users start keepers with [default: from PATH]",
     ),
     (LOG_VARIABLE, "What to log to standard error, such as `debug` [default: warn]"),
+    (PUBLIC_VARIABLE, "Ranges of addresses, separated by commas, that count as public for guests"),
+    (
+        HOSTS_VARIABLE,
+        "File of hosts that guests' names are looked for in before the name system, as /etc/hosts",
+    ),
+    (AUTHORITIES_VARIABLE, "File of certificates in PEM that guests with a network trust as well"),
     ("PATH", "Where QEMU and the environment tools are looked for"),
     ("NO_COLOR", "Do not use colour"),
 ];
@@ -30,6 +38,9 @@ pub const VARIABLES: &[(&str, &str)] = &[
 const HOME_VARIABLE: &str = "HOTCELL_HOME";
 const ACCELERATOR_VARIABLE: &str = "HOTCELL_ACCELERATOR";
 const PROGRAM_VARIABLE: &str = "HOTCELL_PROGRAM";
+const PUBLIC_VARIABLE: &str = "HOTCELL_EGRESS_PUBLIC";
+const HOSTS_VARIABLE: &str = "HOTCELL_EGRESS_HOSTS";
+const AUTHORITIES_VARIABLE: &str = "HOTCELL_EGRESS_CA";
 /// Names the log filter; the binary reads it before anything else.
 pub const LOG_VARIABLE: &str = "HOTCELL_LOG";
 
@@ -44,6 +55,8 @@ pub struct Settings {
     pub search_path: String,
     /// What executes guests.
     pub accelerator: AcceleratorChoice,
+    /// What guests may reach at most.
+    pub network: Operator,
 }
 
 /// What shall execute guests.
@@ -107,8 +120,25 @@ impl Settings {
                     .hinted(format!("install it, or set {PROGRAM_VARIABLE} to it"))
             })?,
         };
-        Ok(Self { home, program, search_path, accelerator })
+        Ok(Self { home, program, search_path, accelerator, network: operator()? })
     }
+}
+
+/// What is decided for the networks of all workspaces.
+fn operator() -> Result<Operator, OpError> {
+    let listed = env::var(PUBLIC_VARIABLE).unwrap_or_default();
+    let ranges = listed.split(',').map(str::trim).filter(|text| !text.is_empty());
+    let public = ranges.map(str::parse).collect::<Result<_, _>>().map_err(|error| {
+        OpError::new(ErrorKind::InvalidRequest, &error)
+            .during(format!("{PUBLIC_VARIABLE} is wrong"))
+    })?;
+    let file = |variable| match env::var_os(variable) {
+        Some(path) if !path.is_empty() => std::path::absolute(path)
+            .map(Some)
+            .map_err(|error| OpError::new(ErrorKind::InvalidRequest, &error)),
+        _ => Ok(None),
+    };
+    Ok(Operator { public, hosts: file(HOSTS_VARIABLE)?, authorities: file(AUTHORITIES_VARIABLE)? })
 }
 
 /// `PATH`, and behind it where system tools lie that an ordinary user's `PATH`

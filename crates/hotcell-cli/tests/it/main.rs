@@ -10,6 +10,7 @@ mod background;
 mod commands;
 mod concurrency;
 mod contract;
+mod egress;
 mod failures;
 mod files;
 mod hostile;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use workspace_api::id::{WorkspaceId, WorkspaceName};
 use workspace_api::ledger::LedgerEvent;
+use workspace_api::network::NetworkPolicy;
 use workspace_api::seed::Seed;
 use workspace_api::spec::{EnvironmentRef, Shape};
 use workspace_api::state::{Step, WorkspaceState};
@@ -30,6 +31,7 @@ use super::terms::milliseconds;
 use super::{Engine, follow};
 use crate::home::WorkspaceFiles;
 use crate::keeper::Lifetime;
+use crate::keeper::asking::AwaitNetwork;
 use crate::keeper::client::KeeperConnection;
 use crate::keeper::protocol::{KeeperRequest, Unkept, WorkspaceTree};
 use crate::keeper::spawn::spawn;
@@ -45,6 +47,7 @@ pub(super) struct Plan {
     pub(super) shape: Shape,
     pub(super) name: Option<WorkspaceName>,
     pub(super) seed: Seed,
+    pub(super) network: NetworkPolicy,
     pub(super) lifetime: Lifetime,
 }
 
@@ -95,6 +98,7 @@ impl Engine {
             last_activity_at: now,
             details: Details {
                 seed: seed.as_ref().map(|seed| seed.report.clone()),
+                network: plan.network,
                 ..Details::default()
             },
         };
@@ -149,11 +153,17 @@ impl Engine {
                 token: template.manifest.token,
                 identity: identity(record),
                 tree,
+                network: record.details.network.clone(),
+                operator: self.settings.network.clone(),
                 lifetime: record.lifetime,
                 unkept: Unkept::Vanishes,
             })
             .await
             .map_err(|error| error.during("cannot start the workspace's machine"))?;
+        if !record.details.network.is_off() {
+            // The first command shall find it.
+            connection.ask(AwaitNetwork {}).await?;
+        }
         self.store.step(record.id, Step::Ready, None)?;
         if record.lifetime == Lifetime::UntilDeleted {
             connection.keep().await?;

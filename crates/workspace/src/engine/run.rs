@@ -8,6 +8,7 @@ use workspace_api::run::{CommandEvent, CommandOptions, Run, RunResult};
 
 use super::Engine;
 use super::creation::{Created, Plan};
+use super::network::policy;
 use crate::keeper::Lifetime;
 
 /// Where commands run unless they say otherwise.
@@ -21,6 +22,7 @@ impl Handler<Run> for Engine {
             shape: run.shape,
             name: None,
             seed: run.seed,
+            network: policy(&run.network_policy)?,
             lifetime: Lifetime::WithCreator,
         };
         let cancel = call.cancel.clone();

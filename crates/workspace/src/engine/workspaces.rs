@@ -13,6 +13,7 @@ use workspace_api::workspace::{
 use super::Engine;
 use super::creation::{Plan, machine_spec, workspace_drive};
 use super::history::NotedCommand;
+use super::network::policy;
 use super::run::to_exec;
 use super::terms::shown;
 use crate::home::{WorkspaceFiles, disk_bytes};
@@ -39,6 +40,7 @@ impl Handler<Create> for Engine {
             shape: create.shape,
             name: create.name,
             seed: create.seed,
+            network: policy(&create.network_policy)?,
             lifetime: Lifetime::UntilDeleted,
         };
         let created = self.create(plan, &call.cancel).await?;

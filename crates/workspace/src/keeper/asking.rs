@@ -18,11 +18,14 @@ use operation::OpError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use workspace_api::network::NetworkPolicy;
+use workspace_api::network::operations::NetworkLog;
 use workspace_api::output::OutputBytes;
 use workspace_api::workspace::Activity;
 
 use super::jobs::{JobOrder, JobProgress, Until};
 use crate::jobs::{JobId, JobKind};
+use crate::network::gateway::GatewayState;
 
 /// A question to a keeper.
 pub(crate) trait Question: Into<Ask> {
@@ -38,6 +41,14 @@ pub(crate) enum Ask {
     Activity(CurrentActivity),
     /// See [`WriteLedger`].
     WriteLedger(WriteLedger),
+    /// See [`AwaitNetwork`].
+    AwaitNetwork(AwaitNetwork),
+    /// See [`ShowNetwork`].
+    ShowNetwork(ShowNetwork),
+    /// See [`SetNetwork`].
+    SetNetwork(SetNetwork),
+    /// See [`ReadNetworkLog`].
+    ReadNetworkLog(ReadNetworkLog),
     /// See [`StartJob`].
     StartJob(StartJob),
     /// See [`WriteJob`].
@@ -97,6 +108,65 @@ impl Question for WriteLedger {
 impl From<WriteLedger> for Ask {
     fn from(question: WriteLedger) -> Self {
         Self::WriteLedger(question)
+    }
+}
+
+/// Wait until the guest's side of the network is as the policy wants it.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct AwaitNetwork {}
+
+impl Question for AwaitNetwork {
+    type Answer = ();
+}
+
+impl From<AwaitNetwork> for Ask {
+    fn from(question: AwaitNetwork) -> Self {
+        Self::AwaitNetwork(question)
+    }
+}
+
+/// What the workspace may reach right now.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct ShowNetwork {}
+
+impl Question for ShowNetwork {
+    type Answer = GatewayState;
+}
+
+impl From<ShowNetwork> for Ask {
+    fn from(question: ShowNetwork) -> Self {
+        Self::ShowNetwork(question)
+    }
+}
+
+/// Put another policy in force.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SetNetwork {
+    /// The policy.
+    pub(crate) policy: NetworkPolicy,
+}
+
+impl Question for SetNetwork {
+    type Answer = GatewayState;
+}
+
+impl From<SetNetwork> for Ask {
+    fn from(question: SetNetwork) -> Self {
+        Self::SetNetwork(question)
+    }
+}
+
+/// What the workspace reached, and what it was refused.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct ReadNetworkLog {}
+
+impl Question for ReadNetworkLog {
+    type Answer = NetworkLog;
+}
+
+impl From<ReadNetworkLog> for Ask {
+    fn from(question: ReadNetworkLog) -> Self {
+        Self::ReadNetworkLog(question)
     }
 }
 

@@ -36,6 +36,7 @@ use crate::home::{Home, WorkspaceFiles};
 use crate::jobs::Jobs;
 use crate::link::GuestLink;
 use crate::machines;
+use crate::network::gateway::Gateway;
 use crate::socket;
 use crate::store::Store;
 use crate::trouble::GuestTrouble;
@@ -119,6 +120,12 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         .map_err(|error| OpError::new(ErrorKind::Internal, &error))?;
     let clients = Clients::new(listener);
     let jobs = Jobs::at(files.jobs());
+    let network = Gateway::new(
+        clients.inside().clone(),
+        scribe.clone(),
+        request.network.clone(),
+        request.operator.clone(),
+    );
     let jobs = JobTable::new(jobs, clients.inside().clone(), scribe.clone());
     let lifetime = match request.unkept {
         Unkept::Vanishes => Lifetime::WithCreator,
@@ -137,6 +144,7 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         hub: Hub::starting_after(MOUNT_STREAM),
         clients,
         jobs,
+        network,
         scribe,
         creator: ClientId::default(),
         reset_asked: None,

@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use workspace_api::id::WorkspaceId;
 use workspace_api::ledger::LedgerEvent;
+use workspace_api::network::NetworkPolicy;
 
 use super::asking::Ask;
 use crate::link::Identity;
 use crate::machines::MonitorNumber;
+use crate::network::Operator;
 
 /// What a client tells the keeper.
 #[derive(Debug, Serialize, Deserialize)]
@@ -100,6 +102,10 @@ pub(crate) struct KeeperRequest {
     pub(crate) identity: Identity,
     /// Where the workspace's tree lies.
     pub(crate) tree: WorkspaceTree,
+    /// What it may reach.
+    pub(crate) network: NetworkPolicy,
+    /// What the operator says about that.
+    pub(crate) operator: Operator,
     /// How long the workspace lives.
     pub(crate) lifetime: Lifetime,
     /// What becomes of it if its caller goes before saying that it is kept.

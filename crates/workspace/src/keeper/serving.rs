@@ -21,8 +21,8 @@ use workspace_api::state::Step;
 use workspace_api::workspace::Activity;
 
 use super::asking::{
-    Ask, AwaitJob, CurrentActivity, OrderJob, ResetToBaseline, StartJob, WriteJob, WriteLedger,
-    answer,
+    Ask, AwaitJob, AwaitNetwork, CurrentActivity, OrderJob, ReadNetworkLog, ResetToBaseline,
+    SetNetwork, ShowNetwork, StartJob, WriteJob, WriteLedger, answer,
 };
 use super::clients::{Clients, tell};
 use super::hub::{ClientId, Hub, Routed};
@@ -33,6 +33,7 @@ use crate::framing::{FramingError, parse};
 use crate::home::{Home, WorkspaceFiles};
 use crate::jobs::JobKind;
 use crate::link::GuestLink;
+use crate::network::gateway::Gateway;
 use crate::store::{Store, StoreError};
 use crate::trouble::{GuestTrouble, machine_ended};
 
@@ -52,6 +53,7 @@ pub(super) struct Keeper {
     pub(super) hub: Hub,
     pub(super) clients: Clients,
     pub(super) jobs: Rc<JobTable>,
+    pub(super) network: Rc<Gateway>,
     pub(super) scribe: Scribe,
     pub(super) creator: ClientId,
     /// A reset that the loop carries out next.
@@ -172,6 +174,28 @@ impl Keeper {
                 let now = self.activity();
                 self.answer(client, id, async move { answer::<CurrentActivity>(Ok(now)) });
             }
+            Ask::AwaitNetwork(_) => {
+                let network = Rc::clone(&self.network);
+                self.answer(
+                    client,
+                    id,
+                    async move { answer::<AwaitNetwork>(network.settle().await) },
+                );
+            }
+            Ask::ShowNetwork(_) => {
+                let now = self.network.state();
+                self.answer(client, id, async move { answer::<ShowNetwork>(Ok(now)) });
+            }
+            Ask::SetNetwork(SetNetwork { policy }) => {
+                let network = Rc::clone(&self.network);
+                self.answer(client, id, async move {
+                    answer::<SetNetwork>(network.set_policy(policy).await)
+                });
+            }
+            Ask::ReadNetworkLog(_) => {
+                let log = self.network.log();
+                self.answer(client, id, async move { answer::<ReadNetworkLog>(Ok(log)) });
+            }
             Ask::StartJob(start) => {
                 let jobs = Rc::clone(&self.jobs);
                 self.answer(client, id, async move { answer::<StartJob>(jobs.start(start).await) });
@@ -208,7 +232,9 @@ impl Keeper {
         let open_shells = self.jobs.running(|kind| matches!(kind, JobKind::Shell { .. }));
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Activity {
-            running_commands: count(self.hub.running().saturating_sub(open_shells)),
+            running_commands: count(
+                self.hub.running().saturating_sub(open_shells + self.network.processes()),
+            ),
             open_shells: count(open_shells),
         }
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use workspace_api::network::NetworkPolicy;
 use workspace_api::seed::SeedReport;
 
 /// The details of a workspace.
@@ -21,6 +22,9 @@ pub(crate) struct Details {
     /// What it was seeded with; the image is `seed.ext4` in its directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) seed: Option<SeedReport>,
+    /// What it may reach.
+    #[serde(skip_serializing_if = "NetworkPolicy::is_off")]
+    pub(crate) network: NetworkPolicy,
     /// What a newer program wrote.
     #[serde(flatten)]
     pub(crate) unknown: Map<String, Value>,

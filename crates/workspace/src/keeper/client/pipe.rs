@@ -135,7 +135,7 @@ impl GuestPipe {
     }
 
     /// Closes the input, drops what is still to be read, and waits.
-    #[expect(dead_code, reason = "what uses it lands next")]
+    #[expect(dead_code, reason = "tools that work on files use it next")]
     pub(crate) async fn finish(mut self) -> Result<PipeEnd, OpError> {
         // A process that no longer reads has closed it already.
         let _ = self.input.shutdown().await;
