@@ -67,9 +67,12 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
 /// How long a guest may take to set its side up.
 const RISE_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often a daemon that ended by itself is started again.
+/// How often in a row a daemon that ended by itself is started again.
 const RESTARTS_MAX: u32 = 5;
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
+
+/// A daemon that lived this long starts the count of restarts anew.
+const STEADY: Duration = Duration::from_secs(10);
 
 /// How many messages to the daemon may wait.
 const MESSAGES_MAX: usize = 256;
@@ -237,7 +240,9 @@ impl Gateway {
         *self.daemon.borrow_mut() = stopped.clone();
         let gateway = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            for _ in 0..=RESTARTS_MAX {
+            let mut restarts = 0;
+            while restarts <= RESTARTS_MAX {
+                let begun = Instant::now();
                 let result = gateway.serve(&stopped).await;
                 if stopped.is_cancelled() {
                     gateway.side.send_replace(Side::Down);
@@ -253,6 +258,8 @@ impl Gateway {
                     gateway.side.send_replace(Side::Broken(reason));
                     return;
                 }
+                // One that served for a while ended with its machine, or was killed.
+                restarts = if begun.elapsed() > STEADY { 0 } else { restarts + 1 };
                 sleep(RESTART_PAUSE).await;
             }
             let reason = "its process in the guest ends again and again".to_owned();
