@@ -25,6 +25,7 @@ use super::creation::{identity, machine_spec, workspace_drive};
 use crate::home::{FileError, WorkspaceFiles, try_lock};
 use crate::host::HostFacts;
 use crate::keeper::Lifetime;
+use crate::keeper::asking::AwaitNetwork;
 use crate::keeper::client::KeeperConnection;
 use crate::keeper::protocol::{KeeperRequest, Unkept};
 use crate::keeper::spawn::spawn;
@@ -101,6 +102,8 @@ impl Engine {
                 token: BOOT_TOKEN,
                 identity: identity(record),
                 tree,
+                network: record.details.network.clone(),
+                operator: self.settings.network.clone(),
                 lifetime: Lifetime::UntilDeleted,
                 unkept: Unkept::Stays,
             })
@@ -108,6 +111,10 @@ impl Engine {
             .map_err(|error| error.during("cannot start the workspace's machine"))?;
         // The monitor has it open and nobody else needs its name.
         fs::remove_file(&ram).map_err(FileError::at("remove", &ram))?;
+        if !record.details.network.is_off() {
+            // The first command shall find it.
+            connection.ask(AwaitNetwork {}).await?;
+        }
         Ok(())
     }
 }
