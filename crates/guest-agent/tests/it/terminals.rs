@@ -34,11 +34,13 @@ fn until(client: &mut Client, id: StreamId, word: &str) -> String {
 fn a_command_has_a_controlling_terminal_of_the_given_size_and_its_last_words_arrive() {
     for hold in Hold::available() {
         let mut client = Client::new(hold);
-        let script = "tty < /dev/tty; stty size; test -t 0 -a -t 1 -a -t 2; echo last=$?";
+        let script = "tty; : < /dev/tty && echo controlling; stty size; \
+                      test -t 0 -a -t 1 -a -t 2; echo last=$?";
         let outcome = client.run(on_terminal(shell(script)));
         assert_eq!(outcome.end(), End::Code { code: 0 });
         let text = String::from_utf8(outcome.stdout).unwrap();
-        assert!(text.contains("/dev/pts/"), "{text}");
+        assert!(text.starts_with("/dev/pts/"), "{text}");
+        assert!(text.contains("controlling"), "{text}");
         assert!(text.ends_with("24 80\r\nlast=0\r\n"), "{text}");
         assert!(outcome.stderr.is_empty());
     }
