@@ -83,10 +83,16 @@ pub(crate) fn command(table: &[OpSpec<Engine>]) -> Command {
 enum OutputForm {
     Human,
     Json,
+    /// Nothing but ids.
+    Ids,
 }
 
 async fn carry_out(matches: &ArgMatches, table: &[OpSpec<Engine>]) -> ExitCode {
-    let form = if matches.get_flag("json") { OutputForm::Json } else { OutputForm::Human };
+    let form = match (matches.get_flag("json"), cli::wants_only_ids(matches)) {
+        (true, _) => OutputForm::Json,
+        (false, true) => OutputForm::Ids,
+        (false, false) => OutputForm::Human,
+    };
     let (row, request) = match cli::request(matches, table) {
         Ok(found) => found.expect("clap accepts no command that is not in the table"),
         Err(error) => {
@@ -110,7 +116,7 @@ async fn carry_out(matches: &ArgMatches, table: &[OpSpec<Engine>]) -> ExitCode {
     };
     let terminal = Terminal::new(match form {
         OutputForm::Human => Mode::Everything,
-        OutputForm::Json => Mode::ProgressOnly,
+        OutputForm::Json | OutputForm::Ids => Mode::ProgressOnly,
     });
     let cancel = CancellationToken::new();
     let watcher = tokio::spawn(cancel_on_signal(cancel.clone()));
@@ -142,6 +148,7 @@ async fn finish(terminal: &Terminal, output: &dyn Tell, form: OutputForm) -> Exi
     match form {
         OutputForm::Human => output.present(&mut screen),
         OutputForm::Json => screen.line(pretty(&output.json())),
+        OutputForm::Ids => output.ids().iter().for_each(|id| screen.line(id)),
     }
     match terminal.print(&screen).await {
         // A reader that has gone away is no failure of ours.

@@ -39,6 +39,9 @@ pub use workspace_api::digest::Digest;
 pub use workspace_api::doctor::{Diagnosis, Doctor, Finding, FindingStatus, Verdict};
 pub use workspace_api::id::{WorkspaceId, WorkspaceName, WorkspaceRef};
 pub use workspace_api::job::{CommandRef, JobState, JobStatus, OutputExcerpt, ShellRef, Signal};
+pub use workspace_api::label::{Label, LabelFilter, LabelKey};
+pub use workspace_api::ledger::LedgerEvent;
+pub use workspace_api::logs::{Log, LoggedEvent, Logs};
 pub use workspace_api::output::{CapturedOutput, OutputBytes};
 pub use workspace_api::path::{FileMode, LineRange, PathText};
 pub use workspace_api::prepare::{Prepare, Prepared, Warmth, WorkProgress};
@@ -49,6 +52,7 @@ pub use workspace_api::seed::{Seed, SeedFiles, SeedReport};
 pub use workspace_api::shell::{TerminalExcerpt, TerminalSize, View};
 pub use workspace_api::spec::{Accelerator, EnvironmentRef, Shape, Variable};
 pub use workspace_api::state::WorkspaceState;
+pub use workspace_api::summary::{Summarize, Summary};
 pub use workspace_api::time::TimeSpan;
 pub use workspace_api::{env, file, patch, workspace as operations};
 
@@ -170,7 +174,16 @@ impl Client {
     ///
     /// If the records cannot be read.
     pub async fn workspaces(&self) -> Result<Vec<operations::Workspace>, Error> {
-        Ok(self.call(operations::List {}, &mut Call::quiet()).await?.workspaces)
+        Ok(self.find(operations::List::default()).await?.workspaces)
+    }
+
+    /// The workspaces that a list's filters mean, or what is left of deleted ones.
+    ///
+    /// # Errors
+    ///
+    /// If the records cannot be read.
+    pub async fn find(&self, list: operations::List) -> Result<operations::Workspaces, Error> {
+        self.call(list, &mut Call::quiet()).await
     }
 }
 
@@ -283,6 +296,22 @@ impl Workspace {
         self.client.call(apply, &mut Call::quiet().with_input(text)).await
     }
 
+    /// Changes its name and labels.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`] if the name is taken.
+    pub async fn update(
+        &self,
+        name: Option<WorkspaceName>,
+        labels: impl IntoIterator<Item = Label>,
+    ) -> Result<operations::Workspace, Error> {
+        let mut update = operations::Update::new(self.id.into());
+        update.name = name;
+        update.label.extend(labels);
+        self.client.call(update, &mut Call::quiet()).await
+    }
+
     /// Stops its machine and keeps its disks.
     ///
     /// # Errors
@@ -301,6 +330,24 @@ impl Workspace {
     pub async fn boot(&self) -> Result<operations::Workspace, Error> {
         let start = operations::Start { workspace: self.id.into() };
         self.client.call(start, &mut Call::quiet()).await
+    }
+
+    /// What happened in it since its last reset.
+    ///
+    /// # Errors
+    ///
+    /// If nothing is on record of it.
+    pub async fn summary(&self) -> Result<Summary, Error> {
+        self.client.call(Summarize::new(self.id.into()), &mut Call::quiet()).await
+    }
+
+    /// The last events of its ledger, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If nothing is on record of it.
+    pub async fn logs(&self) -> Result<Log, Error> {
+        self.client.call(Logs::new(self.id.into()), &mut Call::quiet()).await
     }
 
     /// Deletes it with everything in it.

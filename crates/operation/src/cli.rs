@@ -1,6 +1,6 @@
 //! The command-line face: a clap tree built from the table.
 
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 
 use crate::table::OpSpec;
@@ -36,6 +36,18 @@ pub fn augment<H>(mut root: Command, nouns: &[Noun], table: &[OpSpec<H>]) -> Com
     root
 }
 
+/// Name of the flag that asks for nothing but ids.
+const ID_ONLY: &str = "id_only";
+
+/// Whether a command line asks for nothing but ids.
+#[must_use]
+pub fn wants_only_ids(matches: &ArgMatches) -> bool {
+    match matches.subcommand() {
+        Some((_, sub)) => wants_only_ids(sub),
+        None => matches!(matches.try_get_one::<bool>(ID_ONLY), Ok(Some(true))),
+    }
+}
+
 fn leaf<H>(row: &OpSpec<H>, verb: &'static str) -> Command {
     let words = row.name.replace('.', " ");
     let mut examples = String::from("Examples:");
@@ -43,7 +55,17 @@ fn leaf<H>(row: &OpSpec<H>, verb: &'static str) -> Command {
         examples.push_str("\n  hotcell ");
         examples.push_str(format!("{words} {}", example.argv).trim_end());
     }
-    (row.augment)(Command::new(verb)).after_help(examples)
+    let command = (row.augment)(Command::new(verb)).after_help(examples);
+    if !row.has_ids {
+        return command;
+    }
+    command.arg(
+        Arg::new(ID_ONLY)
+            .long("id-only")
+            .help("Print nothing but ids, one a line")
+            .help_heading("Global options")
+            .action(ArgAction::SetTrue),
+    )
 }
 
 /// The operation that a command line asks for, and its request as JSON; `None`

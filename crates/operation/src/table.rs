@@ -99,6 +99,8 @@ pub struct OpSpec<H> {
     pub event_schema: fn() -> Value,
     /// Schema of the output.
     pub output_schema: fn() -> Value,
+    /// Whether its outputs have ids, see [`Present::ids`].
+    pub has_ids: bool,
     /// Adds the request's flags to a command.
     pub augment: fn(Command) -> Command,
     /// Reads the request from a command line, as JSON.
@@ -129,6 +131,7 @@ impl<H> OpSpec<H> {
             input_schema: || schema_for!(O).to_value(),
             event_schema: || schema_for!(O::Event).to_value(),
             output_schema: || schema_for!(O::Output).to_value(),
+            has_ids: O::Output::has_ids(),
             augment: O::augment_args,
             parse: |matches| O::from_arg_matches(matches).map(|request| encode(&request)),
             canonical: |raw| decode::<O>(raw).map(|request| encode(&request)),

@@ -64,6 +64,12 @@ pub struct WorkspaceName(String);
 impl WorkspaceName {
     /// Longest name, in bytes; it becomes the guest's host name.
     pub const LENGTH_MAX: usize = 63;
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl FromStr for WorkspaceName {

@@ -2,6 +2,7 @@
 //! them. It does no I/O and reads no clock.
 //!
 //! * [`id`], [`digest`], [`spec`] and [`time`]: values that are parsed once, at the edge.
+//! * [`label`]: what workspaces are found by.
 //! * [`ledger`]: what can happen in a workspace.
 //! * [`state`]: the states of a workspace and [`state::next`], the only judge
 //!   of legal steps.
@@ -17,7 +18,9 @@ pub mod env;
 pub mod file;
 pub mod id;
 pub mod job;
+pub mod label;
 pub mod ledger;
+pub mod logs;
 pub mod network;
 pub mod output;
 pub mod patch;
@@ -28,6 +31,7 @@ pub mod seed;
 pub mod shell;
 pub mod spec;
 pub mod state;
+pub mod summary;
 mod text;
 pub mod time;
 pub mod workspace;
@@ -45,6 +49,7 @@ operation::operations! {
     workspace::List,
     workspace::Status,
     workspace::Reset,
+    workspace::Update,
     workspace::Stop,
     workspace::Start,
     workspace::Delete,
@@ -59,6 +64,8 @@ operation::operations! {
     file::Delete,
     file::Search,
     patch::Apply,
+    logs::Logs,
+    summary::Summarize,
     command::Start,
     command::List,
     command::Status,

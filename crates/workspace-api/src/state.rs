@@ -15,8 +15,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The state of a workspace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
 #[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 pub enum WorkspaceState {
     /// Its keeper is starting the machine.
     Creating,

@@ -1,4 +1,12 @@
 //! Workspaces that stay until they are deleted.
+//!
+//! * [`listing`]: finding them, also when they are gone.
+//! * [`update`]: changing what they are called.
+
+mod listing;
+mod update;
+
+use std::collections::BTreeMap;
 
 mod power;
 
@@ -6,8 +14,11 @@ use operation::{Effect, Example, NoEvents, Operation, Present, Screen};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::listing::{List, NamePattern, NotAPattern, Tombstone, Workspaces};
+pub use self::update::Update;
 use crate::digest::Digest;
 use crate::id::{WorkspaceId, WorkspaceName, WorkspaceRef};
+use crate::label::Label;
 use crate::network::NetworkOptions;
 use crate::run::{CommandEvent, CommandOptions, CommandResult};
 use crate::seed::{Seed, SeedReport};
@@ -32,6 +43,10 @@ pub struct Create {
     #[arg(long)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<WorkspaceName>,
+    /// Label it, for finding it again (can be repeated)
+    #[arg(long, value_name = "KEY=VALUE")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub label: Vec<Label>,
     /// How large the machine is
     #[command(flatten)]
     #[serde(default)]
@@ -64,6 +79,13 @@ impl Create {
     #[must_use]
     pub fn with_network(mut self, network: NetworkOptions) -> Self {
         self.network_policy = network;
+        self
+    }
+
+    /// The same with a label.
+    #[must_use]
+    pub fn with_label(mut self, label: Label) -> Self {
+        self.label.push(label);
         self
     }
 
@@ -103,6 +125,9 @@ pub struct Workspace {
     pub id: WorkspaceId,
     /// Its name.
     pub name: Option<WorkspaceName>,
+    /// Its labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// Its state.
     pub state: WorkspaceState,
     /// Why it is in that state, if nobody asked for it.
@@ -145,6 +170,9 @@ impl Present for Workspace {
         let name = self.name.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
         screen.line(format!("Workspace      {}", self.id));
         screen.line(format!("Name           {name}"));
+        for (key, value) in &self.labels {
+            screen.line(format!("Label          {key}={value}"));
+        }
         match &self.reason {
             None => screen.line(format!("State          {}", self.state)),
             Some(reason) => screen.line(format!("State          {} ({reason})", self.state)),
@@ -162,6 +190,14 @@ impl Present for Workspace {
             screen
                 .line(format!("Running        {running_commands} commands, {open_shells} shells"));
         }
+    }
+
+    fn has_ids() -> bool {
+        true
+    }
+
+    fn ids(&self) -> Vec<String> {
+        vec![self.id.to_string()]
     }
 }
 
@@ -214,44 +250,6 @@ impl Operation for Exec {
         argv: "demo --timeout 30s -- ls -l",
         json: r#"{"workspace": "demo", "options": {"timeout": "30s"}, "command": ["ls", "-l"]}"#,
     }];
-}
-
-/// List the workspaces that exist
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
-#[serde(deny_unknown_fields)]
-pub struct List {}
-
-impl Operation for List {
-    type Output = Workspaces;
-    type Event = NoEvents;
-    const NAME: &'static str = "workspace.list";
-    const EFFECT: Effect = Effect::Reads;
-    const EXAMPLES: &'static [Example] = &[Example { argv: "", json: "{}" }];
-}
-
-/// The workspaces that exist.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Workspaces {
-    /// The one with the newest activity first.
-    pub workspaces: Vec<Workspace>,
-}
-
-impl Present for Workspaces {
-    fn present(&self, screen: &mut Screen) {
-        for workspace in &self.workspaces {
-            let name = workspace.name.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
-            screen.line(format!(
-                "{}  {name:<20} {:<9} {:<16} {}",
-                workspace.id,
-                workspace.state,
-                workspace.environment.as_str(),
-                workspace.last_activity_at
-            ));
-        }
-        if self.workspaces.is_empty() {
-            screen.note("No workspaces: `hotcell workspace create` makes one");
-        }
-    }
 }
 
 /// Show a workspace
@@ -320,5 +318,13 @@ pub struct Deleted {
 impl Present for Deleted {
     fn present(&self, screen: &mut Screen) {
         screen.line(format!("Deleted {}", self.id));
+    }
+
+    fn has_ids() -> bool {
+        true
+    }
+
+    fn ids(&self) -> Vec<String> {
+        vec![self.id.to_string()]
     }
 }

@@ -10,10 +10,9 @@
 //! * [`ledger`]: what happened in it, as a chain of hashes.
 //! * [`tombstones`]: what is left of those that were deleted.
 
-#![expect(dead_code, reason = "the operations that read ledger and tombstones land next")]
-
 mod details;
 mod error;
+mod known;
 mod ledger;
 mod records;
 mod row;
@@ -27,7 +26,10 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub(crate) use details::Details;
 pub(crate) use error::StoreError;
+pub(crate) use known::Known;
+pub(crate) use ledger::Entry;
 pub(crate) use records::Record;
+pub(crate) use tombstones::Tombstone;
 
 use crate::home::{Home, create_private_file};
 

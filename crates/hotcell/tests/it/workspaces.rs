@@ -1,7 +1,10 @@
 //! Workspaces from their creation to their deletion.
 
-use hotcell::operations::Create;
-use hotcell::{CancellationToken, CommandOptions, ErrorKind, Shape, WorkspaceName, WorkspaceState};
+use hotcell::operations::{Create, List};
+use hotcell::{
+    CancellationToken, CommandOptions, ErrorKind, Label, LedgerEvent, Shape, WorkspaceName,
+    WorkspaceState,
+};
 
 use crate::support::*;
 
@@ -26,7 +29,20 @@ async fn a_workspace_is_created_used_found_and_deleted() {
     assert_eq!(result.stdout.tail.0, b"kept\n");
     assert!(client.workspaces().await.unwrap().iter().any(|listed| listed.id == id));
 
+    let label: Label = format!("sdk={}", std::process::id()).parse().unwrap();
+    found.update(None, [label.clone()]).await.unwrap();
+    let filter = List { label: vec![label.to_string().parse().unwrap()], ..List::default() };
+    assert_eq!(client.find(filter.clone()).await.unwrap().workspaces[0].id, id);
+
+    let summary = found.summary().await.unwrap();
+    assert_eq!((summary.commands_total, summary.commands_failed), (2, 0));
+    assert_eq!(summary.ledger.broken_at, None);
+    let log = found.logs().await.unwrap();
+    assert!(matches!(log.events[0].event, LedgerEvent::Created { .. }));
+
     found.delete().await.unwrap();
+    let gone = client.find(List { deleted: true, ..filter }).await.unwrap();
+    assert_eq!(gone.deleted[0].id, id);
     assert_gone(&client, id).await;
     assert_eq!(made.workspace.status().await.unwrap_err().kind, ErrorKind::NotFound);
 }

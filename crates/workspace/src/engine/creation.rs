@@ -20,12 +20,14 @@ use operation::{ErrorKind, OpError};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use workspace_api::id::{WorkspaceId, WorkspaceName};
+use workspace_api::label::Label;
 use workspace_api::ledger::LedgerEvent;
 use workspace_api::network::NetworkPolicy;
 use workspace_api::seed::Seed;
 use workspace_api::spec::{EnvironmentRef, Shape};
 use workspace_api::state::{Step, WorkspaceState};
 
+use super::naming::relabel;
 use super::readiness::WarmStart;
 use super::terms::milliseconds;
 use super::{Engine, follow};
@@ -46,6 +48,7 @@ pub(super) struct Plan {
     pub(super) environment: EnvironmentRef,
     pub(super) shape: Shape,
     pub(super) name: Option<WorkspaceName>,
+    pub(super) labels: Vec<Label>,
     pub(super) seed: Seed,
     pub(super) network: NetworkPolicy,
     pub(super) lifetime: Lifetime,
@@ -77,11 +80,15 @@ impl Engine {
         let begun = Instant::now();
         let WarmStart { template, accelerator, environment_digest, monitor } =
             self.warm_template(&plan.environment, plan.shape)?;
+        let mut details = Details::default();
+        relabel(&mut details, &plan.labels, &[])?;
         let (stop, _guard) = follow(cancel);
         let seed = tokio::select! {
             seed = seeds::provide(&self.home, plan.seed, &stop) => seed?,
             () = cancel.cancelled() => return Err(cancelled()),
         };
+        details.seed = seed.as_ref().map(|seed| seed.report.clone());
+        details.network = plan.network;
         let now = Timestamp::now();
         let record = Record {
             id: WorkspaceId::from_uuid(Uuid::now_v7()),
@@ -96,11 +103,7 @@ impl Engine {
             lifetime: plan.lifetime,
             created_at: now,
             last_activity_at: now,
-            details: Details {
-                seed: seed.as_ref().map(|seed| seed.report.clone()),
-                network: plan.network,
-                ..Details::default()
-            },
+            details,
         };
         let files = self.home.workspace(record.id);
         let lock = files.create()?;

@@ -21,6 +21,7 @@ impl Handler<Run> for Engine {
             environment: run.environment,
             shape: run.shape,
             name: None,
+            labels: Vec::new(),
             seed: run.seed,
             network: policy(&run.network_policy)?,
             lifetime: Lifetime::WithCreator,

@@ -6,9 +6,7 @@ use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use workspace_api::id::WorkspaceRef;
 use workspace_api::run::{CommandEvent, CommandResult};
 use workspace_api::state::{Step, WorkspaceState};
-use workspace_api::workspace::{
-    Activity, Create, Delete, Deleted, Exec, List, Reset, Status, Workspace, Workspaces,
-};
+use workspace_api::workspace::{Activity, Create, Delete, Deleted, Exec, Reset, Status, Workspace};
 
 use super::Engine;
 use super::creation::{Plan, machine_spec, workspace_drive};
@@ -39,6 +37,7 @@ impl Handler<Create> for Engine {
             environment: create.environment,
             shape: create.shape,
             name: create.name,
+            labels: create.label,
             seed: create.seed,
             network: policy(&create.network_policy)?,
             lifetime: Lifetime::UntilDeleted,
@@ -62,14 +61,6 @@ impl Handler<Exec> for Engine {
         noted.ended(&connection, &result);
         connection.close().await;
         result
-    }
-}
-
-impl Handler<List> for Engine {
-    async fn handle(&self, _: List, _: &mut Call<NoEvents>) -> Result<Workspaces, OpError> {
-        let records = self.store.list()?;
-        let workspaces = records.into_iter().map(|record| self.describe(record)).collect();
-        Ok(Workspaces { workspaces })
     }
 }
 
@@ -192,6 +183,7 @@ impl Engine {
         Workspace {
             id: record.id,
             name: record.name,
+            labels: record.details.labels,
             state: record.state,
             reason: record.reason,
             environment: record.environment,

@@ -139,7 +139,7 @@ mod tests {
             scribe.note(LedgerEvent::FileWritten { path: "/a".into(), bytes });
         }
         scribe.flush().await;
-        let written: Vec<_> = store.events(record.id, 1, 2000).unwrap();
+        let written: Vec<_> = store.events(record.id, 1, 2000, &[]).unwrap();
         assert_eq!(written.len(), 1000);
         for (expected, entry) in (0..).zip(&written) {
             assert!(
@@ -165,7 +165,7 @@ mod tests {
         scribe.flush().await;
         scribe.flush().await;
         let mut found = 0;
-        for entry in store.events(record.id, 1, 100_000).unwrap() {
+        for entry in store.events(record.id, 1, 100_000, &[]).unwrap() {
             found += match entry.event {
                 LedgerEvent::EventsLost { events } => events,
                 _ => 1,

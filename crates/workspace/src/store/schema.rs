@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(demo.state, WorkspaceState::Running);
         assert!(demo.details.labels.is_empty());
         assert_eq!(demo.created_at.as_millisecond(), 1_795_604_335_364);
-        let tombstones = stores[2].tombstones().unwrap();
+        let tombstones = stores[2].tombstones(None).unwrap();
         assert_eq!(tombstones.len(), 1);
         assert_eq!(tombstones[0].name.as_ref().unwrap().to_string(), "gone");
         assert_eq!(tombstones[0].environment, None);

@@ -6,6 +6,7 @@ use rusqlite::{Row, Transaction, params};
 use workspace_api::id::{WorkspaceId, WorkspaceName};
 use workspace_api::ledger::LedgerEvent;
 use workspace_api::spec::EnvironmentRef;
+use workspace_api::workspace::NamePattern;
 
 use super::records::Record;
 use super::row::{json, parsed, parsed_option, time};
@@ -30,14 +31,23 @@ pub(crate) struct Tombstone {
 }
 
 impl Store {
-    /// All tombstones, the newest first.
-    pub(crate) fn tombstones(&self) -> Result<Vec<Tombstone>, StoreError> {
+    /// The tombstones of workspaces whose name was like that, the newest first.
+    pub(crate) fn tombstones(
+        &self,
+        name: Option<&NamePattern>,
+    ) -> Result<Vec<Tombstone>, StoreError> {
         let failed = |source| StoreError::Record { action: "list tombstones", source };
         let connection = self.connection();
         let mut statement = connection
-            .prepare_cached("SELECT * FROM tombstones ORDER BY deleted_at DESC, id DESC")
+            .prepare_cached(
+                "SELECT * FROM tombstones WHERE ?1 IS NULL OR name GLOB ?1
+                 ORDER BY deleted_at DESC, id DESC",
+            )
             .map_err(failed)?;
-        statement.query_map([], read).and_then(Iterator::collect).map_err(failed)
+        statement
+            .query_map([name.map(NamePattern::as_str)], read)
+            .and_then(Iterator::collect)
+            .map_err(failed)
     }
 }
 
@@ -116,7 +126,7 @@ mod tests {
                 .unwrap();
             ids.push(record.id);
         }
-        assert_eq!(store.tombstones().unwrap().len(), 1000);
+        assert_eq!(store.tombstones(None).unwrap().len(), 1000);
         for (index, id) in ids.iter().enumerate() {
             let expected = if index < 2 { 0 } else { 2 };
             assert_eq!(store.verify(*id).unwrap().events, expected, "{index}");

@@ -19,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("machine", &[]),
     ("environment", &[]),
     ("egress", &["workspace-api"]),
+    ("redaction", &[]),
     (
         "workspace",
         &[
