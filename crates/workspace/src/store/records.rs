@@ -103,7 +103,6 @@ impl Store {
     /// Changes a workspace's details as one transaction, so that of two who
     /// change them at once neither undoes what the other did. `change` should
     /// leave them as they are if it fails.
-    #[cfg_attr(not(test), expect(dead_code, reason = "policies and snapshots land next"))]
     pub(crate) fn update_details<R>(
         &self,
         id: WorkspaceId,
