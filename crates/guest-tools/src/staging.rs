@@ -489,3 +489,6 @@ fn open_directory(parent: impl AsFd, name: impl rustix::path::Arg) -> Result<Own
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(ToolError::staging("open"))
 }
+
+#[cfg(test)]
+mod tests;
