@@ -130,6 +130,11 @@ fn judge(base: &[Option<Thing>], patch: &[u8]) -> Result<(), TestCaseError> {
     let applied = ours.patch(patch, Intent::Apply);
     let text = String::from_utf8_lossy(patch).into_owned();
     let said = String::from_utf8_lossy(&judged.stderr).into_owned();
+    // Git refuses what it prints itself when a link is renamed into a directory
+    // of the link's name: the patch does not say that it was a link.
+    if said.contains("is beyond a symbolic link") {
+        return Ok(());
+    }
     prop_assert_eq!(applied.is_ok(), judged.status.success(), "{:?}\n{}\n{}", applied, said, text);
     if applied.is_ok() {
         prop_assert_eq!(ours.tree(), theirs.tree(), "{}", text);
