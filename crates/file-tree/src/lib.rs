@@ -9,7 +9,7 @@
 //! * A [`Root`] is an open directory. Everything below it is opened through
 //!   `openat2` with `RESOLVE_BENEATH` and `RESOLVE_NO_SYMLINKS`, so neither a
 //!   path nor a symbolic link that appears at the wrong moment leads out.
-//! * [`walk`] lists what lies below a root, [`archive::Reader`] and [`archive::Writer`] turn a
+//! * `walk` lists what lies below a root, [`archive::Reader`] and [`archive::Writer`] turn a
 //!   tree into a stream and back. The format is tar as POSIX extends it: any
 //!   bytes as names, times to the nanosecond, hard links, holes.
 //! * [`Limits`] bound what an archive may make of us before it is believed.

@@ -6,7 +6,7 @@
 //!     connection N ─▶ waits ◀── [egress-pipe, N] fetches it             host
 //! ```
 //!
-//! * [`daemon`] is the process that listens and asks the host.
+//! * [`mod@daemon`] is the process that listens and asks the host.
 //! * [`interface`] and [`redirect`] say to the kernel what goes where, over
 //!   [`netlink`]: no program of the guest is needed for it.
 //! * [`files`] tells programs which name server and which authorities there are.

@@ -7,7 +7,7 @@
 //! `git apply` is the model: what it applies is applied with the same result,
 //! what it refuses is refused. Parsing ([`parse`]) and applying hunks ([`image`])
 //! touch no file. All files are worked out in memory before the first one is
-//! changed; [`crate::staging`] says how they then change together.
+//! changed; `staging` says how they then change together.
 
 pub mod binary;
 mod header;

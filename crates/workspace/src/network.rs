@@ -7,10 +7,10 @@
 //!                                              └─ carrier: socket ⇄ [egress-pipe, N]
 //! ```
 //!
-//! * [`gateway`] hears the guest's daemon and decides with the crate `egress`.
-//! * [`resolver`] finds the addresses of names, as the host sees them.
-//! * [`carrier`] carries one connection, and judges what the guest sends on it.
-//! * [`journal`] remembers what was reached and what was refused.
+//! * `gateway` hears the guest's daemon and decides with the crate `egress`.
+//! * `resolver` finds the addresses of names, as the host sees them.
+//! * `carrier` carries one connection, and judges what the guest sends on it.
+//! * `journal` remembers what was reached and what was refused.
 //! * [`Operator`] is what the host's operator decided for all workspaces.
 //!
 //! **Failing closed.** Everything that is not expressly allowed is refused; if
