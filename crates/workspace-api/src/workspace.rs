@@ -1,7 +1,7 @@
 //! Workspaces that stay until they are deleted.
 //!
-//! * [`listing`]: finding them, also when they are gone.
-//! * [`update`]: changing what they are called.
+//! * `listing`: finding them, also when they are gone.
+//! * `update`: changing what they are called.
 
 mod listing;
 mod update;
