@@ -125,8 +125,8 @@ impl Operation for Run {
                       "options": {"timeout": "5m", "env": ["CI=1"]}, "command": ["make", "test"]}"#,
         },
         Example {
-            argv: "debian:12 --allow deb.debian.org -- apt-get update",
-            json: r#"{"environment": "debian:12", "network_policy": {"allow": ["deb.debian.org"]},
+            argv: "debian:12 --allow deb.local.test -- apt-get update",
+            json: r#"{"environment": "debian:12", "network_policy": {"allow": ["deb.local.test"]},
                       "command": ["apt-get", "update"]}"#,
         },
     ];
