@@ -52,9 +52,9 @@ impl Operation for Set {
             json: r#"{"workspace": "demo", "network_policy": {"network": "off"}}"#,
         },
         Example {
-            argv: "demo --allow pypi.org --allow *.pythonhosted.org:443",
+            argv: "demo --allow pip.test --allow *.pythonfiles.test:443",
             json: r#"{"workspace": "demo",
-                      "network_policy": {"allow": ["pypi.org", "*.pythonhosted.org:443"]}}"#,
+                      "network_policy": {"allow": ["pip.test", "*.pythonfiles.test:443"]}}"#,
         },
     ];
 }

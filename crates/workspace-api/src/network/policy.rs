@@ -48,7 +48,7 @@ pub struct NetworkOptions {
     #[arg(long, value_enum, value_name = "POLICY")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkMode>,
-    /// Reach only this host, such as pypi.org, *.example.org or example.org:443 (can be repeated)
+    /// Reach only this host, such as pip.test, *.example.org or example.org:443 (can be repeated)
     #[arg(long, value_name = "HOST")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<HostPattern>,
