@@ -30,7 +30,7 @@ mod snapshots;
 mod types;
 
 pub use snapshots::{
-    Adoption, Convergence, LayersInUse, Materialisation, Materialising, Merge, Snapshot,
+    Adoption, Convergence, LayersInUse, Materialisation, Materialising, Merge, RunBeside, Snapshot,
     SnapshotFailed, SnapshotPlan, Snapshots,
 };
 

@@ -69,6 +69,31 @@ pub struct SnapshotPlan {
     /// One empty qcow2 file for each drive, in their order, as large as the
     /// drive. What their headers say of backing files is ignored.
     pub layers: Vec<PathBuf>,
+    /// How long the guest may run beside the writing of its memory.
+    pub beside: RunBeside,
+}
+
+/// What a guest may take up that runs beside its snapshot; beyond either it is
+/// halted, and what is left of its memory is written while it stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunBeside {
+    /// How long it may run, in milliseconds. Most snapshots take a few hundred.
+    pub limit_ms: u64,
+    /// How large the stream may become meanwhile, in percent of the guest's
+    /// memory: pages that it writes again are written again.
+    pub limit_percent: u64,
+}
+
+impl RunBeside {
+    /// The guest is halted as soon as its memory is being written.
+    pub const NOT: Self = Self { limit_ms: 0, limit_percent: 0 };
+}
+
+impl Default for RunBeside {
+    /// Ten seconds, and one and a half times the guest's memory.
+    fn default() -> Self {
+        Self { limit_ms: 10_000, limit_percent: 150 }
+    }
 }
 
 /// A snapshot that was taken.

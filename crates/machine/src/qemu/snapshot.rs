@@ -34,17 +34,9 @@ use super::messages::{Event, MigrationStatus, migration_failure};
 use super::orders::{Memory, NodeAccess, Order, Overlay};
 use super::process::is_hang_up;
 use crate::{
-    Adoption, Convergence, LayersInUse, MachineError, MachineFuture, Snapshot, SnapshotFailed,
-    SnapshotPlan, Snapshots,
+    Adoption, Convergence, LayersInUse, MachineError, MachineFuture, RunBeside, Snapshot,
+    SnapshotFailed, SnapshotPlan, Snapshots,
 };
-
-/// How long the guest may run beside its snapshot before it is halted, in
-/// milliseconds. Most snapshots take a few hundred.
-const RUN_BESIDE_LIMIT_MS: u64 = 10_000;
-
-/// How large a stream may become before the guest is halted, in percent of its
-/// memory: pages that it writes meanwhile are written again.
-const RUN_BESIDE_LIMIT_PERCENT: u64 = 150;
 
 /// How often the stream's size is looked at, in milliseconds.
 const SIZE_POLL_MS: u64 = 20;
@@ -101,7 +93,7 @@ impl QemuMachine {
         let opened = self.check(plan).map_err(with_old)?;
         let mut added = Vec::new();
         let reached = match self.add_layers(opened, &mut added).await {
-            Ok(()) => self.write_until_switchover(&plan.stream).await,
+            Ok(()) => self.write_until_switchover(&plan.stream, plan.beside).await,
             Err(error) => Err(error),
         };
         let (stream, convergence) = match reached {
@@ -180,6 +172,7 @@ impl QemuMachine {
     async fn write_until_switchover(
         &mut self,
         path: &Path,
+        beside: RunBeside,
     ) -> Result<(File, Convergence), MachineError> {
         let control = &mut self.process.control;
         // Nothing that is left of an earlier snapshot may be taken for ours.
@@ -191,9 +184,19 @@ impl QemuMachine {
         control.execute_with(Order::Getfd, handed_over).await?;
         control.execute(Order::Migrate).await?;
         let begun = Instant::now();
-        let limit_bytes = self.memory_bytes.saturating_mul(RUN_BESIDE_LIMIT_PERCENT) / 100;
+        let limit_bytes = self.memory_bytes.saturating_mul(beside.limit_percent) / 100;
         let mut convergence = Convergence::Converged;
         loop {
+            let elapsed = begun.elapsed();
+            if elapsed > Duration::from_millis(STREAM_LIMIT_MS) {
+                return Err(timed_out());
+            }
+            let is_slow = elapsed > Duration::from_millis(beside.limit_ms)
+                || length(&stream, path)? > limit_bytes;
+            if is_slow && convergence == Convergence::Converged {
+                convergence = Convergence::Paused;
+                control.execute(Order::Stop).await?;
+            }
             let poll = Instant::now() + Duration::from_millis(SIZE_POLL_MS);
             match timeout_at(poll, control.migration_step()).await {
                 Ok(Ok(MigrationStatus::PreSwitchover)) => return Ok((stream, convergence)),
@@ -201,16 +204,6 @@ impl QemuMachine {
                 Ok(Ok(_)) => return Err(self.stream_failed(path).await),
                 Ok(Err(source)) => return Err(broken(source)),
                 Err(_) => {}
-            }
-            let elapsed = begun.elapsed();
-            if elapsed > Duration::from_millis(STREAM_LIMIT_MS) {
-                return Err(timed_out());
-            }
-            let is_slow = elapsed > Duration::from_millis(RUN_BESIDE_LIMIT_MS)
-                || length(&stream, path)? > limit_bytes;
-            if is_slow && convergence == Convergence::Converged {
-                convergence = Convergence::Paused;
-                control.execute(Order::Stop).await?;
             }
         }
     }
