@@ -10,6 +10,7 @@
 //!   workspaces/<id>/            one workspace each
 //! ```
 
+use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -18,6 +19,8 @@ use std::path::{Path, PathBuf};
 use operation::{ErrorKind, OpError};
 use rustix::fs::{FlockOperation, flock};
 use workspace_api::id::WorkspaceId;
+
+use crate::disks::DiskLayers;
 
 /// The directory that holds everything of ours.
 #[derive(Debug, Clone)]
@@ -131,7 +134,7 @@ impl WorkspaceFiles {
 
     /// What the machine writes to its drives.
     pub(crate) fn disks(&self) -> DiskLayers {
-        DiskLayers(self.0.join("disks"))
+        DiskLayers::at(self.0.join("disks"))
     }
 
     /// The image of the tree that the workspace was seeded with: another name of
@@ -184,47 +187,6 @@ impl WorkspaceFiles {
 
     /// Name of the keeper's socket within the directory.
     pub(crate) const SOCKET: &'static str = "keeper.sock";
-}
-
-/// A directory with the written layers of a workspace's drives.
-#[derive(Debug, Clone)]
-pub(crate) struct DiskLayers(PathBuf);
-
-impl DiskLayers {
-    pub(crate) fn root(&self) -> PathBuf {
-        self.0.join("root.qcow2")
-    }
-
-    pub(crate) fn workspace(&self) -> PathBuf {
-        self.0.join("workspace.qcow2")
-    }
-
-    /// Makes layers without content.
-    pub(crate) fn create(&self, empty: &Path) -> Result<(), FileError> {
-        create_private(&self.0)?;
-        for layer in [self.root(), self.workspace()] {
-            fs::copy(empty, &layer).map_err(FileError::at("write", &layer))?;
-        }
-        Ok(())
-    }
-
-    /// Puts layers without content in the place of these. All change in one step:
-    /// whoever is killed here leaves all the old ones or all the new ones, and
-    /// beside them a directory that the next reset removes.
-    pub(crate) fn replace(&self, empty: &Path) -> Result<(), FileError> {
-        let other = Self(self.0.with_extension("other"));
-        remove_tree(&other.0)?;
-        other.create(empty)?;
-        rustix::fs::renameat_with(
-            rustix::fs::CWD,
-            &other.0,
-            rustix::fs::CWD,
-            &self.0,
-            rustix::fs::RenameFlags::EXCHANGE,
-        )
-        .map_err(|errno| FileError::at("replace", &self.0)(errno.into()))?;
-        remove_tree(&other.0)
-    }
 }
 
 /// Creates a directory that only we can enter, and its parents.
@@ -312,18 +274,36 @@ pub(crate) fn remove_tree(path: &Path) -> Result<(), FileError> {
 }
 
 /// Disk space of the files in a directory, in bytes. What has another name
-/// elsewhere is shared and counts nothing, nor does what vanishes meanwhile.
+/// outside of it is shared and counts nothing, nor does what vanishes meanwhile.
 pub(crate) fn disk_bytes(directory: &Path) -> u64 {
+    let mut named_elsewhere = HashMap::new();
+    let alone = count(directory, &mut named_elsewhere);
+    let inside = named_elsewhere.into_values().filter(|names| names.missing == 0);
+    alone + inside.map(|names| names.bytes).sum::<u64>()
+}
+
+/// A file with several names, some of which were not met yet.
+struct Names {
+    missing: u64,
+    bytes: u64,
+}
+
+fn count(directory: &Path, several: &mut HashMap<u64, Names>) -> u64 {
     let Ok(entries) = fs::read_dir(directory) else { return 0 };
-    entries
-        .flatten()
-        .map(|entry| match entry.metadata() {
-            Ok(metadata) if metadata.is_dir() => disk_bytes(&entry.path()),
-            Ok(metadata) if metadata.nlink() > 1 => 0,
-            Ok(metadata) => metadata.blocks() * 512,
-            Err(_) => 0,
-        })
-        .sum()
+    let mut alone = 0;
+    for entry in entries.flatten() {
+        let Ok(metadata) = entry.metadata() else { continue };
+        let bytes = metadata.blocks() * 512;
+        if metadata.is_dir() {
+            alone += count(&entry.path(), several);
+        } else if metadata.nlink() > 1 {
+            let names = Names { missing: metadata.nlink(), bytes };
+            several.entry(metadata.ino()).or_insert(names).missing -= 1;
+        } else {
+            alone += bytes;
+        }
+    }
+    alone
 }
 
 /// Writes a file so that it is either the old one or the new one, whatever

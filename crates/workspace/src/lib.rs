@@ -18,6 +18,7 @@
 //! This crate never prints.
 
 mod console;
+mod disks;
 pub mod engine;
 mod framing;
 mod guest_programs;
@@ -29,6 +30,7 @@ mod keeper;
 mod link;
 mod machines;
 pub mod network;
+mod origin;
 mod recovery;
 mod seeds;
 pub mod settings;

@@ -11,11 +11,10 @@
 //! it shall be kept.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use jiff::Timestamp;
-use machine::{Disk, DiskImage, MachineSpec, MonitorInfo, RamFile, RamSharing};
+use machine::MonitorInfo;
 use operation::{ErrorKind, OpError};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -31,13 +30,15 @@ use super::naming::relabel;
 use super::readiness::WarmStart;
 use super::terms::milliseconds;
 use super::{Engine, follow};
+use crate::disks::NewLayers;
 use crate::home::WorkspaceFiles;
 use crate::keeper::Lifetime;
 use crate::keeper::asking::AwaitNetwork;
 use crate::keeper::client::KeeperConnection;
-use crate::keeper::protocol::{KeeperRequest, Unkept, WorkspaceTree};
+use crate::keeper::protocol::{KeeperRequest, Unkept};
 use crate::keeper::spawn::spawn;
 use crate::link::Identity;
+use crate::origin::Origin;
 use crate::seeds::{self, Seeded};
 use crate::store::{Details, Record};
 use crate::template::Template;
@@ -134,17 +135,13 @@ impl Engine {
         lock: File,
     ) -> Result<KeeperConnection, OpError> {
         let monitor_number = self.store.insert(record)?;
-        files.disks().create(&template.empty_layer())?;
+        files.disks().create(&NewLayers { empty: template.empty_layer(), over: None })?;
         if let Some(seed) = seed {
             seeds::hold(&self.home, &seed.image, &files.seed())?;
         }
         let stream = spawn(&self.settings.program, lock, &files.keeper_log())
             .map_err(|error| OpError::new(ErrorKind::Unavailable, &error))?;
         let mut connection = KeeperConnection::new(stream);
-        let (tree, image) = match seed {
-            Some(seed) => (WorkspaceTree::OnDrive, seed.image.clone()),
-            None => (WorkspaceTree::OnRoot, template.manifest.empty_seed.clone()),
-        };
         connection
             .open(KeeperRequest {
                 workspace: record.id,
@@ -152,10 +149,8 @@ impl Engine {
                 program: self.settings.program.clone(),
                 monitor,
                 monitor_number,
-                machine: machine_spec(template, files, &image),
-                token: template.manifest.token,
+                origin: Origin::template(template, files),
                 identity: identity(record),
-                tree,
                 network: record.details.network.clone(),
                 operator: self.settings.network.clone(),
                 lifetime: record.lifetime,
@@ -185,54 +180,6 @@ impl Engine {
 
 fn cancelled() -> OpError {
     OpError::plain(ErrorKind::Cancelled, "creating the workspace was cancelled")
-}
-
-pub(super) fn machine_spec(
-    template: &Template,
-    files: &WorkspaceFiles,
-    seed: &Path,
-) -> MachineSpec {
-    let manifest = &template.manifest;
-    MachineSpec {
-        accelerator: manifest.ingredients.accelerator,
-        cpu_model: None,
-        shape: manifest.ingredients.shape,
-        kernel: manifest.vmlinux.clone(),
-        initrd: manifest.initrd.clone(),
-        command_line: manifest.ingredients.command_line.clone(),
-        ram: RamFile { path: template.ram(), sharing: RamSharing::CopyOnWrite },
-        disks: vec![
-            Disk {
-                name: "root".to_owned(),
-                layer: files.disks().root(),
-                backing: vec![
-                    DiskImage::Qcow2 { path: template.root_layer() },
-                    DiskImage::Raw { path: manifest.root_image.clone() },
-                ],
-            },
-            Disk {
-                name: "workspace".to_owned(),
-                layer: files.disks().workspace(),
-                backing: vec![DiskImage::Raw { path: seed.to_owned() }],
-            },
-        ],
-        console: files.console(),
-        generation_id: Uuid::new_v4(),
-        start: machine::Start::Resume { state: template.state() },
-    }
-}
-
-/// Where the tree of a workspace that exists lies, and the image below its drive.
-pub(super) fn workspace_drive(
-    template: &Template,
-    files: &WorkspaceFiles,
-) -> (WorkspaceTree, PathBuf) {
-    let seed = files.seed();
-    if seed.exists() {
-        (WorkspaceTree::OnDrive, seed)
-    } else {
-        (WorkspaceTree::OnRoot, template.manifest.empty_seed.clone())
-    }
 }
 
 /// Who the guest is: named as its workspace, with a machine id of its own.

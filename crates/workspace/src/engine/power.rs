@@ -13,15 +13,13 @@
 use std::fs::{self, File};
 use std::time::Duration;
 
-use guest_protocol::epoch::BOOT_TOKEN;
-use machine::{MachineSpec, RamFile, RamSharing};
 use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use tokio::time::{Instant, sleep};
 use workspace_api::state::{Step, WorkspaceState};
 use workspace_api::workspace::{Start, Stop, Workspace};
 
 use super::Engine;
-use super::creation::{identity, machine_spec, workspace_drive};
+use super::creation::identity;
 use crate::home::{FileError, WorkspaceFiles, try_lock};
 use crate::host::HostFacts;
 use crate::keeper::Lifetime;
@@ -29,6 +27,7 @@ use crate::keeper::asking::AwaitNetwork;
 use crate::keeper::client::KeeperConnection;
 use crate::keeper::protocol::{KeeperRequest, Unkept};
 use crate::keeper::spawn::spawn;
+use crate::origin::Origin;
 use crate::store::Record;
 
 /// How long a lock is waited for, and how often it is asked for.
@@ -81,13 +80,6 @@ impl Engine {
         File::create(&ram)
             .and_then(|file| file.set_len(bytes))
             .map_err(FileError::at("create", &ram))?;
-        let (tree, image) = workspace_drive(&template, files);
-        let machine = MachineSpec {
-            // Its own writes stay private, so the file is never anything but empty.
-            ram: RamFile { path: ram.clone(), sharing: RamSharing::CopyOnWrite },
-            start: machine::Start::Boot,
-            ..machine_spec(&template, files, &image)
-        };
         let stream = spawn(&self.settings.program, lock, &files.keeper_log())
             .map_err(|error| OpError::new(ErrorKind::Unavailable, &error))?;
         let mut connection = KeeperConnection::new(stream);
@@ -98,10 +90,8 @@ impl Engine {
                 program: self.settings.program.clone(),
                 monitor,
                 monitor_number: self.store.monitor_number(record.id)?,
-                machine,
-                token: BOOT_TOKEN,
+                origin: Origin::boot(&template, files, &ram),
                 identity: identity(record),
-                tree,
                 network: record.details.network.clone(),
                 operator: self.settings.network.clone(),
                 lifetime: Lifetime::UntilDeleted,

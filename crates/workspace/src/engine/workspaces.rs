@@ -9,16 +9,18 @@ use workspace_api::state::{Step, WorkspaceState};
 use workspace_api::workspace::{Activity, Create, Delete, Deleted, Exec, Reset, Status, Workspace};
 
 use super::Engine;
-use super::creation::{Plan, machine_spec, workspace_drive};
+use super::creation::Plan;
 use super::history::NotedCommand;
 use super::network::policy;
 use super::run::to_exec;
 use super::terms::shown;
+use crate::disks::NewLayers;
 use crate::home::{WorkspaceFiles, disk_bytes};
 use crate::host::HostFacts;
 use crate::keeper::Lifetime;
-use crate::keeper::asking::{CurrentActivity, ResetToBaseline};
+use crate::keeper::asking::{CurrentActivity, Restore};
 use crate::keeper::client::KeeperConnection;
+use crate::origin::Origin;
 use crate::recovery::recover;
 use crate::socket;
 use crate::store::Record;
@@ -88,13 +90,11 @@ impl Handler<Reset> for Engine {
         let mut connection = self.connect(&record).await?;
         let template = self.template_of(&record)?;
         let files = self.home.workspace(record.id);
-        let (_, image) = workspace_drive(&template, &files);
-        let reset = ResetToBaseline {
-            empty_layer: template.empty_layer(),
-            machine: machine_spec(&template, &files, &image),
-            token: template.manifest.token,
+        let restore = Restore {
+            origin: Origin::template(&template, &files),
+            layers: NewLayers { empty: template.empty_layer(), over: None },
         };
-        connection.ask(reset).await?;
+        connection.ask(restore).await?;
         Ok(self.describe(self.store.find(&WorkspaceRef::from(record.id))?))
     }
 }

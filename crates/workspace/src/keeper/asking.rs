@@ -9,11 +9,7 @@
 //!        ◀── Answer { id, … } | Declined { id, error }
 //! ```
 
-use std::path::PathBuf;
-
-use guest_protocol::epoch::Token;
 use guest_protocol::message::Exec;
-use machine::MachineSpec;
 use operation::OpError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -24,8 +20,10 @@ use workspace_api::output::OutputBytes;
 use workspace_api::workspace::Activity;
 
 use super::jobs::{JobOrder, JobProgress, Until};
+use crate::disks::NewLayers;
 use crate::jobs::{JobId, JobKind};
 use crate::network::gateway::GatewayState;
+use crate::origin::Origin;
 
 /// A question to a keeper.
 pub(crate) trait Question: Into<Ask> {
@@ -57,29 +55,27 @@ pub(crate) enum Ask {
     OrderJob(OrderJob),
     /// See [`AwaitJob`].
     AwaitJob(AwaitJob),
-    /// See [`ResetToBaseline`].
-    ResetToBaseline(ResetToBaseline),
+    /// See [`Restore`].
+    Restore(Box<Restore>),
 }
 
-/// Put the machine back to how it was created; answered when it accepts commands
-/// again. What runs in it is lost.
+/// Put the machine back to an earlier state; answered when it accepts commands
+/// again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct ResetToBaseline {
-    /// A drive's layer without content.
-    pub(crate) empty_layer: PathBuf,
-    /// The machine as it was created.
-    pub(crate) machine: MachineSpec,
-    /// Opens that machine's next epoch.
-    pub(crate) token: Token,
+pub(crate) struct Restore {
+    /// What the machine comes from.
+    pub(crate) origin: Origin,
+    /// What its drives become.
+    pub(crate) layers: NewLayers,
 }
 
-impl Question for ResetToBaseline {
+impl Question for Restore {
     type Answer = ();
 }
 
-impl From<ResetToBaseline> for Ask {
-    fn from(question: ResetToBaseline) -> Self {
-        Self::ResetToBaseline(question)
+impl From<Restore> for Ask {
+    fn from(question: Restore) -> Self {
+        Self::Restore(Box::new(question))
     }
 }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use guest_protocol::frame::StreamId;
 use guest_protocol::message::{GuestMessage, HostMessage};
-use machine::{Driver, Machine, Start};
+use machine::{Driver, Machine, MachineSpec, Start};
 use operation::{ErrorKind, OpError};
 use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,7 +28,7 @@ use tokio::time::timeout;
 use super::clients::{Clients, FAREWELL_DEADLINE, tell};
 use super::hub::{ClientId, Hub};
 use super::jobs::JobTable;
-use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper, Unkept, WorkspaceTree};
+use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper, Unkept};
 use super::scribe::Scribe;
 use super::serving::{Keeper, explain};
 use crate::framing::{FrameReader, parse, spawn_writer};
@@ -37,6 +37,7 @@ use crate::jobs::Jobs;
 use crate::link::GuestLink;
 use crate::machines;
 use crate::network::gateway::Gateway;
+use crate::origin::WorkspaceTree;
 use crate::socket;
 use crate::store::Store;
 use crate::trouble::GuestTrouble;
@@ -159,8 +160,14 @@ pub(super) async fn bring_up(
 ) -> Result<(Box<dyn Machine>, GuestLink), OpError> {
     let driver =
         machines::driver(&request.program, request.monitor.clone(), request.monitor_number);
+    let layers = files.disks();
+    let origin = &request.origin;
+    let spec = MachineSpec {
+        disks: layers.drives(&layers.chains()?, &origin.below),
+        ..origin.machine.clone()
+    };
     let mut machine = driver
-        .start(&request.machine)
+        .start(&spec)
         .await
         .map_err(|error| GuestTrouble::Start(error).during_start(&files.console()))?;
     tracing::debug!(monitor = machine.monitor_pid(), "the machine runs");
@@ -183,13 +190,13 @@ pub(super) async fn bring_up(
 pub(super) const MOUNT_STREAM: StreamId = StreamId(1);
 
 async fn connect(agent: UnixStream, request: &KeeperRequest) -> Result<GuestLink, GuestTrouble> {
-    let deadline = match request.machine.start {
+    let deadline = match request.origin.machine.start {
         Start::Resume { .. } => RESUME_DEADLINE,
         Start::Boot => BOOT_DEADLINE,
     };
-    let mut link = GuestLink::open(agent, &request.token, &request.identity, deadline).await?;
+    let mut link = GuestLink::open(agent, &request.origin.token, &request.identity, deadline).await?;
     tracing::debug!("the epoch has begun");
-    if request.tree == WorkspaceTree::OnRoot {
+    if request.origin.tree == WorkspaceTree::OnRoot {
         return Ok(link);
     }
     match link.request(MOUNT_STREAM, &HostMessage::MountWorkspace, MOUNT_DEADLINE).await? {

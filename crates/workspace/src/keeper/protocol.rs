@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use guest_protocol::epoch::Token;
-use machine::{MachineSpec, MonitorInfo};
+use machine::MonitorInfo;
 use operation::OpError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,6 +14,7 @@ use super::asking::Ask;
 use crate::link::Identity;
 use crate::machines::MonitorNumber;
 use crate::network::Operator;
+use crate::origin::Origin;
 
 /// What a client tells the keeper.
 #[derive(Debug, Serialize, Deserialize)]
@@ -94,14 +94,10 @@ pub(crate) struct KeeperRequest {
     pub(crate) monitor: MonitorInfo,
     /// As whom it runs when root starts it.
     pub(crate) monitor_number: MonitorNumber,
-    /// The machine to start.
-    pub(crate) machine: MachineSpec,
-    /// Opens the machine's next epoch.
-    pub(crate) token: Token,
+    /// What its machine comes from.
+    pub(crate) origin: Origin,
     /// Who the guest is.
     pub(crate) identity: Identity,
-    /// Where the workspace's tree lies.
-    pub(crate) tree: WorkspaceTree,
     /// What it may reach.
     pub(crate) network: NetworkPolicy,
     /// What the operator says about that.
@@ -120,16 +116,6 @@ pub(crate) enum Unkept {
     Vanishes,
     /// It runs on: it existed before.
     Stays,
-}
-
-/// Where a workspace's tree lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum WorkspaceTree {
-    /// In the root file system: it began empty, and a mount would cost time.
-    OnRoot,
-    /// On the drive that was made from the seed; the guest has to mount it.
-    OnDrive,
 }
 
 /// How long a workspace lives.

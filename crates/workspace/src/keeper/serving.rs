@@ -21,7 +21,7 @@ use workspace_api::state::Step;
 use workspace_api::workspace::Activity;
 
 use super::asking::{
-    Ask, AwaitJob, AwaitNetwork, CurrentActivity, OrderJob, ReadNetworkLog, ResetToBaseline,
+    Ask, AwaitJob, AwaitNetwork, CurrentActivity, OrderJob, ReadNetworkLog, Restore,
     SetNetwork, ShowNetwork, StartJob, WriteJob, WriteLedger, answer,
 };
 use super::clients::{Clients, tell};
@@ -57,7 +57,7 @@ pub(super) struct Keeper {
     pub(super) scribe: Scribe,
     pub(super) creator: ClientId,
     /// A reset that the loop carries out next.
-    pub(super) reset_asked: Option<(ClientId, u64, ResetToBaseline)>,
+    pub(super) reset_asked: Option<(ClientId, u64, Restore)>,
     pub(super) terminate: Signal,
 }
 
@@ -98,8 +98,8 @@ impl Keeper {
                 return ending;
             }
             if let Some((client, id, reset)) = self.reset_asked.take() {
-                match self.reset(&reset).await {
-                    Ok(()) => self.answer(client, id, async { answer::<ResetToBaseline>(Ok(())) }),
+                match self.restore(reset).await {
+                    Ok(()) => self.answer(client, id, async { answer::<Restore>(Ok(())) }),
                     Err(error) => return Ending::NotReset(error),
                 }
             }
@@ -217,7 +217,7 @@ impl Keeper {
                     answer::<AwaitJob>(jobs.wait(&job, until, deadline).await)
                 });
             }
-            Ask::ResetToBaseline(reset) => self.reset_asked = Some((client, id, reset)),
+            Ask::Restore(restore) => self.reset_asked = Some((client, id, *restore)),
             Ask::WriteLedger(_) => {
                 let scribe = self.scribe.clone();
                 self.answer(client, id, async move {
