@@ -194,7 +194,8 @@ async fn connect(agent: UnixStream, request: &KeeperRequest) -> Result<GuestLink
         Start::Resume { .. } => RESUME_DEADLINE,
         Start::Boot => BOOT_DEADLINE,
     };
-    let mut link = GuestLink::open(agent, &request.origin.token, &request.identity, deadline).await?;
+    let mut link =
+        GuestLink::open(agent, &request.origin.token, &request.identity, deadline).await?;
     tracing::debug!("the epoch has begun");
     if request.origin.tree == WorkspaceTree::OnRoot {
         return Ok(link);

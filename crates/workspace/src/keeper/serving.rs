@@ -21,8 +21,8 @@ use workspace_api::state::Step;
 use workspace_api::workspace::Activity;
 
 use super::asking::{
-    Ask, AwaitJob, AwaitNetwork, CurrentActivity, OrderJob, ReadNetworkLog, Restore,
-    SetNetwork, ShowNetwork, StartJob, WriteJob, WriteLedger, answer,
+    Ask, AwaitJob, AwaitNetwork, CurrentActivity, OrderJob, ReadNetworkLog, Restore, SetNetwork,
+    ShowNetwork, StartJob, WriteJob, WriteLedger, answer,
 };
 use super::clients::{Clients, tell};
 use super::hub::{ClientId, Hub, Routed};
