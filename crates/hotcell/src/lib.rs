@@ -21,6 +21,7 @@
 //! cancellation: [`Client::call`].
 
 mod background;
+mod port;
 mod shell;
 
 use std::path::PathBuf;
@@ -44,6 +45,7 @@ pub use workspace_api::ledger::LedgerEvent;
 pub use workspace_api::logs::{Log, LoggedEvent, Logs};
 pub use workspace_api::output::{CapturedOutput, OutputBytes};
 pub use workspace_api::path::{FileMode, LineRange, PathText};
+pub use workspace_api::port::{PortMapping, PublishedPort};
 pub use workspace_api::prepare::{Prepare, Prepared, Warmth, WorkProgress};
 pub use workspace_api::run::{
     CommandEnd, CommandEvent, CommandOptions, CommandResult, Run, RunResult,

@@ -25,6 +25,7 @@ pub mod network;
 pub mod output;
 pub mod patch;
 pub mod path;
+pub mod port;
 pub mod prepare;
 pub mod run;
 pub mod seed;
@@ -82,6 +83,9 @@ operation::operations! {
     network::operations::Show,
     network::operations::Set,
     network::operations::Log,
+    port::Publish,
+    port::List,
+    port::Unpublish,
     env::List,
     env::Inspect,
     env::Pull,
@@ -97,5 +101,6 @@ pub const NOUNS: &[Noun] = &[
     Noun { name: "command", about: "Commands in the background of a workspace" },
     Noun { name: "shell", about: "Programs on terminals, inhabited across many calls" },
     Noun { name: "network", about: "What a workspace may reach, and what it was refused" },
+    Noun { name: "port", about: "Ports of a workspace that can be reached from this host" },
     Noun { name: "env", about: "Environments: what a workspace starts from" },
 ];

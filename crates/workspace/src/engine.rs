@@ -10,6 +10,7 @@ mod jobs;
 mod naming;
 mod network;
 mod patches;
+mod ports;
 mod power;
 mod prepare;
 mod progress;

@@ -13,6 +13,7 @@
 //! * [`client`]: the other end, used by the engine, and by parts of the keeper
 //!   itself through [`inside`].
 //! * [`scribe`]: what happens is written down.
+//! * `ports`: connections from the host.
 //! * [`asking`]: what is asked of a keeper besides carrying frames.
 //!
 //! On every stream but 0 clients speak the guest protocol; the keeper renames
@@ -30,6 +31,7 @@ mod clients;
 mod hub;
 pub(crate) mod inside;
 pub(crate) mod jobs;
+mod ports;
 pub(crate) use hub::GuestFault;
 pub(crate) use protocol::Lifetime;
 pub(crate) mod process;

@@ -17,7 +17,7 @@
 //! the daemon dies its guest reaches nothing until another one runs, and if the
 //! keeper dies its sockets do as well.
 
-mod carrier;
+pub(crate) mod carrier;
 pub(crate) mod gateway;
 mod journal;
 mod resolver;

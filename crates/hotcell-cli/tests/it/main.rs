@@ -18,6 +18,7 @@ mod hostile;
 mod identity;
 mod naming;
 mod network;
+mod ports;
 mod power;
 mod reset;
 mod seeding;

@@ -41,3 +41,27 @@ async fn a_shell_remembers() {
     shell.resize(TerminalSize { columns: 80, rows: 24 }).await.unwrap();
     shell.close().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_published_port_is_reached_from_this_host() {
+    let client = client().await;
+    let made = TestWorkspace::create(&client).await;
+    let port = made.workspace.publish("8000".parse().unwrap()).await.unwrap();
+    assert_eq!(made.workspace.ports().await.unwrap()[0].address(), port.address());
+    let server = r#"use IO::Socket::INET;
+        my $server = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => 8000,
+            Listen => 1) or die;
+        $| = 1; print "listening\n";
+        my $client = $server->accept; print $client "hello";"#;
+    let started =
+        made.workspace.start(["perl", "-e", server], CommandOptions::default()).await.unwrap();
+    while started.status().await.unwrap().status.stdout_bytes == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let mut answer = String::new();
+    let mut connection = tokio::net::TcpStream::connect(port.address()).await.unwrap();
+    tokio::io::AsyncReadExt::read_to_string(&mut connection, &mut answer).await.unwrap();
+    assert_eq!(answer, "hello");
+    made.workspace.unpublish(8000).await.unwrap();
+    assert_eq!(made.workspace.ports().await.unwrap(), []);
+}

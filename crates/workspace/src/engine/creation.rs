@@ -153,6 +153,7 @@ impl Engine {
                 identity: identity(record),
                 network: record.details.network.clone(),
                 operator: self.settings.network.clone(),
+                ports: record.details.ports.clone(),
                 lifetime: record.lifetime,
                 unkept: Unkept::Vanishes,
             })

@@ -94,6 +94,7 @@ impl Engine {
                 identity: identity(record),
                 network: record.details.network.clone(),
                 operator: self.settings.network.clone(),
+                ports: record.details.ports.clone(),
                 lifetime: Lifetime::UntilDeleted,
                 unkept: Unkept::Stays,
             })

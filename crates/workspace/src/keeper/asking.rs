@@ -9,6 +9,8 @@
 //!        ◀── Answer { id, … } | Declined { id, error }
 //! ```
 
+use std::num::NonZeroU16;
+
 use guest_protocol::message::Exec;
 use operation::OpError;
 use serde::de::DeserializeOwned;
@@ -17,6 +19,7 @@ use serde_json::Value;
 use workspace_api::network::NetworkPolicy;
 use workspace_api::network::operations::NetworkLog;
 use workspace_api::output::OutputBytes;
+use workspace_api::port::{PortMapping, PublishedPort};
 use workspace_api::workspace::Activity;
 
 use super::jobs::{JobOrder, JobProgress, Until};
@@ -57,6 +60,12 @@ pub(crate) enum Ask {
     AwaitJob(AwaitJob),
     /// See [`Restore`].
     Restore(Box<Restore>),
+    /// See [`PublishPort`].
+    PublishPort(PublishPort),
+    /// See [`UnpublishPort`].
+    UnpublishPort(UnpublishPort),
+    /// See [`ListPorts`].
+    ListPorts(ListPorts),
 }
 
 /// Put the machine back to an earlier state; answered when it accepts commands
@@ -251,6 +260,54 @@ impl Question for AwaitJob {
 impl From<AwaitJob> for Ask {
     fn from(question: AwaitJob) -> Self {
         Self::AwaitJob(question)
+    }
+}
+
+/// Make a port of the guest reachable from the host.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct PublishPort {
+    /// The ports.
+    pub(crate) port: PortMapping,
+}
+
+impl Question for PublishPort {
+    type Answer = PublishedPort;
+}
+
+impl From<PublishPort> for Ask {
+    fn from(question: PublishPort) -> Self {
+        Self::PublishPort(question)
+    }
+}
+
+/// Make it unreachable again. The answer is what it was.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct UnpublishPort {
+    /// The port in the guest.
+    pub(crate) guest: NonZeroU16,
+}
+
+impl Question for UnpublishPort {
+    type Answer = PublishedPort;
+}
+
+impl From<UnpublishPort> for Ask {
+    fn from(question: UnpublishPort) -> Self {
+        Self::UnpublishPort(question)
+    }
+}
+
+/// Which ports can be reached.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct ListPorts {}
+
+impl Question for ListPorts {
+    type Answer = Vec<PublishedPort>;
+}
+
+impl From<ListPorts> for Ask {
+    fn from(question: ListPorts) -> Self {
+        Self::ListPorts(question)
     }
 }
 

@@ -28,6 +28,7 @@ use tokio::time::timeout;
 use super::clients::{Clients, FAREWELL_DEADLINE, tell};
 use super::hub::{ClientId, Hub};
 use super::jobs::JobTable;
+use super::ports::PortTable;
 use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper, Unkept};
 use super::scribe::Scribe;
 use super::serving::{Keeper, explain};
@@ -128,6 +129,8 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         request.operator.clone(),
     );
     let jobs = JobTable::new(jobs, clients.inside().clone(), scribe.clone());
+    let ports = PortTable::new(clients.inside().clone(), scribe.clone());
+    ports.restore(&request.ports);
     let lifetime = match request.unkept {
         Unkept::Vanishes => Lifetime::WithCreator,
         Unkept::Stays => {
@@ -146,6 +149,7 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         clients,
         jobs,
         network,
+        ports,
         scribe,
         creator: ClientId::default(),
         reset_asked: None,

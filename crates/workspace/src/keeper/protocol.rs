@@ -9,6 +9,7 @@ use serde_json::Value;
 use workspace_api::id::WorkspaceId;
 use workspace_api::ledger::LedgerEvent;
 use workspace_api::network::NetworkPolicy;
+use workspace_api::port::PortMapping;
 
 use super::asking::Ask;
 use crate::link::Identity;
@@ -102,6 +103,8 @@ pub(crate) struct KeeperRequest {
     pub(crate) network: NetworkPolicy,
     /// What the operator says about that.
     pub(crate) operator: Operator,
+    /// Ports of it that were published when its machine last ran.
+    pub(crate) ports: Vec<PortMapping>,
     /// How long the workspace lives.
     pub(crate) lifetime: Lifetime,
     /// What becomes of it if its caller goes before saying that it is kept.

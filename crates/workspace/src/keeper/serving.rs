@@ -21,12 +21,13 @@ use workspace_api::state::Step;
 use workspace_api::workspace::Activity;
 
 use super::asking::{
-    Ask, AwaitJob, AwaitNetwork, CurrentActivity, OrderJob, ReadNetworkLog, Restore, SetNetwork,
-    ShowNetwork, StartJob, WriteJob, WriteLedger, answer,
+    Ask, AwaitJob, AwaitNetwork, CurrentActivity, ListPorts, OrderJob, PublishPort, ReadNetworkLog,
+    Restore, SetNetwork, ShowNetwork, StartJob, UnpublishPort, WriteJob, WriteLedger, answer,
 };
 use super::clients::{Clients, tell};
 use super::hub::{ClientId, Hub, Routed};
 use super::jobs::JobTable;
+use super::ports::{Port, PortTable};
 use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper};
 use super::scribe::Scribe;
 use crate::framing::{FramingError, parse};
@@ -54,6 +55,7 @@ pub(super) struct Keeper {
     pub(super) clients: Clients,
     pub(super) jobs: Rc<JobTable>,
     pub(super) network: Rc<Gateway>,
+    pub(super) ports: Rc<PortTable>,
     pub(super) scribe: Scribe,
     pub(super) creator: ClientId,
     /// A reset that the loop carries out next.
@@ -218,6 +220,19 @@ impl Keeper {
                 });
             }
             Ask::Restore(restore) => self.reset_asked = Some((client, id, *restore)),
+            Ask::PublishPort(PublishPort { port }) => {
+                let port = Port { guest: port.guest, host: port.host, service: None };
+                let done = self.ports.publish(port);
+                self.answer(client, id, async move { answer::<PublishPort>(done) });
+            }
+            Ask::UnpublishPort(UnpublishPort { guest }) => {
+                let done = self.ports.unpublish(guest);
+                self.answer(client, id, async move { answer::<UnpublishPort>(done) });
+            }
+            Ask::ListPorts(_) => {
+                let now = self.ports.list();
+                self.answer(client, id, async move { answer::<ListPorts>(Ok(now)) });
+            }
             Ask::WriteLedger(_) => {
                 let scribe = self.scribe.clone();
                 self.answer(client, id, async move {
@@ -232,9 +247,9 @@ impl Keeper {
         let open_shells = self.jobs.running(|kind| matches!(kind, JobKind::Shell { .. }));
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Activity {
-            running_commands: count(
-                self.hub.running().saturating_sub(open_shells + self.network.processes()),
-            ),
+            running_commands: count(self.hub.running().saturating_sub(
+                open_shells + self.network.processes() + self.ports.processes(),
+            )),
             open_shells: count(open_shells),
         }
     }
@@ -292,6 +307,7 @@ impl Keeper {
                 "the workspace's keeper was told to end",
             )),
         };
+        self.ports.close();
         let exit = self.machine.stop().await;
         self.scribe.flush().await;
         let settled = self.settle(&outcome);

@@ -12,7 +12,7 @@ use egress::inspect::{Inspector, Suspicion};
 use guest_protocol::egress::{DecodeError, Piece, decode_piece};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::Notify;
 
 use crate::keeper::client::{GuestPipe, PipeInput, PipeOutput};
@@ -22,7 +22,7 @@ const CHUNK: usize = 64 * 1024;
 
 /// Why a connection ended otherwise than both sides wanted.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CarryError {
+pub(crate) enum CarryError {
     #[error(transparent)]
     Suspicious(#[from] Suspicion),
     #[error("the other end broke the connection")]
@@ -35,16 +35,16 @@ pub(super) enum CarryError {
 
 /// A connection that is being carried.
 #[derive(Debug)]
-pub(super) struct Carried {
+pub(crate) struct Carried {
     inspector: RefCell<Option<Inspector>>,
     /// The server's answer has decided something about the guest's bytes.
     answered: Notify,
-    pub(super) sent: Cell<u64>,
-    pub(super) received: Cell<u64>,
+    pub(crate) sent: Cell<u64>,
+    pub(crate) received: Cell<u64>,
 }
 
 impl Carried {
-    pub(super) fn new(inspector: Option<Inspector>) -> Self {
+    pub(crate) fn new(inspector: Option<Inspector>) -> Self {
         Self {
             inspector: RefCell::new(inspector),
             answered: Notify::new(),
@@ -55,32 +55,32 @@ impl Carried {
 
     /// Carries until both directions have ended. Dropping the future resets both
     /// ends.
-    pub(super) async fn carry(
+    pub(crate) async fn carry(
         &self,
-        remote: TcpStream,
+        mut remote: TcpStream,
         guest: GuestPipe,
     ) -> Result<(), CarryError> {
         // From now on the end of the socket is a reset, until both sides ended.
         remote.set_zero_linger().map_err(CarryError::Remote)?;
         let _ = remote.set_nodelay(true);
-        let (from_remote, to_remote) = remote.into_split();
+        // Halves that own the socket would end it in an orderly way when they are
+        // dropped, whatever has happened.
+        let (from_remote, to_remote) = remote.split();
         let (to_guest, from_guest, mut ending) = guest.into_parts();
-        let (to_remote, from_remote) = tokio::try_join!(
+        tokio::try_join!(
             self.outward(from_guest, to_remote),
             self.inward(from_remote, to_guest),
         )?;
         let _ = ending.wait().await;
-        if let Ok(socket) = from_remote.reunite(to_remote) {
-            linger_off(&socket);
-        }
+        linger_off(&remote);
         Ok(())
     }
 
     async fn outward(
         &self,
         mut from: PipeOutput,
-        mut to: OwnedWriteHalf,
-    ) -> Result<OwnedWriteHalf, CarryError> {
+        mut to: WriteHalf<'_>,
+    ) -> Result<(), CarryError> {
         let mut buffer = BytesMut::new();
         loop {
             while let Some(piece) = decode_piece(&mut buffer)? {
@@ -88,7 +88,7 @@ impl Carried {
                     Piece::Data(bytes) => self.pass(bytes, &mut to).await?,
                     Piece::End => {
                         to.shutdown().await.map_err(CarryError::Remote)?;
-                        return Ok(to);
+                        return Ok(());
                     }
                 }
             }
@@ -103,7 +103,7 @@ impl Carried {
         }
     }
 
-    async fn pass(&self, bytes: Bytes, to: &mut OwnedWriteHalf) -> Result<(), CarryError> {
+    async fn pass(&self, bytes: Bytes, to: &mut WriteHalf<'_>) -> Result<(), CarryError> {
         let judged = match self.inspector.borrow_mut().as_mut() {
             Some(inspector) => inspector.client(bytes)?,
             None => bytes,
@@ -114,15 +114,15 @@ impl Carried {
 
     async fn inward(
         &self,
-        mut from: OwnedReadHalf,
+        mut from: ReadHalf<'_>,
         mut to: PipeInput,
-    ) -> Result<OwnedReadHalf, CarryError> {
+    ) -> Result<(), CarryError> {
         let mut buffer = vec![0; CHUNK];
         loop {
             let length = from.read(&mut buffer).await.map_err(CarryError::Remote)?;
             if length == 0 {
                 to.shutdown().await.map_err(|_| CarryError::Guest)?;
-                return Ok(from);
+                return Ok(());
             }
             if let Some(inspector) = self.inspector.borrow_mut().as_mut()
                 && inspector.awaits_server()

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use workspace_api::network::NetworkPolicy;
+use workspace_api::port::PortMapping;
 use workspace_api::seed::SeedReport;
 
 /// The details of a workspace.
@@ -25,6 +26,10 @@ pub(crate) struct Details {
     /// What it may reach.
     #[serde(skip_serializing_if = "NetworkPolicy::is_off")]
     pub(crate) network: NetworkPolicy,
+    /// Its published ports, with those of the host that they had last. They
+    /// belong to this workspace alone: a copy of it begins without any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) ports: Vec<PortMapping>,
     /// What a newer program wrote.
     #[serde(flatten)]
     pub(crate) unknown: Map<String, Value>,
