@@ -117,7 +117,8 @@ impl PublishedPort {
 impl Present for PublishedPort {
     fn present(&self, screen: &mut Screen) {
         let service = self.service.as_ref().map_or_else(String::new, |name| format!("  {name}"));
-        let closed = self.closed.as_ref().map_or_else(String::new, |why| format!("  closed: {why}"));
+        let closed =
+            self.closed.as_ref().map_or_else(String::new, |why| format!("  closed: {why}"));
         let (address, guest) = (self.address(), self.guest_port);
         screen.line(format!("{address:<21} -> {guest}{service}{closed}"));
     }
@@ -203,7 +204,9 @@ mod tests {
         for text in ["8000", "1:65535", "8000:18000"] {
             assert_eq!(text.parse::<PortMapping>().unwrap().to_string(), text);
         }
-        for bad in ["", "0", "+1", "65536", "80:", ":80", "80:0", "80:90:100", "127.0.0.1:80", "http"] {
+        for bad in
+            ["", "0", "+1", "65536", "80:", ":80", "80:0", "80:90:100", "127.0.0.1:80", "http"]
+        {
             assert!(bad.parse::<PortMapping>().is_err(), "{bad}");
         }
     }

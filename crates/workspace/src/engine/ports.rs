@@ -61,9 +61,8 @@ impl Handler<Unpublish> for Engine {
         unpublish: Unpublish,
         _: &mut Call<NoEvents>,
     ) -> Result<Unpublished, OpError> {
-        let guest = NonZeroU16::new(unpublish.guest_port).ok_or_else(|| {
-            OpError::plain(ErrorKind::InvalidRequest, "there is no port 0")
-        })?;
+        let guest = NonZeroU16::new(unpublish.guest_port)
+            .ok_or_else(|| OpError::plain(ErrorKind::InvalidRequest, "there is no port 0"))?;
         let record = self.store.find(&unpublish.workspace)?;
         let known = record.details.ports.iter().find(|port| port.guest == guest);
         let host_port = known.and_then(|port| port.host).map_or(0, NonZeroU16::get);

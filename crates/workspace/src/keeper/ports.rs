@@ -107,18 +107,21 @@ impl PortTable {
     pub(crate) fn publish(self: &Rc<Self>, port: Port) -> Result<PublishedPort, OpError> {
         let guest = port.guest;
         let known = self.published.borrow().get(&guest).map(|known| known.port.clone());
-        let closed = self.published.borrow().get(&guest).is_some_and(|known| known.closed.is_some());
+        let closed =
+            self.published.borrow().get(&guest).is_some_and(|known| known.closed.is_some());
         match known {
             Some(known) if port.host.is_some_and(|host| Some(host) != known.host) && !closed => {
                 let host = known.host.map_or(0, NonZeroU16::get);
                 let message = format!("port {guest} is published as {HOST}:{host} already");
-                return Err(OpError::plain(ErrorKind::Conflict, message)
-                    .hinted("unpublish it first"));
+                return Err(
+                    OpError::plain(ErrorKind::Conflict, message).hinted("unpublish it first")
+                );
             }
             Some(known) if known.service != port.service => {
-                let owner = known.service.map_or_else(|| "the workspace".to_owned(), |service| {
-                    format!("the service `{service}`")
-                });
+                let owner = known.service.map_or_else(
+                    || "the workspace".to_owned(),
+                    |service| format!("the service `{service}`"),
+                );
                 let message = format!("port {guest} is published by {owner} already");
                 return Err(OpError::plain(ErrorKind::Conflict, message));
             }
@@ -142,8 +145,7 @@ impl PortTable {
         let published = Published::of(port);
         let (counts, ended) = (Rc::clone(&published.counts), published.ended.clone());
         self.published.borrow_mut().insert(guest, published);
-        let event =
-            LedgerEvent::PortPublished { guest_port: guest.get(), host_port: host.get() };
+        let event = LedgerEvent::PortPublished { guest_port: guest.get(), host_port: host.get() };
         self.scribe.note(event);
         let table = Rc::clone(self);
         tokio::task::spawn_local(async move {

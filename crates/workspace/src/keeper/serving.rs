@@ -247,9 +247,11 @@ impl Keeper {
         let open_shells = self.jobs.running(|kind| matches!(kind, JobKind::Shell { .. }));
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Activity {
-            running_commands: count(self.hub.running().saturating_sub(
-                open_shells + self.network.processes() + self.ports.processes(),
-            )),
+            running_commands: count(
+                self.hub.running().saturating_sub(
+                    open_shells + self.network.processes() + self.ports.processes(),
+                ),
+            ),
             open_shells: count(open_shells),
         }
     }

@@ -67,20 +67,13 @@ impl Carried {
         // dropped, whatever has happened.
         let (from_remote, to_remote) = remote.split();
         let (to_guest, from_guest, mut ending) = guest.into_parts();
-        tokio::try_join!(
-            self.outward(from_guest, to_remote),
-            self.inward(from_remote, to_guest),
-        )?;
+        tokio::try_join!(self.outward(from_guest, to_remote), self.inward(from_remote, to_guest),)?;
         let _ = ending.wait().await;
         linger_off(&remote);
         Ok(())
     }
 
-    async fn outward(
-        &self,
-        mut from: PipeOutput,
-        mut to: WriteHalf<'_>,
-    ) -> Result<(), CarryError> {
+    async fn outward(&self, mut from: PipeOutput, mut to: WriteHalf<'_>) -> Result<(), CarryError> {
         let mut buffer = BytesMut::new();
         loop {
             while let Some(piece) = decode_piece(&mut buffer)? {
@@ -112,11 +105,7 @@ impl Carried {
         to.write_all(&judged).await.map_err(CarryError::Remote)
     }
 
-    async fn inward(
-        &self,
-        mut from: ReadHalf<'_>,
-        mut to: PipeInput,
-    ) -> Result<(), CarryError> {
+    async fn inward(&self, mut from: ReadHalf<'_>, mut to: PipeInput) -> Result<(), CarryError> {
         let mut buffer = vec![0; CHUNK];
         loop {
             let length = from.read(&mut buffer).await.map_err(CarryError::Remote)?;
