@@ -39,6 +39,7 @@ pub use workspace_api::command::OutputChannel;
 pub use workspace_api::digest::Digest;
 pub use workspace_api::doctor::{Diagnosis, Doctor, Finding, FindingStatus, Verdict};
 pub use workspace_api::id::{WorkspaceId, WorkspaceName, WorkspaceRef};
+pub use workspace_api::idle::{IdleAction, IdleAfter, IdlePolicy};
 pub use workspace_api::job::{CommandRef, JobState, JobStatus, OutputExcerpt, ShellRef, Signal};
 pub use workspace_api::label::{Label, LabelFilter, LabelKey};
 pub use workspace_api::ledger::LedgerEvent;
@@ -311,6 +312,28 @@ impl Workspace {
         let mut update = operations::Update::new(self.id.into());
         update.name = name;
         update.label.extend(labels);
+        self.client.call(update, &mut Call::quiet()).await
+    }
+
+    /// Changes what becomes of it when nobody uses it.
+    ///
+    /// # Errors
+    ///
+    /// If it no longer exists.
+    pub async fn set_idle(&self, idle: IdlePolicy) -> Result<operations::Workspace, Error> {
+        let mut update = operations::Update::new(self.id.into());
+        update.idle_after = Some(idle.idle_after);
+        update.idle_then = Some(idle.idle_then);
+        self.client.call(update, &mut Call::quiet()).await
+    }
+
+    /// Keeps it ready for at least that time from now on, even if nobody uses it.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run, or runs on anyway.
+    pub async fn extend(&self, span: TimeSpan) -> Result<operations::Workspace, Error> {
+        let update = operations::Update::new(self.id.into()).with_extension(span);
         self.client.call(update, &mut Call::quiet()).await
     }
 

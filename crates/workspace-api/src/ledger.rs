@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::digest::Digest;
 use crate::id::{WorkspaceId, WorkspaceName};
+use crate::idle::{IdleAction, IdlePolicy};
 use crate::spec::{EnvironmentRef, Shape};
 
 /// Something that happened in a workspace.
@@ -48,7 +49,7 @@ pub enum LedgerEvent {
     },
     /// Its machine runs.
     Started {},
-    /// Its name or its labels were changed.
+    /// Its name, its labels or its idle policy were changed.
     Updated {
         /// The name that it has now.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,6 +57,21 @@ pub enum LedgerEvent {
         /// The labels that it has now.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         labels: BTreeMap<String, String>,
+        /// The idle policy that it has now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        idle: Option<IdlePolicy>,
+    },
+    /// Nobody uses it: unless that changes it will be put aside.
+    IdleWarned {
+        /// How.
+        action: IdleAction,
+        /// When, RFC 3339 in UTC.
+        expires_at: String,
+    },
+    /// Somebody wants it kept ready although nobody uses it.
+    IdleExtended {
+        /// Until when, RFC 3339 in UTC.
+        until: String,
     },
     /// A command began.
     CommandStarted {
@@ -299,6 +315,7 @@ impl LedgerEvent {
         match self {
             Self::Seeded { .. }
             | Self::Updated { .. }
+            | Self::IdleExtended { .. }
             | Self::CommandStarted { .. }
             | Self::CommandEnded { .. }
             | Self::FileWritten { .. }
@@ -323,6 +340,7 @@ impl LedgerEvent {
             | Self::SecretDeleted { .. } => true,
             Self::Created { .. }
             | Self::Started {}
+            | Self::IdleWarned { .. }
             | Self::ForkedFrom { .. }
             | Self::ServiceReady { .. }
             | Self::ServiceFailed { .. }

@@ -4,6 +4,7 @@
 //! * [`id`], [`digest`], [`spec`] and [`time`]: values that are parsed once, at the edge.
 //! * [`label`]: what workspaces are found by.
 //! * [`ledger`]: what can happen in a workspace.
+//! * [`idle`]: what becomes of one that nobody uses.
 //! * [`state`]: the states of a workspace and [`state::next`], the only judge
 //!   of legal steps.
 //! * One module per noun with its operations: [`run`], [`seed`], [`prepare`], [`mod@env`],
@@ -17,6 +18,7 @@ pub mod doctor;
 pub mod env;
 pub mod file;
 pub mod id;
+pub mod idle;
 pub mod job;
 pub mod label;
 pub mod ledger;

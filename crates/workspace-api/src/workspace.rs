@@ -18,6 +18,7 @@ pub use self::listing::{List, NamePattern, NotAPattern, Tombstone, Workspaces};
 pub use self::update::Update;
 use crate::digest::Digest;
 use crate::id::{WorkspaceId, WorkspaceName, WorkspaceRef};
+use crate::idle::{IdleAfter, IdlePolicy};
 use crate::label::Label;
 use crate::network::NetworkOptions;
 use crate::run::{CommandEvent, CommandOptions, CommandResult};
@@ -59,6 +60,10 @@ pub struct Create {
     #[command(flatten)]
     #[serde(default)]
     pub network_policy: NetworkOptions,
+    /// What becomes of it when nobody uses it
+    #[command(flatten)]
+    #[serde(default)]
+    pub idle: IdlePolicy,
 }
 
 impl Create {
@@ -79,6 +84,13 @@ impl Create {
     #[must_use]
     pub fn with_network(mut self, network: NetworkOptions) -> Self {
         self.network_policy = network;
+        self
+    }
+
+    /// The same with another idle policy.
+    #[must_use]
+    pub fn with_idle(mut self, idle: IdlePolicy) -> Self {
+        self.idle = idle;
         self
     }
 
@@ -143,8 +155,19 @@ pub struct Workspace {
     pub shape: Shape,
     /// When it was created, RFC 3339 in UTC.
     pub created_at: String,
-    /// When something last happened in it, RFC 3339 in UTC.
+    /// When somebody last did something in it, RFC 3339 in UTC; looking at it
+    /// does not count.
     pub last_activity_at: String,
+    /// What becomes of it when nobody uses it.
+    #[serde(default)]
+    pub idle: IdlePolicy,
+    /// When it is put aside unless somebody uses it before, RFC 3339 in UTC; told
+    /// of one workspace while it is idle, not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    /// How long that is from now, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_ms: Option<u64>,
     /// What it was seeded with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<SeedReport>,
@@ -165,6 +188,20 @@ pub struct Activity {
     pub open_shells: u32,
 }
 
+impl Workspace {
+    fn present_idleness(&self, screen: &mut Screen) {
+        if self.idle.idle_after == IdleAfter::Never {
+            return;
+        }
+        let left = self.expires_in_ms.map(|left| {
+            // To the second: whoever reads this has passed a part of it already.
+            let left = jiff::SignedDuration::from_secs((left / 1000).cast_signed());
+            format!(", {left:#} from now")
+        });
+        screen.line(format!("When idle      {}{}", self.idle, left.unwrap_or_default()));
+    }
+}
+
 impl Present for Workspace {
     fn present(&self, screen: &mut Screen) {
         let name = self.name.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
@@ -181,6 +218,7 @@ impl Present for Workspace {
         screen.line(format!("Machine        {} ({})", self.shape, self.accelerator));
         screen.line(format!("Created        {}", self.created_at));
         screen.line(format!("Last activity  {}", self.last_activity_at));
+        self.present_idleness(screen);
         screen.line(format!("Disk           {} KiB", self.disk_bytes.div_ceil(1024)));
         if let Some(seed) = &self.seed {
             seed.present(screen);

@@ -14,6 +14,7 @@
 //!   itself through [`inside`].
 //! * [`scribe`]: what happens is written down.
 //! * `ports`: connections from the host.
+//! * `idle`: when a workspace that nobody uses is put aside.
 //! * [`asking`]: what is asked of a keeper besides carrying frames.
 //!
 //! On every stream but 0 clients speak the guest protocol; the keeper renames
@@ -29,6 +30,7 @@ pub(crate) mod asking;
 pub(crate) mod client;
 mod clients;
 mod hub;
+mod idle;
 pub(crate) mod inside;
 pub(crate) mod jobs;
 mod ports;

@@ -16,6 +16,7 @@ mod files;
 mod history;
 mod hostile;
 mod identity;
+mod idle;
 mod naming;
 mod network;
 mod ports;

@@ -1,4 +1,4 @@
-//! Changing what a workspace is called.
+//! Changing what a workspace is called, and what becomes of it when nobody uses it.
 
 use operation::{Effect, Example, NoEvents, Operation};
 use schemars::JsonSchema;
@@ -6,12 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Workspace;
 use crate::id::{WorkspaceName, WorkspaceRef};
+use crate::idle::{IdleAction, IdleAfter};
 use crate::label::{Label, LabelKey};
+use crate::time::TimeSpan;
 
-/// Change the name and the labels of a workspace
+/// Change the name, the labels or the idle policy of a workspace
 ///
-/// Labels that are not named stay as they are. The guest keeps the host name
-/// that it started with. Fails with `conflict` if the name is taken.
+/// What is not named stays as it is. The guest keeps the host name that it
+/// started with. Fails with `conflict` if the name is taken, or if a workspace
+/// that does not run shall be kept ready.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct Update {
@@ -29,13 +32,33 @@ pub struct Update {
     #[arg(long, value_name = "KEY")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remove_label: Vec<LabelKey>,
+    /// Put it aside when nobody has used it for so long, such as 30m; or never
+    #[arg(long, value_name = "TIME")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_after: Option<IdleAfter>,
+    /// How it is put aside
+    #[arg(long, value_enum, value_name = "ACTION")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_then: Option<IdleAction>,
+    /// Keep it ready for at least this time from now on, such as 2h
+    #[arg(long, value_name = "TIME")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extend: Option<TimeSpan>,
 }
 
 impl Update {
     /// Changes nothing yet.
     #[must_use]
     pub fn new(workspace: WorkspaceRef) -> Self {
-        Self { workspace, name: None, label: Vec::new(), remove_label: Vec::new() }
+        Self {
+            workspace,
+            name: None,
+            label: Vec::new(),
+            remove_label: Vec::new(),
+            idle_after: None,
+            idle_then: None,
+            extend: None,
+        }
     }
 
     /// The same with a new name.
@@ -52,6 +75,20 @@ impl Update {
         self
     }
 
+    /// The same with another time after which it counts as idle.
+    #[must_use]
+    pub const fn with_idle_after(mut self, idle_after: IdleAfter) -> Self {
+        self.idle_after = Some(idle_after);
+        self
+    }
+
+    /// The same, keeping it ready for at least that time.
+    #[must_use]
+    pub const fn with_extension(mut self, extend: TimeSpan) -> Self {
+        self.extend = Some(extend);
+        self
+    }
+
     /// The same with a label removed.
     #[must_use]
     pub fn without_label(mut self, key: LabelKey) -> Self {
@@ -65,9 +102,15 @@ impl Operation for Update {
     type Event = NoEvents;
     const NAME: &'static str = "workspace.update";
     const EFFECT: Effect = Effect::Changes;
-    const EXAMPLES: &'static [Example] = &[Example {
-        argv: "demo --name web-1 --label team=core --remove-label draft",
-        json: r#"{"workspace": "demo", "name": "web-1", "label": ["team=core"],
-                  "remove_label": ["draft"]}"#,
-    }];
+    const EXAMPLES: &'static [Example] = &[
+        Example {
+            argv: "demo --name web-1 --label team=core --remove-label draft",
+            json: r#"{"workspace": "demo", "name": "web-1", "label": ["team=core"],
+                      "remove_label": ["draft"]}"#,
+        },
+        Example {
+            argv: "demo --idle-after 2h --extend 8h",
+            json: r#"{"workspace": "demo", "idle_after": "2h", "extend": "8h"}"#,
+        },
+    ];
 }

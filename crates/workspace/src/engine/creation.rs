@@ -19,6 +19,7 @@ use operation::{ErrorKind, OpError};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use workspace_api::id::{WorkspaceId, WorkspaceName};
+use workspace_api::idle::IdlePolicy;
 use workspace_api::label::Label;
 use workspace_api::ledger::LedgerEvent;
 use workspace_api::network::NetworkPolicy;
@@ -52,6 +53,7 @@ pub(super) struct Plan {
     pub(super) labels: Vec<Label>,
     pub(super) seed: Seed,
     pub(super) network: NetworkPolicy,
+    pub(super) idle: IdlePolicy,
     pub(super) lifetime: Lifetime,
 }
 
@@ -90,6 +92,7 @@ impl Engine {
         };
         details.seed = seed.as_ref().map(|seed| seed.report.clone());
         details.network = plan.network;
+        details.idle = plan.idle;
         let now = Timestamp::now();
         let record = Record {
             id: WorkspaceId::from_uuid(Uuid::now_v7()),
@@ -154,6 +157,7 @@ impl Engine {
                 network: record.details.network.clone(),
                 operator: self.settings.network.clone(),
                 ports: record.details.ports.clone(),
+                idle: record.details.idle,
                 lifetime: record.lifetime,
                 unkept: Unkept::Vanishes,
             })

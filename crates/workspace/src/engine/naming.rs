@@ -1,12 +1,17 @@
-//! What workspaces are called, and finding them by it.
+//! What workspaces are called, finding them by it, and what else can be changed of
+//! them.
 
 use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
+use workspace_api::idle::IdleAfter;
 use workspace_api::label::{LABELS_MAX, Label, LabelKey};
+use workspace_api::state::WorkspaceState;
+use workspace_api::time::TimeSpan;
 use workspace_api::workspace::{List, Tombstone, Update, Workspace, Workspaces};
 
 use super::Engine;
 use super::terms::shown;
-use crate::store::{self, Details};
+use crate::keeper::asking::SetIdle;
+use crate::store::{self, Details, Record};
 
 impl Handler<List> for Engine {
     async fn handle(&self, list: List, _: &mut Call<NoEvents>) -> Result<Workspaces, OpError> {
@@ -39,10 +44,43 @@ impl Handler<List> for Engine {
 impl Handler<Update> for Engine {
     async fn handle(&self, update: Update, _: &mut Call<NoEvents>) -> Result<Workspace, OpError> {
         let record = self.store.find(&update.workspace)?;
+        if update.extend.is_some() && record.state != WorkspaceState::Running {
+            let message = format!("workspace {} is {} already", record.id, record.state);
+            return Err(OpError::plain(ErrorKind::Conflict, message)
+                .hinted("`hotcell workspace start` makes it ready again"));
+        }
         let changed = self.store.update(record.id, update.name, |details| {
-            relabel(details, &update.label, &update.remove_label)
+            relabel(details, &update.label, &update.remove_label)?;
+            let idle = &mut details.idle;
+            idle.idle_after = update.idle_after.unwrap_or(idle.idle_after);
+            idle.idle_then = update.idle_then.unwrap_or(idle.idle_then);
+            if update.extend.is_some() && idle.idle_after == IdleAfter::Never {
+                let message = "there is nothing to extend: the workspace runs on when it is idle";
+                return Err(OpError::plain(ErrorKind::InvalidRequest, message)
+                    .hinted("`--idle-after` says after which time it does not"));
+            }
+            Ok(())
         })??;
-        Ok(self.describe(changed))
+        if changed.state == WorkspaceState::Running {
+            let told = self.tell_of_idleness(&changed, update.extend).await;
+            // Without a keeper nothing is put aside, but nothing is kept ready either.
+            if update.extend.is_some() {
+                told?;
+            }
+        }
+        Ok(self.describe(self.store.find(&changed.id.into())?))
+    }
+}
+
+impl Engine {
+    async fn tell_of_idleness(
+        &self,
+        record: &Record,
+        extension: Option<TimeSpan>,
+    ) -> Result<(), OpError> {
+        let policy = record.details.idle;
+        let extension_ms = extension.map(TimeSpan::as_millis);
+        self.connect(record).await?.ask(SetIdle { policy, extension_ms }).await.map(|_| ())
     }
 }
 

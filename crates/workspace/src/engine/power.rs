@@ -95,6 +95,7 @@ impl Engine {
                 network: record.details.network.clone(),
                 operator: self.settings.network.clone(),
                 ports: record.details.ports.clone(),
+                idle: record.details.idle,
                 lifetime: Lifetime::UntilDeleted,
                 unkept: Unkept::Stays,
             })

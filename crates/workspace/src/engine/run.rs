@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use guest_protocol::message::{Exec, Stdin};
 use operation::{Call, ErrorKind, Handler, OpError};
+use workspace_api::idle::IdlePolicy;
 use workspace_api::run::{CommandEvent, CommandOptions, Run, RunResult};
 
 use super::Engine;
@@ -24,6 +25,7 @@ impl Handler<Run> for Engine {
             labels: Vec::new(),
             seed: run.seed,
             network: policy(&run.network_policy)?,
+            idle: IdlePolicy::never(),
             lifetime: Lifetime::WithCreator,
         };
         let cancel = call.cancel.clone();

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use workspace_api::id::WorkspaceRef;
 use workspace_api::run::{CommandEvent, CommandResult};
 use workspace_api::state::{Step, WorkspaceState};
-use workspace_api::workspace::{Activity, Create, Delete, Deleted, Exec, Reset, Status, Workspace};
+use workspace_api::workspace::{Create, Delete, Deleted, Exec, Reset, Status, Workspace};
 
 use super::Engine;
 use super::creation::Plan;
@@ -18,7 +19,7 @@ use crate::disks::NewLayers;
 use crate::home::{WorkspaceFiles, disk_bytes};
 use crate::host::HostFacts;
 use crate::keeper::Lifetime;
-use crate::keeper::asking::{CurrentActivity, Restore};
+use crate::keeper::asking::{CurrentActivity, Now, Restore};
 use crate::keeper::client::KeeperConnection;
 use crate::origin::Origin;
 use crate::recovery::recover;
@@ -42,6 +43,7 @@ impl Handler<Create> for Engine {
             labels: create.label,
             seed: create.seed,
             network: policy(&create.network_policy)?,
+            idle: create.idle,
             lifetime: Lifetime::UntilDeleted,
         };
         let created = self.create(plan, &call.cancel).await?;
@@ -69,10 +71,10 @@ impl Handler<Exec> for Engine {
 impl Handler<Status> for Engine {
     async fn handle(&self, status: Status, _: &mut Call<NoEvents>) -> Result<Workspace, OpError> {
         let mut record = self.store.find(&status.workspace)?;
-        let mut activity = None;
+        let mut now = None;
         if record.state == WorkspaceState::Running {
-            match self.activity(&record).await {
-                Ok(now) => activity = Some(now),
+            match self.now(&record).await {
+                Ok(told) => now = Some(told),
                 // Whatever ended the keeper is on record by now.
                 Err(error) => {
                     tracing::info!(%error, "the keeper does not say what it is doing");
@@ -80,7 +82,15 @@ impl Handler<Status> for Engine {
                 }
             }
         }
-        Ok(Workspace { activity, ..self.describe(record) })
+        let (activity, expires_at) = now.map(|now| (now.activity, now.expires_at)).unzip();
+        let expires_at = expires_at.flatten();
+        let left = expires_at.map(|at| Timestamp::now().duration_until(at).as_millis());
+        Ok(Workspace {
+            activity,
+            expires_at: expires_at.map(shown),
+            expires_in_ms: left.map(|left| u64::try_from(left).unwrap_or_default()),
+            ..self.describe(record)
+        })
     }
 }
 
@@ -170,7 +180,7 @@ impl Engine {
     }
 
     /// What is going on in a running workspace.
-    async fn activity(&self, record: &Record) -> Result<Activity, OpError> {
+    async fn now(&self, record: &Record) -> Result<Now, OpError> {
         let mut connection = self.connect(record).await?;
         let asked = connection.ask(CurrentActivity {});
         tokio::time::timeout(ACTIVITY_DEADLINE, asked).await.unwrap_or_else(|_| {
@@ -192,6 +202,9 @@ impl Engine {
             shape: record.shape,
             created_at: shown(record.created_at),
             last_activity_at: shown(record.last_activity_at),
+            idle: record.details.idle,
+            expires_at: None,
+            expires_in_ms: None,
             seed: record.details.seed,
             disk_bytes: disk_bytes(self.home.workspace(record.id).directory()),
             activity: None,

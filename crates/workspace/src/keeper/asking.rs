@@ -12,10 +12,12 @@
 use std::num::NonZeroU16;
 
 use guest_protocol::message::Exec;
+use jiff::Timestamp;
 use operation::OpError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use workspace_api::idle::IdlePolicy;
 use workspace_api::network::NetworkPolicy;
 use workspace_api::network::operations::NetworkLog;
 use workspace_api::output::OutputBytes;
@@ -66,6 +68,32 @@ pub(crate) enum Ask {
     UnpublishPort(UnpublishPort),
     /// See [`ListPorts`].
     ListPorts(ListPorts),
+    /// See [`SetIdle`].
+    SetIdle(SetIdle),
+}
+
+impl Ask {
+    /// Whether whoever asks this uses the workspace, beyond what the ledger says
+    /// of it.
+    pub(crate) const fn is_activity(&self) -> bool {
+        match self {
+            Self::SetNetwork(_)
+            | Self::StartJob(_)
+            | Self::WriteJob(_)
+            | Self::OrderJob(_)
+            | Self::Restore(_)
+            | Self::PublishPort(_)
+            | Self::UnpublishPort(_)
+            | Self::SetIdle(_) => true,
+            Self::Activity(_)
+            | Self::WriteLedger(_)
+            | Self::AwaitNetwork(_)
+            | Self::ShowNetwork(_)
+            | Self::ReadNetworkLog(_)
+            | Self::AwaitJob(_)
+            | Self::ListPorts(_) => false,
+        }
+    }
 }
 
 /// Put the machine back to an earlier state; answered when it accepts commands
@@ -88,12 +116,41 @@ impl From<Restore> for Ask {
     }
 }
 
+/// Put another idle policy in force, and keep the workspace ready for some time.
+/// The answer is until when somebody wants it kept ready.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct SetIdle {
+    /// The policy.
+    pub(crate) policy: IdlePolicy,
+    /// For how long at least, in milliseconds.
+    pub(crate) extension_ms: Option<u64>,
+}
+
+impl Question for SetIdle {
+    type Answer = Option<Timestamp>;
+}
+
+impl From<SetIdle> for Ask {
+    fn from(question: SetIdle) -> Self {
+        Self::SetIdle(question)
+    }
+}
+
 /// What is going on in the workspace right now.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct CurrentActivity {}
 
+/// What is going on in a workspace.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Now {
+    /// What runs.
+    pub(crate) activity: Activity,
+    /// When it is put aside if nothing changes.
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
 impl Question for CurrentActivity {
-    type Answer = Activity;
+    type Answer = Now;
 }
 
 impl From<CurrentActivity> for Ask {

@@ -13,6 +13,7 @@
 
 use std::collections::HashMap;
 
+use guest_protocol::TOOLS_PATH;
 use guest_protocol::frame::{Body, Channel, Frame, INITIAL_CREDIT, StreamId};
 use guest_protocol::message::{self, GuestMessage, HostMessage};
 
@@ -51,8 +52,30 @@ pub(crate) enum GuestFault {
 #[derive(Debug)]
 struct Stream {
     owner: Owner,
+    purpose: Purpose,
     stdout_credit: u32,
     stderr_credit: u32,
+}
+
+/// What a stream is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// A program that somebody runs in the workspace.
+    Command,
+    /// One of the host's own, or nothing that runs.
+    Upkeep,
+}
+
+impl Purpose {
+    fn of(opening: &HostMessage) -> Self {
+        match opening {
+            HostMessage::Exec(exec) if exec.argv.first().is_some_and(|arg| arg == TOOLS_PATH) => {
+                Self::Upkeep
+            }
+            HostMessage::Exec(_) | HostMessage::Attach { .. } => Self::Command,
+            _ => Self::Upkeep,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -76,9 +99,13 @@ impl Hub {
         Self { last: last.0, ..Self::default() }
     }
 
-    /// How many commands run on behalf of clients.
-    pub(crate) fn running(&self) -> usize {
-        self.by_client.len()
+    /// How many commands run on behalf of clients; programs of the host's own do
+    /// not count.
+    pub(crate) fn commands(&self) -> usize {
+        let is_command = |stream| {
+            self.streams.get(stream).is_some_and(|stream| stream.purpose == Purpose::Command)
+        };
+        self.by_client.values().filter(|stream| is_command(*stream)).count()
     }
 
     /// A frame of a client, on any stream but 0.
@@ -97,9 +124,10 @@ impl Hub {
         let parsed: HostMessage =
             message::parse(frame.stream, payload).map_err(|_| ClientFault::Message)?;
         match (parsed, guest_stream) {
-            (HostMessage::Exec(_) | HostMessage::Attach { .. } | HostMessage::Sync, None) => {
-                Ok(Some(self.open(client, frame)))
-            }
+            (
+                opening @ (HostMessage::Exec(_) | HostMessage::Attach { .. } | HostMessage::Sync),
+                None,
+            ) => Ok(Some(self.open(client, Purpose::of(&opening), frame))),
             (HostMessage::Exec(_) | HostMessage::Attach { .. } | HostMessage::Sync, Some(_)) => {
                 Err(ClientFault::Stream)
             }
@@ -120,7 +148,7 @@ impl Hub {
         }
     }
 
-    fn open(&mut self, client: ClientId, frame: Frame) -> Routed {
+    fn open(&mut self, client: ClientId, purpose: Purpose, frame: Frame) -> Routed {
         if self.streams.len() >= STREAMS_MAX {
             let reason = format!("{STREAMS_MAX} commands are already under way");
             return refuse(client, frame.stream, &reason);
@@ -135,6 +163,7 @@ impl Hub {
             stream,
             Stream {
                 owner: Owner::Client(client, frame.stream),
+                purpose,
                 stdout_credit: INITIAL_CREDIT,
                 stderr_credit: INITIAL_CREDIT,
             },
@@ -300,6 +329,19 @@ mod tests {
             panic!()
         };
         assert_eq!(frame.stream, StreamId(1));
+    }
+
+    #[test]
+    fn programs_of_the_host_s_own_are_no_commands() {
+        let mut hub = Hub::default();
+        hub.client_says(CLIENT, exec(1)).unwrap();
+        let tool = Exec { argv: vec![TOOLS_PATH.to_owned()], ..Exec::default() };
+        for (stream, opening) in [(2, HostMessage::Exec(tool)), (3, HostMessage::Sync)] {
+            hub.client_says(CLIENT, message::control(StreamId(stream), &opening).unwrap()).unwrap();
+        }
+        assert_eq!(hub.commands(), 1);
+        hub.guest_says(exited(1)).unwrap();
+        assert_eq!(hub.commands(), 0);
     }
 
     #[test]

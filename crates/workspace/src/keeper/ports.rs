@@ -186,11 +186,6 @@ impl PortTable {
         self.published.borrow_mut().clear();
     }
 
-    /// How many processes in the guest carry connections.
-    pub(crate) fn processes(&self) -> usize {
-        self.open.get()
-    }
-
     async fn accept(
         self: &Rc<Self>,
         listener: &TcpListener,

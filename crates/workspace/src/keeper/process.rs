@@ -27,6 +27,7 @@ use tokio::time::timeout;
 
 use super::clients::{Clients, FAREWELL_DEADLINE, tell};
 use super::hub::{ClientId, Hub};
+use super::idle::Idleness;
 use super::jobs::JobTable;
 use super::ports::PortTable;
 use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper, Unkept};
@@ -138,6 +139,7 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
             request.lifetime
         }
     };
+    let idleness = Idleness::new(request.idle);
     Ok(Keeper {
         home,
         files,
@@ -151,6 +153,7 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         network,
         ports,
         scribe,
+        idleness,
         creator: ClientId::default(),
         reset_asked: None,
         terminate,

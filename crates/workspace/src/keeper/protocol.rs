@@ -7,6 +7,7 @@ use operation::OpError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use workspace_api::id::WorkspaceId;
+use workspace_api::idle::IdlePolicy;
 use workspace_api::ledger::LedgerEvent;
 use workspace_api::network::NetworkPolicy;
 use workspace_api::port::PortMapping;
@@ -105,6 +106,8 @@ pub(crate) struct KeeperRequest {
     pub(crate) operator: Operator,
     /// Ports of it that were published when its machine last ran.
     pub(crate) ports: Vec<PortMapping>,
+    /// What becomes of it when nobody uses it.
+    pub(crate) idle: IdlePolicy,
     /// How long the workspace lives.
     pub(crate) lifetime: Lifetime,
     /// What becomes of it if its caller goes before saying that it is kept.

@@ -10,7 +10,7 @@
 //! how many are missing.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -37,11 +37,14 @@ const FLUSH_DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) struct Scribe {
     orders: mpsc::Sender<Order>,
     lost: Arc<AtomicU64>,
+    touched: Arc<AtomicI64>,
 }
 
 #[derive(Debug)]
 enum Order {
     Note(Timestamp, LedgerEvent),
+    /// Something was done that is no event of its own.
+    Touch(Timestamp),
     /// Answered when everything that was noted before is written.
     Flush(oneshot::Sender<()>),
 }
@@ -53,13 +56,23 @@ impl Scribe {
         let lost = Arc::new(AtomicU64::new(0));
         let desk = Desk { home: home.clone(), workspace, store: None, lost: lost.clone() };
         thread::spawn(move || desk.work(received));
-        Self { orders, lost }
+        Self { orders, lost, touched: Arc::default() }
     }
 
     /// Has an event written down.
     pub(crate) fn note(&self, event: LedgerEvent) {
         if self.orders.try_send(Order::Note(Timestamp::now(), event)).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Has it written down that somebody used the workspace just now. It is told to
+    /// the second, so of many that come at once one is written.
+    pub(crate) fn touch(&self) {
+        let now = Timestamp::now();
+        if self.touched.swap(now.as_second(), Ordering::Relaxed) != now.as_second() {
+            // A full queue says as well that the workspace is used.
+            let _ = self.orders.try_send(Order::Touch(now));
         }
     }
 
@@ -88,11 +101,12 @@ struct Desk {
 impl Desk {
     fn work(mut self, mut orders: mpsc::Receiver<Order>) {
         while let Some(first) = orders.blocking_recv() {
-            let (mut events, mut waiting) = (Vec::new(), Vec::new());
+            let (mut events, mut waiting, mut touched) = (Vec::new(), Vec::new(), None);
             let mut next = Some(first);
             while let Some(order) = next {
                 match order {
                     Order::Note(at, event) => events.push((at, event)),
+                    Order::Touch(at) => touched = Some(at),
                     Order::Flush(done) => waiting.push(done),
                 }
                 next = (events.len() < BATCH_MAX).then(|| orders.try_recv().ok()).flatten();
@@ -106,6 +120,11 @@ impl Desk {
                 tracing::error!(%error, noted, "the ledger could not be written");
                 self.lost.fetch_add(noted + lost, Ordering::Relaxed);
             }
+            if let Some(at) = touched
+                && let Err(error) = self.touch(at)
+            {
+                tracing::error!(%error, "the last activity could not be written");
+            }
             for done in waiting {
                 let _ = done.send(());
             }
@@ -116,11 +135,21 @@ impl Desk {
         if events.is_empty() {
             return Ok(());
         }
+        let workspace = self.workspace;
+        self.store()?.append_all(workspace, events)
+    }
+
+    fn touch(&mut self, at: Timestamp) -> Result<(), StoreError> {
+        let workspace = self.workspace;
+        self.store()?.touch(workspace, at)
+    }
+
+    fn store(&mut self) -> Result<&Store, StoreError> {
         let store = match self.store.take() {
             Some(store) => store,
             None => Store::open(&self.home)?,
         };
-        self.store.insert(store).append_all(self.workspace, events)
+        Ok(self.store.insert(store))
     }
 }
 

@@ -1,7 +1,7 @@
 //! A keeper while its machine runs: one loop that owns all state.
 //!
-//! Four things can happen, one at a time: a frame of the guest, a frame of a
-//! client, a notice of the machine, a signal. None of them is waited for inside
+//! Five things can happen, one at a time: a frame of the guest, a frame of a
+//! client, a notice of the machine, a signal, and nothing for too long (`idle`). None of them is waited for inside
 //! the handling of another; what takes long has a task of its own. A reset is
 //! the exception (`resetting`): while it is under way there is no guest that any
 //! of them could be for.
@@ -17,15 +17,19 @@ use operation::{ErrorKind, OpError};
 use serde_json::Value;
 use tokio::signal::unix::Signal;
 use tokio::time::timeout;
+use workspace_api::idle::{IdleAction, IdlePolicy};
+use workspace_api::ledger::LedgerEvent;
 use workspace_api::state::Step;
 use workspace_api::workspace::Activity;
 
 use super::asking::{
-    Ask, AwaitJob, AwaitNetwork, CurrentActivity, ListPorts, OrderJob, PublishPort, ReadNetworkLog,
-    Restore, SetNetwork, ShowNetwork, StartJob, UnpublishPort, WriteJob, WriteLedger, answer,
+    Ask, AwaitJob, AwaitNetwork, CurrentActivity, ListPorts, Now, OrderJob, PublishPort,
+    ReadNetworkLog, Restore, SetIdle, SetNetwork, ShowNetwork, StartJob, UnpublishPort, WriteJob,
+    WriteLedger, answer,
 };
 use super::clients::{Clients, tell};
 use super::hub::{ClientId, Hub, Routed};
+use super::idle::Idleness;
 use super::jobs::JobTable;
 use super::ports::{Port, PortTable};
 use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper};
@@ -57,6 +61,7 @@ pub(super) struct Keeper {
     pub(super) network: Rc<Gateway>,
     pub(super) ports: Rc<PortTable>,
     pub(super) scribe: Scribe,
+    pub(super) idleness: Idleness,
     pub(super) creator: ClientId,
     /// A reset that the loop carries out next.
     pub(super) reset_asked: Option<(ClientId, u64, Restore)>,
@@ -70,6 +75,8 @@ pub(super) enum Ending {
     Deleted,
     /// Somebody stopped its machine.
     Stopped,
+    /// Nobody uses it.
+    Idle(IdlePolicy),
     /// The workspace lived with its creator, who is gone.
     CreatorGone,
     /// Somebody ended this process politely.
@@ -95,6 +102,7 @@ impl Keeper {
                 (client, frame) = self.clients.next() => self.client_says(client, frame),
                 notice = self.machine.notice() => Some(Ending::Lost(GuestTrouble::Notice(notice))),
                 _ = self.terminate.recv() => Some(Ending::Terminated),
+                () = self.idleness.next() => None,
             };
             if let Some(ending) = ending {
                 return ending;
@@ -104,6 +112,9 @@ impl Keeper {
                     Ok(()) => self.answer(client, id, async { answer::<Restore>(Ok(())) }),
                     Err(error) => return Ending::NotReset(error),
                 }
+            }
+            if let Some(ending) = self.look_for_idleness() {
+                return ending;
             }
         }
     }
@@ -160,6 +171,9 @@ impl Keeper {
                 None
             }
             ToKeeper::Note { event } => {
+                if event.is_activity() {
+                    self.idleness.used();
+                }
                 self.scribe.note(event);
                 None
             }
@@ -171,9 +185,14 @@ impl Keeper {
     }
 
     fn asked(&mut self, client: ClientId, id: u64, ask: Ask) {
+        if ask.is_activity() {
+            self.idleness.used();
+            self.scribe.touch();
+        }
         match ask {
             Ask::Activity(_) => {
-                let now = self.activity();
+                let expires_at = self.idleness.expires_at();
+                let now = Now { activity: self.activity(), expires_at };
                 self.answer(client, id, async move { answer::<CurrentActivity>(Ok(now)) });
             }
             Ask::AwaitNetwork(_) => {
@@ -233,6 +252,14 @@ impl Keeper {
                 let now = self.ports.list();
                 self.answer(client, id, async move { answer::<ListPorts>(Ok(now)) });
             }
+            Ask::SetIdle(SetIdle { policy, extension_ms }) => {
+                self.idleness.set(policy, extension_ms.map(Duration::from_millis));
+                let until = self.idleness.extended_until();
+                if let (Some(_), Some(until)) = (extension_ms, until) {
+                    self.scribe.note(LedgerEvent::IdleExtended { until: until.to_string() });
+                }
+                self.answer(client, id, async move { answer::<SetIdle>(Ok(until)) });
+            }
             Ask::WriteLedger(_) => {
                 let scribe = self.scribe.clone();
                 self.answer(client, id, async move {
@@ -247,13 +274,14 @@ impl Keeper {
         let open_shells = self.jobs.running(|kind| matches!(kind, JobKind::Shell { .. }));
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Activity {
-            running_commands: count(
-                self.hub.running().saturating_sub(
-                    open_shells + self.network.processes() + self.ports.processes(),
-                ),
-            ),
+            running_commands: count(self.hub.commands().saturating_sub(open_shells)),
             open_shells: count(open_shells),
         }
+    }
+
+    /// Whether something runs that is a use of the workspace as long as it does.
+    pub(super) fn is_held(&self) -> bool {
+        self.activity().running_commands > 0
     }
 
     /// Answers a question when `work` is done, which holds up nothing else.
@@ -303,7 +331,10 @@ impl Keeper {
             }
             Ending::NotReset(error) => Outcome::Lost(error),
             Ending::Deleted | Ending::CreatorGone => Outcome::Deleted,
-            Ending::Stopped => Outcome::Stopped,
+            Ending::Stopped => Outcome::Stopped(None),
+            Ending::Idle(IdlePolicy { idle_after, idle_then: IdleAction::Stop }) => {
+                Outcome::Stopped(Some(format!("nobody used it for {idle_after}")))
+            }
             Ending::Terminated => Outcome::Lost(OpError::plain(
                 ErrorKind::MachineLost,
                 "the workspace's keeper was told to end",
@@ -319,8 +350,8 @@ impl Keeper {
         let farewell = match (outcome, settled) {
             (Outcome::Lost(error), _) => FromKeeper::Lost { error },
             (Outcome::Deleted, Ok(())) => FromKeeper::Deleted,
-            (Outcome::Stopped, Ok(())) => FromKeeper::Stopped,
-            (Outcome::Deleted | Outcome::Stopped, Err(error)) => FromKeeper::Failed { error },
+            (Outcome::Stopped(_), Ok(())) => FromKeeper::Stopped,
+            (Outcome::Deleted | Outcome::Stopped(_), Err(error)) => FromKeeper::Failed { error },
         };
         self.clients.dismiss(&farewell).await;
     }
@@ -329,7 +360,7 @@ impl Keeper {
         let store = Store::open(&self.home)?;
         let vanishes = self.lifetime == Lifetime::WithCreator;
         let (step, reason) = match outcome {
-            Outcome::Stopped => (Step::Stop, None),
+            Outcome::Stopped(reason) => (Step::Stop, reason.as_deref()),
             Outcome::Lost(error) if !vanishes => (Step::MachineEnded, Some(error.message.as_str())),
             Outcome::Lost(error) => (Step::Delete, Some(error.message.as_str())),
             Outcome::Deleted => (Step::Delete, Some("deleted")),
@@ -349,7 +380,8 @@ impl Keeper {
 #[derive(Debug)]
 enum Outcome {
     Deleted,
-    Stopped,
+    /// For this reason, if nobody asked for it.
+    Stopped(Option<String>),
     Lost(OpError),
 }
 

@@ -171,12 +171,6 @@ impl Gateway {
         self.journal.borrow().tell()
     }
 
-    /// How many processes in the guest are the network's own.
-    pub(crate) fn processes(&self) -> usize {
-        let daemon = usize::from(*self.side.borrow() != Side::Down);
-        daemon + self.open.borrow().len()
-    }
-
     /// Puts a policy in force and waits until the guest's side agrees with it.
     pub(crate) async fn set_policy(
         self: &Rc<Self>,

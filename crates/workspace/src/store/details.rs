@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use workspace_api::idle::IdlePolicy;
 use workspace_api::network::NetworkPolicy;
 use workspace_api::port::PortMapping;
 use workspace_api::seed::SeedReport;
@@ -30,6 +31,9 @@ pub(crate) struct Details {
     /// belong to this workspace alone: a copy of it begins without any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) ports: Vec<PortMapping>,
+    /// What becomes of it when nobody uses it.
+    #[serde(skip_serializing_if = "IdlePolicy::is_default")]
+    pub(crate) idle: IdlePolicy,
     /// What a newer program wrote.
     #[serde(flatten)]
     pub(crate) unknown: Map<String, Value>,

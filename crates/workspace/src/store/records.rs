@@ -122,6 +122,15 @@ impl Store {
         })
     }
 
+    /// Moves the last activity of a workspace on.
+    pub(crate) fn touch(&self, id: WorkspaceId, at: Timestamp) -> Result<(), StoreError> {
+        const ACTION: &str = "change a workspace";
+        self.change(ACTION, |transaction| {
+            touch(transaction, id, at)
+                .map_err(|source| StoreError::Record { action: ACTION, source })
+        })
+    }
+
     /// The number that a workspace has for itself alone.
     pub(crate) fn monitor_number(&self, id: WorkspaceId) -> Result<MonitorNumber, StoreError> {
         let query = "SELECT monitor_number FROM workspaces WHERE id = ?1";
@@ -131,8 +140,8 @@ impl Store {
             .map_err(|source| StoreError::Record { action: "look a workspace up", source })
     }
 
-    /// Changes what a workspace is called as one transaction, and writes that
-    /// down in its ledger. Nothing is changed if `change` fails.
+    /// Changes what a workspace is called, and what belongs to that, as one
+    /// transaction, and writes it down in its ledger. Nothing is changed if `change` fails.
     pub(crate) fn update<E>(
         &self,
         id: WorkspaceId,
@@ -159,6 +168,7 @@ impl Store {
             let event = LedgerEvent::Updated {
                 name: record.name.clone(),
                 labels: record.details.labels.clone(),
+                idle: Some(record.details.idle),
             };
             ledger::append(transaction, id, &[(Timestamp::now(), event)]).map_err(failed)?;
             get(transaction, id).map(Ok)
