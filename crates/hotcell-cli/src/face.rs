@@ -1,7 +1,7 @@
 //! The command-line face: from arguments to an operation and back to a screen.
 //!
 //! It knows no operation by name: commands, flags, help and output come from
-//! the table. What cannot be an operation is listed in [`CLI_ONLY`].
+//! the table. What cannot be an operation is listed, with the reason, in its tests.
 
 use std::env;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -14,11 +14,8 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use workspace::{Engine, Settings};
 
+use crate::mcp;
 use crate::terminal::{Mode, Terminal};
-
-/// The commands that are no operations, and why.
-pub(crate) const CLI_ONLY: &[(&str, &str)] =
-    &[("completions", "prints a script for a shell; it has no meaning elsewhere")];
 
 /// Runs the command line of this process.
 pub(crate) fn run() -> ExitCode {
@@ -30,18 +27,34 @@ pub(crate) fn run() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    if let Some(("completions", matches)) = matches.subcommand() {
-        let shell: Shell = *matches.get_one("shell").expect("a required argument");
-        clap_complete::generate(shell, &mut command(&table), "hotcell", &mut io::stdout());
-        return ExitCode::SUCCESS;
+    match matches.subcommand() {
+        Some(("completions", matches)) => {
+            let shell: Shell = *matches.get_one("shell").expect("a required argument");
+            clap_complete::generate(shell, &mut command(&table), "hotcell", &mut io::stdout());
+            ExitCode::SUCCESS
+        }
+        Some(("mcp", below)) => match below.subcommand() {
+            Some(("tools", tools)) => finish_at_once(mcp::tools(tools), &matches),
+            _ => waiting(async {
+                match mcp::serve(below).await {
+                    Ok(()) => ExitCode::SUCCESS,
+                    Err(error) => fail(&error, OutputForm::Human),
+                }
+            }),
+        },
+        _ => waiting(carry_out(&matches, &table)),
     }
+}
+
+/// Waits for what has to be waited for.
+fn waiting(future: impl Future<Output = ExitCode>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             return fail(&OpError::new(ErrorKind::Internal, &error), OutputForm::Human);
         }
     };
-    let code = runtime.block_on(carry_out(&matches, &table));
+    let code = runtime.block_on(future);
     // A read of standard input may still be waiting on a thread of the runtime.
     runtime.shutdown_background();
     code
@@ -70,12 +83,21 @@ pub(crate) fn command(table: &[OpSpec<Engine>]) -> Command {
                 .global(true)
                 .action(ArgAction::SetTrue),
         );
-    let (name, _) = CLI_ONLY[0];
-    cli::augment(root, workspace_api::NOUNS, table).subcommand(
-        Command::new(name).about("Print a completion script for a shell").arg(
+    cli::augment(root, workspace_api::NOUNS, table).subcommand(mcp::command()).subcommand(
+        Command::new("completions").about("Print a completion script for a shell").arg(
             Arg::new("shell").help("The shell").required(true).value_parser(value_parser!(Shell)),
         ),
     )
+}
+
+/// Prints what was found out without an engine.
+fn finish_at_once(outcome: Result<mcp::Tools, OpError>, matches: &ArgMatches) -> ExitCode {
+    let form = if matches.get_flag("json") { OutputForm::Json } else { OutputForm::Human };
+    let terminal = Terminal::new(Mode::Everything);
+    match outcome {
+        Ok(tools) => waiting(async { finish(&terminal, &tools, form).await }),
+        Err(error) => fail(&error, form),
+    }
 }
 
 /// How results are printed.
@@ -204,6 +226,13 @@ async fn cancel_on_signal(cancel: CancellationToken) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The commands that are no operations, and why.
+    const CLI_ONLY: &[(&str, &str)] = &[
+        ("completions", "prints a script for a shell; it has no meaning elsewhere"),
+        ("mcp.serve", "is a face itself"),
+        ("mcp.tools", "describes a face"),
+    ];
 
     #[test]
     fn the_table_keeps_the_rules() {

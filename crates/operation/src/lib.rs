@@ -20,6 +20,7 @@ pub mod contract;
 mod error;
 mod present;
 mod table;
+pub mod tool;
 
 pub use call::{BoxFuture, Call, Input, RawCall, Tell};
 pub use error::{ErrorKind, OpError};

@@ -5,9 +5,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::WorkspaceRef;
-use crate::job::{CommandRef, JobState, JobStatus, OutputExcerpt, Signal};
+use crate::job::{CommandRef, JobStatus, OutputExcerpt, Signal};
 use crate::run::CommandOptions;
 use crate::time::TimeSpan;
+
+mod run;
+
+pub use run::{BothEnds, Ran, Run};
 
 /// How much output is read at once unless somebody asks for more, in bytes.
 pub const READ_DEFAULT: u32 = 64 * 1024;
@@ -165,11 +169,7 @@ impl Present for Waited {
     }
 
     fn exit_code(&self) -> u8 {
-        match (self.command.status.state, self.command.status.exit_code) {
-            (JobState::Running, _) => operation::ErrorKind::TimedOut.exit_code(),
-            (_, Some(code)) => code,
-            (_, None) => operation::ErrorKind::MachineLost.exit_code(),
-        }
+        self.command.status.waited_exit_code()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use operation::{Present, Screen};
+use operation::{ErrorKind, Present, Screen};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -189,6 +189,17 @@ impl JobStatus {
                 format!("lost ({})", self.reason.as_deref().unwrap_or("nobody knows why"))
             }
             (state, _) => state.to_string(),
+        }
+    }
+
+    /// The exit code of a command line that waited for the job: its own, or what
+    /// tells that it still runs or is lost.
+    #[must_use]
+    pub const fn waited_exit_code(&self) -> u8 {
+        match (self.state, self.exit_code) {
+            (JobState::Running, _) => ErrorKind::TimedOut.exit_code(),
+            (_, Some(code)) => code,
+            (_, None) => ErrorKind::MachineLost.exit_code(),
         }
     }
 }

@@ -29,6 +29,7 @@ pub mod patch;
 pub mod path;
 pub mod port;
 pub mod prepare;
+pub mod profile;
 pub mod run;
 pub mod seed;
 pub mod shell;
@@ -69,6 +70,7 @@ operation::operations! {
     patch::Apply,
     logs::Logs,
     summary::Summarize,
+    command::Run,
     command::Start,
     command::List,
     command::Status,

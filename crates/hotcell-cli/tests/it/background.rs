@@ -120,3 +120,30 @@ fn directory_bytes(directory: &std::path::Path) -> u64 {
         })
         .sum()
 }
+
+#[test]
+fn a_caller_that_cannot_wait_gets_what_there_is_and_a_handle() {
+    let workspace = TestWorkspace::create(&[]);
+    let quick = command(&workspace, "run", &["--", "sh", "-c", "echo out; echo err >&2; exit 4"]);
+    assert_code(&quick, 4);
+    let value = json(&quick);
+    assert_eq!(value["stdout"]["head"]["text"], "out\n", "{value}");
+    assert_eq!(value["stderr"]["head"]["text"], "err\n", "{value}");
+
+    let script = "seq 10000; sleep 1000";
+    let slow = command(
+        &workspace,
+        "run",
+        &["--wait", "2s", "--max-bytes", "200", "--", "sh", "-c", script],
+    );
+    assert_code(&slow, 124);
+    let value = json(&slow);
+    assert_eq!(value["command"]["status"]["state"], "running", "{value}");
+    let (head, tail) = (&value["stdout"]["head"]["text"], &value["stdout"]["tail"]["text"]);
+    assert!(head.as_str().unwrap().starts_with("1\n2\n"), "{value}");
+    assert!(tail.as_str().unwrap().ends_with("\n10000\n"), "{value}");
+    assert_eq!(value["stdout"]["total_bytes"], 48_894, "{value}");
+    let id = value["command"]["id"].as_str().unwrap();
+    assert_code(&command(&workspace, "signal", &[id]), 0);
+    assert_code(&command(&workspace, "wait", &[id]), 143);
+}

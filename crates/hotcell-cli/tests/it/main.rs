@@ -17,6 +17,7 @@ mod history;
 mod hostile;
 mod identity;
 mod idle;
+mod mcp;
 mod naming;
 mod network;
 mod ports;

@@ -1,10 +1,11 @@
 //! Operations on commands in the background.
 
-use operation::{Call, Handler, NoEvents, OpError};
+use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use workspace_api::command::{
-    Command, Commands, List, OutputChannel, Read, Send, Signalled, Start, Status, Wait, Waited,
+    BothEnds, Command, Commands, List, OutputChannel, Ran, Read, Run, Send, Signalled, Start,
+    Status, Wait, Waited,
 };
-use workspace_api::job::{CommandRef, JobState, OutputExcerpt};
+use workspace_api::job::{CommandRef, JobState, OutputExcerpt, Signal};
 use workspace_api::output::OutputBytes;
 
 use guest_protocol::message::{Exec, Stdin};
@@ -18,8 +19,8 @@ use crate::keeper::jobs::{JobOrder, Until};
 
 const LIST: &str = "command list";
 
-impl Handler<Start> for Engine {
-    async fn handle(&self, start: Start, _: &mut Call<NoEvents>) -> Result<Command, OpError> {
+impl Engine {
+    async fn start_command(&self, start: Start) -> Result<FoundJob, OpError> {
         let exec = Exec { stdin: Stdin::Null, ..to_exec(start.command, start.options)? };
         let workspace = self.store.find(&start.workspace)?;
         let mut connection = self.connect(&workspace).await?;
@@ -29,8 +30,56 @@ impl Handler<Start> for Engine {
             .ask(StartJob { id: id.clone(), job, exec, secrets: Vec::new() })
             .await
             .map_err(|error| error.during("cannot start the command"))?;
-        Ok(told(&self.find_job(&start.workspace, &id.0, LIST)?))
+        self.find_job(&start.workspace, &id.0, LIST)
     }
+}
+
+impl Handler<Start> for Engine {
+    async fn handle(&self, start: Start, _: &mut Call<NoEvents>) -> Result<Command, OpError> {
+        Ok(told(&self.start_command(start).await?))
+    }
+}
+
+impl Handler<Run> for Engine {
+    async fn handle(&self, run: Run, call: &mut Call<NoEvents>) -> Result<Ran, OpError> {
+        let Run { workspace, wait, max_bytes, options, command } = run;
+        let found = self.start_command(Start { workspace, options, command }).await?;
+        let waited =
+            self.await_job(&found, Until::Ended, Some(wait.duration()), &call.cancel).await;
+        if let Err(error) = waited {
+            // Who cancels does not want the command; who lost it could not end it.
+            if error.kind == ErrorKind::Cancelled {
+                self.order(&found, JobOrder::Signal { number: Signal::TERMINATE.number() }).await?;
+            }
+            return Err(error.during(format!("`{}` was not waited for", found.record.id.0)));
+        }
+        let found = found.fresh();
+        let [stdout, stderr] =
+            ["stdout", "stderr"].map(|channel| both_ends(&found, channel, max_bytes));
+        Ok(Ran { command: told(&found), stdout: stdout?, stderr: stderr? })
+    }
+}
+
+/// The beginning and the end of what a job has written, `most` bytes of it.
+fn both_ends(found: &FoundJob, channel: &str, most: u32) -> Result<BothEnds, OpError> {
+    let mut head = found.excerpt(channel, 0, most)?;
+    let kept = (head.bytes.len() as u64).saturating_add(head.begin);
+    if head.begin == 0 && kept >= head.end {
+        let total_bytes = head.end;
+        return Ok(BothEnds { total_bytes, head: OutputBytes(head.bytes), ..BothEnds::default() });
+    }
+    head.bytes.truncate(usize::try_from(most / 2).expect("usize holds 32 bits here"));
+    if let Some(end) = head.bytes.iter().rposition(|byte| *byte == b'\n') {
+        head.bytes.truncate(end + 1);
+    }
+    let tail = found.excerpt(channel, head.end - u64::from(most / 2), most / 2)?;
+    let begin = tail.bytes.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    Ok(BothEnds {
+        total_bytes: tail.begin + tail.bytes.len() as u64,
+        // What is no longer kept of the beginning belongs to what is left out.
+        head: OutputBytes(if head.begin == 0 { head.bytes } else { Vec::new() }),
+        tail: OutputBytes(tail.bytes[begin..].to_vec()),
+    })
 }
 
 impl Handler<List> for Engine {
@@ -89,10 +138,16 @@ impl Handler<Read> for Engine {
 impl Handler<Send> for Engine {
     async fn handle(&self, send: Send, _: &mut Call<NoEvents>) -> Result<Signalled, OpError> {
         let found = self.find_job(&send.workspace, send.command.as_str(), LIST)?;
-        let mut connection = self.connect(&found.workspace).await?;
-        let order = JobOrder::Signal { number: send.signal.number() };
-        connection.ask(OrderJob { id: found.record.id.clone(), order }).await?;
+        self.order(&found, JobOrder::Signal { number: send.signal.number() }).await?;
         Ok(Signalled { id: found.record.id.0, signal: send.signal })
+    }
+}
+
+impl Engine {
+    async fn order(&self, found: &FoundJob, order: JobOrder) -> Result<(), OpError> {
+        let mut connection = self.connect(&found.workspace).await?;
+        connection.ask(OrderJob { id: found.record.id.clone(), order }).await?;
+        Ok(())
     }
 }
 

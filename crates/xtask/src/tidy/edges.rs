@@ -33,7 +33,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("hotcell", &["operation", "workspace-api", "workspace"]),
-    ("hotcell-cli", &["operation", "workspace-api", "workspace"]),
+    ("mcp", &["operation"]),
+    ("hotcell-cli", &["operation", "workspace-api", "workspace", "mcp"]),
 ];
 
 /// What only the tests of a crate may depend on besides, and why.

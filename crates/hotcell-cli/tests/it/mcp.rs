@@ -1,0 +1,242 @@
+//! The server for models, spoken to as chat hosts do: lines of JSON on pipes.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+/// A server and its client's side.
+struct Session {
+    server: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    next_id: u64,
+    /// Answers that came while another was waited for.
+    early: BTreeMap<u64, Value>,
+    notifications: Vec<Value>,
+}
+
+impl Session {
+    fn start(arguments: &[&str]) -> Self {
+        let mut server = hotcell()
+            .args(["mcp", "serve"])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let input = server.stdin.take().unwrap();
+        let output = BufReader::new(server.stdout.take().unwrap());
+        let (early, notifications) = (BTreeMap::new(), Vec::new());
+        Self { server, input, output, next_id: 1, early, notifications }
+    }
+
+    /// A session that has begun as hosts of the older revisions do.
+    fn begun(arguments: &[&str]) -> Self {
+        let mut session = Self::start(arguments);
+        let begun = session.ask(
+            "initialize",
+            json!({
+                "protocolVersion": "2025-06-18",
+                "capabilities": {},
+                "clientInfo": { "name": "test", "version": "1" },
+            }),
+        );
+        assert_eq!(begun["result"]["protocolVersion"], "2025-06-18", "{begun}");
+        assert_eq!(begun["result"]["serverInfo"]["name"], "hotcell");
+        session.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+        session
+    }
+
+    fn say(&mut self, message: &Value) {
+        writeln!(self.input, "{message}").unwrap();
+    }
+
+    fn send(&mut self, method: &str, params: Value) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.say(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
+        id
+    }
+
+    fn answer(&mut self, id: u64) -> Value {
+        loop {
+            if let Some(answer) = self.early.remove(&id) {
+                return answer;
+            }
+            let mut line = String::new();
+            assert!(self.output.read_line(&mut line).unwrap() > 0, "the server ended");
+            let message: Value = serde_json::from_str(&line).unwrap();
+            match message["id"].as_u64() {
+                Some(id) => drop(self.early.insert(id, message)),
+                None => self.notifications.push(message),
+            }
+        }
+    }
+
+    fn ask(&mut self, method: &str, params: Value) -> Value {
+        let id = self.send(method, params);
+        self.answer(id)
+    }
+
+    fn call(&mut self, tool: &str, arguments: Value) -> u64 {
+        self.send("tools/call", json!({ "name": tool, "arguments": arguments }))
+    }
+
+    /// The text of a tool's answer, and whether it is an error.
+    fn text_of(&mut self, call: u64) -> (String, bool) {
+        let answer = self.answer(call);
+        let text = answer["result"]["content"][0]["text"].as_str();
+        let text = text.unwrap_or_else(|| panic!("{answer}")).to_owned();
+        (text, answer["result"]["isError"] == true)
+    }
+
+    #[track_caller]
+    fn use_tool(&mut self, tool: &str, arguments: Value) -> String {
+        let call = self.call(tool, arguments);
+        let (text, is_error) = self.text_of(call);
+        assert!(!is_error, "{tool}: {text}");
+        text
+    }
+
+    #[track_caller]
+    fn refused(&mut self, tool: &str, arguments: Value) -> String {
+        let call = self.call(tool, arguments);
+        let (text, is_error) = self.text_of(call);
+        assert!(is_error, "{tool}: {text}");
+        text
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// A name that no other test has.
+fn unique(name: &str) -> String {
+    format!("{name}-{}", std::process::id())
+}
+
+#[test]
+fn a_model_mends_a_project_without_touching_the_host() {
+    let project = tempfile::TempDir::new().unwrap();
+    std::fs::write(project.path().join("sum.sh"), "echo $(($1 - $2))\n").unwrap();
+    let path = project.path().to_str().unwrap();
+    let mut session = Session::begun(&["--mode", "repro-fix", "--project-path", path]);
+    let name = unique("mcp");
+    session.use_tool("workspace_create", json!({ "name": name }));
+    let test = json!({ "workspace": name, "command": "test \"$(sh sum.sh 2 3)\" = 5 || { echo wrong; exit 1; }" });
+    let before = session.use_tool("workspace_exec", test.clone());
+    assert!(before.starts_with("wrong\n") && before.contains("exit code 1"), "{before}");
+    let read = session.use_tool("file_read", json!({ "workspace": name, "path": "sum.sh" }));
+    assert!(read.starts_with("echo $(($1 - $2))\n"), "{read}");
+    let edit = json!({ "workspace": name, "path": "sum.sh", "old": "$1 - $2", "new": "$1 + $2" });
+    session.use_tool("file_edit", edit);
+    let after = session.use_tool("workspace_exec", test);
+    assert!(after.contains("exit code 0"), "{after}");
+    let summary = session.use_tool("workspace_summary", json!({ "workspace": name }));
+    assert!(summary.contains("sum.sh"), "{summary}");
+    session.use_tool("workspace_reset", json!({ "workspace": name }));
+    let fresh =
+        session.use_tool("workspace_exec", json!({ "workspace": name, "command": "cat sum.sh" }));
+    assert!(fresh.starts_with("echo $(($1 - $2))\n"), "{fresh}");
+    session.use_tool("workspace_delete", json!({ "workspace": name }));
+    let host = std::fs::read_to_string(project.path().join("sum.sh")).unwrap();
+    assert_eq!(host, "echo $(($1 - $2))\n");
+}
+
+#[test]
+fn slow_calls_block_nobody_and_cancelling_one_reaches_the_guest() {
+    let workspace = TestWorkspace::create(&[]);
+    let mut session = Session::begun(&["--no-project-source"]);
+    let script =
+        "trap 'echo ended > /tmp/ended; exit' TERM; touch /tmp/began; while :; do sleep 0.1; done";
+    let slow =
+        session.call("workspace_exec", json!({ "workspace": workspace.id, "command": script }));
+    eventually("it runs", || workspace.exec(&[], &["test", "-e", "/tmp/began"]).status.success());
+    let quick = session
+        .use_tool("workspace_exec", json!({ "workspace": workspace.id, "command": "echo quick" }));
+    assert!(quick.starts_with("quick\n"), "{quick}");
+    session.say(&json!({
+        "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": slow },
+    }));
+    eventually("it was ended", || {
+        workspace.exec(&[], &["test", "-e", "/tmp/ended"]).status.success()
+    });
+    // The protocol wants no answer to what was cancelled.
+    let pong = session.ask("ping", json!({}));
+    assert!(pong.get("result").is_some() && !session.early.contains_key(&slow), "{pong}");
+}
+
+#[test]
+fn much_output_is_cut_and_the_rest_can_be_read() {
+    let workspace = TestWorkspace::create(&[]);
+    let mut session = Session::begun(&["--no-project-source"]);
+    let text = session
+        .use_tool("workspace_exec", json!({ "workspace": workspace.id, "command": "seq 100000" }));
+    assert!(text.chars().count() <= 8_000, "{}", text.len());
+    assert!(text.starts_with("1\n2\n") && text.contains("\n100000\n"), "{text}");
+    let (_, told) = text.split_once("command read ").unwrap();
+    let (id, told) = told.split_once(", channel stdout, cursor ").unwrap();
+    let cursor: u64 = told.split_once(' ').unwrap().0.parse().unwrap();
+    let rest = session.use_tool(
+        "command_read",
+        json!({ "workspace": workspace.id, "command": id, "cursor": cursor }),
+    );
+    let last = text.split("[…").next().unwrap().lines().last().unwrap().parse::<u32>().unwrap();
+    assert!(rest.starts_with(&format!("{}\n", last + 1)), "{rest}");
+}
+
+#[test]
+fn nothing_boots_before_it_is_needed_and_mistakes_are_told_in_words() {
+    let begun = Instant::now();
+    let mut session = Session::begun(&["--no-project-source"]);
+    let listed = session.ask("tools/list", json!({}));
+    let answered = begun.elapsed();
+    let tools = listed["result"]["tools"].as_array().unwrap();
+    assert!(tools.iter().any(|tool| tool["name"] == "workspace_exec"), "{listed}");
+    println!("initialize and tools/list were answered after {answered:?}");
+
+    let unknown =
+        session.refused("workspace_exec", json!({ "workspace": "nobody", "command": "true" }));
+    assert!(unknown.contains("code: not_found") && unknown.contains("hint: "), "{unknown}");
+    let missing = session.refused("workspace_exec", json!({ "workspace": "nobody" }));
+    assert!(missing.contains("command") && missing.contains("code: invalid_request"), "{missing}");
+    let hidden = session.refused("workspace_create", json!({ "network": "egress" }));
+    assert!(hidden.contains("no argument `network`"), "{hidden}");
+    let huge = "x".repeat(4 << 20);
+    let huge =
+        session.refused("file_write", json!({ "workspace": "nobody", "path": "a", "text": huge }));
+    assert!(huge.contains("code: "), "{huge}");
+    let answer = session.ask("tools/call", json!({ "name": "host_delete", "arguments": {} }));
+    assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    assert!(session.ask("no/such/method", json!({})).get("error").is_some());
+}
+
+#[test]
+fn hosts_of_the_stateless_revision_are_served() {
+    let mut session = Session::start(&["--mode", "inspect", "--no-project-source"]);
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
+    });
+    let discovered = session.ask("server/discover", json!({ "_meta": meta }));
+    assert!(
+        discovered["result"]["instructions"].as_str().unwrap().contains("untrusted"),
+        "{discovered}"
+    );
+    let listed = session.ask("tools/list", json!({ "_meta": meta }));
+    let tools = listed["result"]["tools"].as_array().unwrap();
+    assert!(tools.len() <= 12, "{listed}");
+    for tool in tools {
+        assert_eq!(tool["annotations"]["openWorldHint"], false, "{tool}");
+    }
+}

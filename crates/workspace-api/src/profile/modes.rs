@@ -1,0 +1,95 @@
+//! Modes: purposes, each with its own tools and words.
+
+use operation::tool::{Profile, Tool};
+
+use super::tools as t;
+
+/// Reproduce a defect, mend it, prove it.
+pub const REPRO_FIX: Profile = Profile {
+    name: "repro-fix",
+    about: "Reproduce a defect, mend it, prove it; start over with a reset",
+    instructions: "Reproduce and fix a defect in a disposable Linux microVM. workspace_create, run \
+                   the failing test with workspace_exec, mend with file_edit or patch_apply, run it \
+                   again. After a wrong turn: workspace_reset.",
+    tools: &[
+        t::CREATE,
+        t::EXEC,
+        t::COMMAND_WAIT,
+        t::COMMAND_READ,
+        t::FILE_READ,
+        t::FILE_WRITE,
+        t::FILE_EDIT,
+        t::FILE_SEARCH,
+        t::PATCH_APPLY,
+        t::RESET,
+        t::SUMMARY,
+        t::DELETE,
+    ],
+};
+
+/// Look at what is not trusted.
+pub const INSPECT: Profile = Profile {
+    name: "inspect",
+    about: "Look at untrusted code: no network, no secrets",
+    instructions: "Inspect untrusted code in an isolated Linux microVM without a network. \
+                   workspace_create, then read and search; run it only in there.",
+    tools: &[
+        Tool {
+            about: "Create an isolated sandbox (microVM) without network for untrusted code.",
+            ..t::CREATE
+        },
+        t::EXEC,
+        t::COMMAND_WAIT,
+        t::COMMAND_READ,
+        t::FILE_LIST,
+        t::FILE_READ,
+        t::FILE_SEARCH,
+        t::SUMMARY,
+        t::DELETE,
+    ],
+};
+
+/// Does it build and run from nothing?
+pub const COLD_START: Profile = Profile {
+    name: "cold-start",
+    about: "Prove that a project builds and runs on a fresh machine",
+    instructions: "Validate that a project builds, tests and starts on a fresh Linux microVM, \
+                   following its own documentation. workspace_create, then workspace_exec each \
+                   documented step; workspace_reset before a second try; workspace_summary is the \
+                   report.",
+    tools: &[
+        t::CREATE,
+        t::EXEC,
+        t::COMMAND_WAIT,
+        t::COMMAND_READ,
+        t::COMMAND_SIGNAL,
+        t::FILE_LIST,
+        t::FILE_READ,
+        t::RESET,
+        t::SUMMARY,
+        t::DELETE,
+    ],
+};
+
+/// Review and evaluate a change.
+pub const REVIEW_EVAL: Profile = Profile {
+    name: "review-eval",
+    about: "Review and evaluate a change: check points, terminals, a report",
+    instructions: "Review a change in a disposable Linux microVM. workspace_create, apply the change \
+                   with patch_apply, evaluate it with workspace_exec or a terminal (shell_open), \
+                   and report with workspace_summary.",
+    tools: &[
+        t::CREATE,
+        t::EXEC,
+        t::COMMAND_WAIT,
+        t::SHELL_OPEN,
+        t::SHELL_READ,
+        t::SHELL_WRITE,
+        t::FILE_READ,
+        t::FILE_SEARCH,
+        t::PATCH_APPLY,
+        t::RESET,
+        t::SUMMARY,
+        t::DELETE,
+    ],
+};

@@ -1,0 +1,346 @@
+//! The tools that profiles and modes choose from.
+//!
+//! A first sentence carries the words by which hosts find a tool; a field is
+//! shown only where a model has a use for it.
+
+use operation::tool::{Field, Reply, Tool};
+
+const WORKSPACE: Field = Field::told("workspace", "Name or id");
+const COMMAND_ID: Field = Field::told("command", "Id from workspace_exec");
+const SHELL_ID: Field = Field::told("shell", "Id from shell_open");
+const PATH: Field = Field::told("path", "Path in /workspace");
+const LINE: Field = Field::shell_line("command", "Command line for bash");
+const CWD: Field = Field::told("cwd", "Working directory [default: /workspace]");
+const ENVIRONMENT: Field = Field::told("environment", "What it starts from");
+const NAME: Field = Field::told("name", "Name to call it by");
+const SEED_PATH: (&str, &str) = ("path", "null");
+
+pub(super) const VM_RUN: Tool = Tool {
+    name: "vm_run",
+    operation: "run",
+    about: "Run a shell command in a fresh, isolated Linux microVM (sandbox) that is deleted afterwards.",
+    fields: &[
+        LINE,
+        ENVIRONMENT,
+        CWD,
+        Field::told("timeout", "Kill it after this time, such as 20s"),
+    ],
+    fixed: &[SEED_PATH],
+    reply: Reply::Text,
+};
+
+pub(super) const CREATE: Tool = Tool {
+    name: "workspace_create",
+    operation: "workspace.create",
+    about: "Create a disposable Linux sandbox (microVM workspace) to run, test and edit code in.",
+    fields: &[NAME, ENVIRONMENT, Field::own("cpus"), Field::told("memory_mib", "Memory in MiB")],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const CREATE_WITH_NETWORK: Tool = Tool {
+    fields: &[
+        NAME,
+        ENVIRONMENT,
+        Field::own("cpus"),
+        Field::told("memory_mib", "Memory in MiB"),
+        Field::told("label", "Labels, KEY=VALUE"),
+        Field::told("allow", "Hosts that it may reach, such as *.example.org [default: none]"),
+    ],
+    ..CREATE
+};
+
+pub(super) const EXEC: Tool = Tool {
+    name: "workspace_exec",
+    operation: "command.run",
+    about: "Run a shell command in a workspace: build, test, inspect, execute. Returns within 25 s; \
+            what still runs goes on.",
+    fields: &[WORKSPACE, LINE, CWD, Field::told("env", "Variables, KEY=VALUE")],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const COMMAND_WAIT: Tool = Tool {
+    name: "command_wait",
+    operation: "command.wait",
+    about: "Wait up to 25 s for a command that still runs.",
+    fields: &[WORKSPACE, COMMAND_ID],
+    fixed: &[("timeout", "\"25s\"")],
+    reply: Reply::Text,
+};
+
+pub(super) const COMMAND_READ: Tool = Tool {
+    name: "command_read",
+    operation: "command.read",
+    about: "Read output of a command from a position on.",
+    fields: &[WORKSPACE, COMMAND_ID, Field::own("channel"), Field::told("cursor", "First byte")],
+    fixed: &[("max_bytes", "7000")],
+    reply: Reply::Text,
+};
+
+pub(super) const COMMAND_SIGNAL: Tool = Tool {
+    name: "command_signal",
+    operation: "command.signal",
+    about: "Stop or signal a running command.",
+    fields: &[WORKSPACE, COMMAND_ID, Field::told("signal", "Such as TERM, INT or KILL")],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const COMMAND_LIST: Tool = Tool {
+    name: "command_list",
+    operation: "command.list",
+    about: "List the commands of a workspace, the newest first.",
+    fields: &[WORKSPACE],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const SHELL_OPEN: Tool = Tool {
+    name: "shell_open",
+    operation: "shell.open",
+    about: "Open an interactive terminal (PTY shell) in a workspace, for REPLs, debuggers and prompts.",
+    fields: &[WORKSPACE, CWD],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const SHELL_READ: Tool = Tool {
+    name: "shell_read",
+    operation: "shell.read",
+    about: "Read what a terminal shows, once it is quiet.",
+    fields: &[
+        WORKSPACE,
+        SHELL_ID,
+        Field::told("cursor", "Position from the last read"),
+        Field::own("view"),
+        Field::told("idle", "First wait for so much silence, such as 300ms"),
+    ],
+    fixed: &[("timeout", "\"20s\""), ("max_bytes", "7000")],
+    reply: Reply::Text,
+};
+
+pub(super) const SHELL_WRITE: Tool = Tool {
+    name: "shell_write",
+    operation: "shell.write",
+    about: "Type into a terminal.",
+    fields: &[
+        WORKSPACE,
+        SHELL_ID,
+        Field::needed("text", "What to type; Enter is added"),
+        Field::told("raw", "Do not add Enter"),
+    ],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const SHELL_SIGNAL: Tool = Tool {
+    name: "shell_signal",
+    operation: "shell.signal",
+    about: "Interrupt or signal what runs in a terminal.",
+    fields: &[WORKSPACE, SHELL_ID, Field::told("signal", "Such as INT or KILL")],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const SHELL_CLOSE: Tool = Tool {
+    name: "shell_close",
+    operation: "shell.close",
+    about: "Close a terminal and end what runs in it.",
+    fields: &[WORKSPACE, SHELL_ID],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const FILE_LIST: Tool = Tool {
+    name: "file_list",
+    operation: "file.list",
+    about: "List files of a workspace (ls, find, glob).",
+    fields: &[
+        WORKSPACE,
+        Field::told("path", "Directory in /workspace"),
+        Field::told("recursive", "Everything below it"),
+        Field::told("glob", "Only matching names, such as *.rs"),
+        Field::told("after", "Continue after this path"),
+    ],
+    fixed: &[("limit", "200")],
+    reply: Reply::Text,
+};
+
+pub(super) const FILE_READ: Tool = Tool {
+    name: "file_read",
+    operation: "file.read",
+    about: "Read a file of a workspace, or some lines of it.",
+    fields: &[WORKSPACE, PATH, Field::told("lines", "Such as 10-40")],
+    fixed: &[("max_bytes", "7000")],
+    reply: Reply::Text,
+};
+
+pub(super) const FILE_WRITE: Tool = Tool {
+    name: "file_write",
+    operation: "file.write",
+    about: "Write a file of a workspace: create or replace it.",
+    fields: &[WORKSPACE, PATH, Field::needed("text", "The whole content")],
+    fixed: &[("parents", "true")],
+    reply: Reply::Text,
+};
+
+pub(super) const FILE_EDIT: Tool = Tool {
+    name: "file_edit",
+    operation: "file.edit",
+    about: "Edit a file of a workspace: replace an exact text that occurs once.",
+    fields: &[
+        WORKSPACE,
+        PATH,
+        Field::told("old", "The text that is there, exactly"),
+        Field::told("new", "What takes its place"),
+        Field::told("all", "Replace every occurrence"),
+    ],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const FILE_SEARCH: Tool = Tool {
+    name: "file_search",
+    operation: "file.search",
+    about: "Search files of a workspace by regular expression (grep).",
+    fields: &[
+        WORKSPACE,
+        Field::told("pattern", "Regular expression"),
+        Field::told("path", "Directory or file"),
+        Field::told("glob", "Only matching names, such as *.rs"),
+        Field::told("context", "Lines around each match"),
+    ],
+    fixed: &[("limit", "100")],
+    reply: Reply::Text,
+};
+
+pub(super) const FILE_MOVE: Tool = Tool {
+    name: "file_move",
+    operation: "file.move",
+    about: "Move or rename a file or directory of a workspace.",
+    fields: &[WORKSPACE, Field::own("from"), Field::own("to")],
+    fixed: &[("parents", "true")],
+    reply: Reply::Text,
+};
+
+pub(super) const FILE_COPY: Tool = Tool {
+    name: "file_copy",
+    operation: "file.copy",
+    about: "Copy a file or directory of a workspace.",
+    fields: &[WORKSPACE, Field::own("from"), Field::own("to")],
+    fixed: &[("parents", "true")],
+    reply: Reply::Text,
+};
+
+pub(super) const FILE_DELETE: Tool = Tool {
+    name: "file_delete",
+    operation: "file.delete",
+    about: "Delete a file or directory of a workspace.",
+    fields: &[WORKSPACE, PATH, Field::told("recursive", "A directory and all in it")],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const PATCH_APPLY: Tool = Tool {
+    name: "patch_apply",
+    operation: "patch.apply",
+    about: "Apply a patch (unified diff, as git diff prints) to a workspace: everything or nothing.",
+    fields: &[WORKSPACE, Field::needed("patch", "The patch")],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const NETWORK_SET: Tool = Tool {
+    name: "network_set",
+    operation: "network.set",
+    about: "Allow a workspace to reach hosts, or cut it off.",
+    fields: &[
+        WORKSPACE,
+        Field::own("network"),
+        Field::told("allow", "Hosts, such as *.example.org or example.org:443"),
+    ],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const NETWORK_LOG: Tool = Tool {
+    name: "network_log",
+    operation: "network.log",
+    about: "Show what a workspace reached and what it was refused, and why.",
+    fields: &[WORKSPACE],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const STATUS: Tool = Tool {
+    name: "workspace_status",
+    operation: "workspace.status",
+    about: "Show a workspace: state, source, sizes, activity.",
+    fields: &[WORKSPACE],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const LIST: Tool = Tool {
+    name: "workspace_list",
+    operation: "workspace.list",
+    about: "List the workspaces, the one used last first.",
+    fields: &[],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const LOGS: Tool = Tool {
+    name: "workspace_logs",
+    operation: "workspace.logs",
+    about: "Show the history of a workspace: commands, edits, network decisions.",
+    fields: &[WORKSPACE, Field::told("after", "Only after this sequence number")],
+    fixed: &[("limit", "50")],
+    reply: Reply::Text,
+};
+
+pub(super) const SUMMARY: Tool = Tool {
+    name: "workspace_summary",
+    operation: "workspace.summary",
+    about: "Sum up for review what ran, changed and failed in a workspace since its last reset.",
+    fields: &[WORKSPACE],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const RESET: Tool = Tool {
+    name: "workspace_reset",
+    operation: "workspace.reset",
+    about: "Reset a workspace to how it was created, to start over or retry cleanly.",
+    fields: &[WORKSPACE],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const STOP: Tool = Tool {
+    name: "workspace_stop",
+    operation: "workspace.stop",
+    about: "Stop a workspace; its disk stays.",
+    fields: &[WORKSPACE],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const START: Tool = Tool {
+    name: "workspace_start",
+    operation: "workspace.start",
+    about: "Start a stopped workspace from its disk.",
+    fields: &[WORKSPACE],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const DELETE: Tool = Tool {
+    name: "workspace_delete",
+    operation: "workspace.delete",
+    about: "Delete a workspace and everything in it.",
+    fields: &[WORKSPACE],
+    fixed: &[],
+    reply: Reply::Text,
+};
