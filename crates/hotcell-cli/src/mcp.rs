@@ -129,14 +129,9 @@ fn chosen(matches: &ArgMatches) -> &'static Profile {
 
 /// A server of `profile` whose workspaces start from `project`.
 fn server(profile: &Profile, project: Option<&Path>) -> Result<Server<Engine>, OpError> {
-    let decisions: Vec<Decision> = project
-        .map(|project| Decision {
-            operation: "workspace.create",
-            field: "path",
-            value: json!(project.to_string_lossy()),
-        })
-        .into_iter()
-        .collect();
+    let project = project.map(Path::to_string_lossy);
+    let decisions: Vec<Decision> =
+        project.as_deref().map(profile::starting_from).into_iter().collect();
     let open = || {
         let program = env::current_exe().map_err(|error| {
             OpError::new(ErrorKind::Internal, &error).during("cannot find this program's own file")

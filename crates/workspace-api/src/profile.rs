@@ -4,7 +4,11 @@
 //! is a purpose, with its own tools, words and limits. Both are lists of tools
 //! over the same operations; `hotcell mcp tools` prints what each costs.
 
-use operation::tool::Profile;
+use operation::Operation as _;
+use operation::tool::{Decision, Profile};
+use serde_json::Value;
+
+use crate::workspace::Create;
 
 mod modes;
 mod tools;
@@ -24,6 +28,12 @@ pub const PROFILES: &[Profile] =
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Profile> {
     PROFILES.iter().find(|profile| profile.name == name)
+}
+
+/// Workspaces start from this tree of the host, and models have no say in it.
+#[must_use]
+pub fn starting_from(tree: &str) -> Decision {
+    Decision { operation: Create::NAME, field: "path", value: Value::from(tree) }
 }
 
 /// One tool: commands in machines that leave nothing behind.
