@@ -10,7 +10,9 @@
 //! A name that was looked up and allowed says where the connection goes, and
 //! many names may lead to one place: so TLS and HTTP, which say in the clear
 //! whom they mean, must mean the name. Bytes are passed on once they are judged,
-//! never before. What is inside TLS nobody sees here.
+//! never before, but for a first line of text that has no end yet: no server acts
+//! on a part of a line, and a client of another protocol may wait for an answer to
+//! it. What is inside TLS nobody sees here.
 
 use bytes::{Bytes, BytesMut};
 use workspace_api::network::DomainName;
@@ -56,6 +58,8 @@ pub struct Inspector {
     name: DomainName,
     state: State,
     held: BytesMut,
+    /// So many of the bytes that are held were passed on already.
+    ahead: usize,
 }
 
 #[derive(Debug)]
@@ -99,7 +103,7 @@ impl Inspector {
     /// Judges a connection to `name`.
     #[must_use]
     pub fn new(name: DomainName) -> Self {
-        Self { name, state: State::First, held: BytesMut::new() }
+        Self { name, state: State::First, held: BytesMut::new(), ahead: 0 }
     }
 
     /// Takes what the guest sends; returns what may be passed on now.
@@ -115,13 +119,30 @@ impl Inspector {
         let mut judged = BytesMut::new();
         while !self.held.is_empty() {
             match self.judge()? {
-                Progress::Pass(length) => judged.unsplit(self.held.split_to(length)),
+                Progress::Pass(length) => {
+                    let mut passed = self.held.split_to(length);
+                    judged.unsplit(passed.split_off(std::mem::take(&mut self.ahead)));
+                }
                 Progress::Again => {}
                 Progress::Wait if self.held.len() > HELD_MAX => return Err(Suspicion::TooLong),
-                Progress::Wait => break,
+                Progress::Wait => {
+                    judged.extend_from_slice(self.unfinished_line());
+                    break;
+                }
             }
         }
         Ok(judged.freeze())
+    }
+
+    /// What is new of a first line of text whose end has not come.
+    fn unfinished_line(&mut self) -> &[u8] {
+        if !matches!(self.state, State::First) || self.held[0] == TLS {
+            return &[];
+        }
+        let begin = self.ahead;
+        let end = self.held.iter().position(|byte| *byte == b'\n').unwrap_or(self.held.len());
+        self.ahead = end.max(begin);
+        &self.held[begin..self.ahead]
     }
 
     fn judge(&mut self) -> Result<Progress, Suspicion> {
@@ -254,6 +275,22 @@ mod tests {
         let first = inspector.client(Bytes::from_static(b"GET / HTTP/1.1\r\nHost: evil")).unwrap();
         assert!(first.is_empty());
         assert!(inspector.client(Bytes::from_static(b".example\r\n\r\n")).is_err());
+    }
+
+    #[test]
+    fn a_client_that_speaks_first_and_ends_no_line_is_heard() {
+        let mut inspector = Inspector::new("example.org".parse().unwrap());
+        let mut pass = |bytes: &'static [u8]| inspector.client(Bytes::from_static(bytes));
+        assert_eq!(pass(b"HEL").unwrap(), "HEL");
+        assert_eq!(pass(b"LO you").unwrap(), "LO you");
+        assert_eq!(pass(b"\0\x01 more").unwrap(), "\0\x01 more");
+        assert_eq!(pass(b"and\nmore").unwrap(), "and\nmore");
+        // A request that comes in the same way is still judged before it is whole.
+        let mut inspector = Inspector::new("example.org".parse().unwrap());
+        let mut pass = |bytes: &'static [u8]| inspector.client(Bytes::from_static(bytes));
+        assert_eq!(pass(b"GE").unwrap(), "GE");
+        assert_eq!(pass(b"T / HTTP/1.1\r\nHost: ev").unwrap(), "");
+        assert!(pass(b"il.example\r\n\r\n").is_err());
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! * [`dns`] reads questions and writes answers.
 //! * [`inspect`] follows what the guest sends on a connection to a name, and
 //!   refuses what claims to be for another one.
+//! * [`upstream`] speaks to the proxy that a host may have to go through.
 //!
 //! **A crate of its own**, because everything here reads bytes that a guest
 //! chose and none of it needs a clock, a socket or a process: it is a function
@@ -25,6 +26,7 @@ pub mod dns;
 pub mod inspect;
 pub mod names;
 pub mod rules;
+pub mod upstream;
 
 mod client_hello;
 mod http;

@@ -6,8 +6,8 @@
 //!     stdout  ──▶ Ready, Failed, Question, Connection
 //! [TOOLS_PATH, "egress-pipe", N]     one process per connection that is allowed
 //! [TOOLS_PATH, "connect", PORT]      one process per connection to a published port
-//!     stdin   ◀── bytes; its end is the end of that direction
-//!     stdout  ──▶ pieces, see [`Piece`]
+//!     stdin   ◀── pieces, see [`Piece`]
+//!     stdout  ──▶ pieces
 //! ```
 //!
 //! Messages are frames: length (u32, little-endian), that many bytes of JSON,
@@ -70,7 +70,12 @@ pub enum HostMessage {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum GuestMessage {
     /// The network is up.
-    Ready,
+    Ready {
+        /// The bundle of certificates that programs of this guest read, if the
+        /// host gave any to add.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bundle: Option<String>,
+    },
     /// It could not be set up. Final.
     Failed {
         /// Why.
@@ -120,7 +125,7 @@ impl Message for GuestMessage {
     fn body_length(&self) -> usize {
         match self {
             Self::Question { length, .. } => *length,
-            Self::Ready | Self::Failed { .. } | Self::Connection { .. } => 0,
+            Self::Ready { .. } | Self::Failed { .. } | Self::Connection { .. } => 0,
         }
     }
 }
@@ -176,9 +181,9 @@ pub fn decode<M: Message>(buffer: &mut BytesMut) -> Result<Option<(M, Bytes)>, D
     Ok(Some((message, buffer.split_to(body).freeze())))
 }
 
-/// A part of what a connection carries out of the guest: length (u16,
-/// little-endian) and bytes. A process cannot say in another way that one
-/// direction has ended while the other goes on.
+/// A part of what a connection carries: length (u16, little-endian) and bytes.
+/// The end of a pipe alone says nothing, because a reset of the machine or the
+/// death of a process ends it as well: a direction has ended when a piece says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
     /// Bytes, at least one.
@@ -234,7 +239,8 @@ mod tests {
             HostMessage::Stop,
         ];
         let guest = [
-            GuestMessage::Ready,
+            GuestMessage::Ready { bundle: None },
+            GuestMessage::Ready { bundle: Some("/etc/bundle".into()) },
             GuestMessage::Failed { message: "no".into() },
             GuestMessage::Question { id: 5, length: 6 },
             GuestMessage::Connection { id: 7, to: "[::1]:80".parse().unwrap() },

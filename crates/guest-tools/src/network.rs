@@ -60,6 +60,8 @@ pub(crate) enum NetworkError {
         #[source]
         source: io::Error,
     },
+    #[error("cannot find out whether another daemon runs")]
+    Alone(#[source] io::Error),
     #[error("the host sent something that cannot be read")]
     Host(#[source] guest_protocol::egress::DecodeError),
     #[error("cannot read what the host says")]

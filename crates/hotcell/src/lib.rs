@@ -21,6 +21,7 @@
 //! cancellation: [`Client::call`].
 
 mod background;
+mod networking;
 mod port;
 mod shell;
 
@@ -44,6 +45,7 @@ pub use workspace_api::job::{CommandRef, JobState, JobStatus, OutputExcerpt, She
 pub use workspace_api::label::{Label, LabelFilter, LabelKey};
 pub use workspace_api::ledger::LedgerEvent;
 pub use workspace_api::logs::{Log, LoggedEvent, Logs};
+pub use workspace_api::network::{HostPattern, NetworkMode, NetworkOptions, NetworkPolicy};
 pub use workspace_api::output::{CapturedOutput, OutputBytes};
 pub use workspace_api::path::{FileMode, LineRange, PathText};
 pub use workspace_api::port::{PortMapping, PublishedPort};
@@ -57,7 +59,7 @@ pub use workspace_api::spec::{Accelerator, EnvironmentRef, Shape, Variable};
 pub use workspace_api::state::WorkspaceState;
 pub use workspace_api::summary::{Summarize, Summary};
 pub use workspace_api::time::TimeSpan;
-pub use workspace_api::{env, file, patch, workspace as operations};
+pub use workspace_api::{env, file, network, patch, workspace as operations};
 
 /// Carries operations out.
 #[derive(Debug, Clone)]

@@ -9,8 +9,10 @@
 //!
 //! * `gateway` hears the guest's daemon and decides with the crate `egress`.
 //! * `resolver` finds the addresses of names, as the host sees them.
+//! * `tunnel` goes through the host's proxy, if there is one.
 //! * `carrier` carries one connection, and judges what the guest sends on it.
 //! * `journal` remembers what was reached and what was refused.
+//! * `trust` tells commands which authorities there are.
 //! * [`Operator`] is what the host's operator decided for all workspaces.
 //!
 //! **Failing closed.** Everything that is not expressly allowed is refused; if
@@ -19,12 +21,15 @@
 
 pub(crate) mod carrier;
 pub(crate) mod gateway;
-mod journal;
+pub(crate) mod journal;
 mod resolver;
+pub(crate) mod trust;
+mod tunnel;
 
 use std::path::PathBuf;
 
 use egress::address::AddressRange;
+use egress::upstream::Upstream;
 use serde::{Deserialize, Serialize};
 
 /// What the host's operator decided for all workspaces.
@@ -37,4 +42,6 @@ pub struct Operator {
     pub hosts: Option<PathBuf>,
     /// A bundle of certificates, in PEM, that guests trust as well.
     pub authorities: Option<PathBuf>,
+    /// The proxy that the host goes through.
+    pub proxy: Option<Upstream>,
 }

@@ -7,8 +7,10 @@ use std::env;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use egress::upstream::{NotAProxy, Upstream};
 use etcetera::BaseStrategy as _;
 use operation::{ErrorKind, OpError};
+use workspace_api::network::NetworkPolicy;
 use workspace_api::spec::Accelerator;
 
 use crate::network::Operator;
@@ -31,6 +33,8 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "File of hosts that guests' names are looked for in before the name system, as /etc/hosts",
     ),
     (AUTHORITIES_VARIABLE, "File of certificates in PEM that guests with a network trust as well"),
+    (PROXY_VARIABLE, "Proxy, as http://HOST:PORT, that the host goes through for its guests"),
+    (NO_PROXY_VARIABLE, "Hosts, separated by commas, that are reached without that proxy"),
     ("PATH", "Where QEMU and the environment tools are looked for"),
     ("NO_COLOR", "Do not use colour"),
 ];
@@ -41,6 +45,8 @@ const PROGRAM_VARIABLE: &str = "HOTCELL_PROGRAM";
 const PUBLIC_VARIABLE: &str = "HOTCELL_EGRESS_PUBLIC";
 const HOSTS_VARIABLE: &str = "HOTCELL_EGRESS_HOSTS";
 const AUTHORITIES_VARIABLE: &str = "HOTCELL_EGRESS_CA";
+const PROXY_VARIABLE: &str = "HTTPS_PROXY";
+const NO_PROXY_VARIABLE: &str = "NO_PROXY";
 /// Names the log filter; the binary reads it before anything else.
 pub const LOG_VARIABLE: &str = "HOTCELL_LOG";
 
@@ -57,6 +63,9 @@ pub struct Settings {
     pub accelerator: AcceleratorChoice,
     /// What guests may reach at most.
     pub network: Operator,
+    /// Why the proxy of the environment cannot be used; whoever wants a network is
+    /// told.
+    pub proxy_trouble: Option<NotAProxy>,
 }
 
 /// What shall execute guests.
@@ -87,6 +96,19 @@ impl FromStr for AcceleratorChoice {
 pub struct NotAnAccelerator(String);
 
 impl Settings {
+    /// What the operator says about the network of a workspace with this policy.
+    ///
+    /// # Errors
+    ///
+    /// If something is allowed and the host's proxy cannot be used.
+    pub(crate) fn operator(&self, policy: &NetworkPolicy) -> Result<Operator, OpError> {
+        match &self.proxy_trouble {
+            Some(error) if !policy.is_off() => Err(OpError::new(ErrorKind::InvalidRequest, error)
+                .during(format!("{PROXY_VARIABLE} is wrong"))),
+            _ => Ok(self.network.clone()),
+        }
+    }
+
     /// Reads the environment. `program` is the `hotcell` program itself if the
     /// caller is it; otherwise it is looked for.
     ///
@@ -120,7 +142,12 @@ impl Settings {
                     .hinted(format!("install it, or set {PROGRAM_VARIABLE} to it"))
             })?,
         };
-        Ok(Self { home, program, search_path, accelerator, network: operator()? })
+        let (proxy, proxy_trouble) = match proxy() {
+            Ok(proxy) => (proxy, None),
+            Err(error) => (None, Some(error)),
+        };
+        let network = Operator { proxy, ..operator()? };
+        Ok(Self { home, program, search_path, accelerator, network, proxy_trouble })
     }
 }
 
@@ -138,7 +165,23 @@ fn operator() -> Result<Operator, OpError> {
             .map_err(|error| OpError::new(ErrorKind::InvalidRequest, &error)),
         _ => Ok(None),
     };
-    Ok(Operator { public, hosts: file(HOSTS_VARIABLE)?, authorities: file(AUTHORITIES_VARIABLE)? })
+    Ok(Operator {
+        public,
+        hosts: file(HOSTS_VARIABLE)?,
+        authorities: file(AUTHORITIES_VARIABLE)?,
+        proxy: None,
+    })
+}
+
+/// The proxy, as other programs are told of it: in capitals or not.
+fn proxy() -> Result<Option<Upstream>, NotAProxy> {
+    let either = |name: &str| {
+        let found = [name.to_ascii_lowercase(), name.to_owned()].map(|name| env::var(name).ok());
+        found.into_iter().flatten().find(|text| !text.is_empty())
+    };
+    let Some(text) = either(PROXY_VARIABLE) else { return Ok(None) };
+    let proxy: Upstream = text.parse()?;
+    Ok(Some(proxy.but_not_for(&either(NO_PROXY_VARIABLE).unwrap_or_default())))
 }
 
 /// `PATH`, and behind it where system tools lie that an ordinary user's `PATH`

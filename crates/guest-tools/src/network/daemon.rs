@@ -7,6 +7,8 @@
 //!
 //! A thread per listener and one that hears the host. All they share is behind
 //! one lock that nobody holds while waiting, and standard output behind another.
+//! One daemon at a time: a machine that is restored may still have an older one,
+//! which takes its network down as soon as it notices that its host is gone.
 //! If the host does not read, the listeners wait, and what arrives then is bounded
 //! by the sockets' own queues.
 
@@ -57,9 +59,10 @@ struct State {
 pub(crate) fn run() -> Result<(), NetworkError> {
     let mut host = Host { input: io::stdin(), buffer: BytesMut::new() };
     let Some((HostMessage::Configure { .. }, authorities)) = host.hear()? else { return Ok(()) };
+    let _alone = handover::alone().map_err(NetworkError::Alone)?;
     let shared = Arc::new(Shared::default());
     match set_up(&shared, &authorities) {
-        Ok(()) => shared.tell(&GuestMessage::Ready, &[]),
+        Ok(bundle) => shared.tell(&GuestMessage::Ready { bundle }, &[]),
         Err(error) => {
             shared.tell(&GuestMessage::Failed { message: crate::network::chain(&error) }, &[]);
             return Err(error);
@@ -81,8 +84,9 @@ pub(crate) fn run() -> Result<(), NetworkError> {
     take_down()
 }
 
-/// Everything or an error; what a failure leaves lets nothing pass.
-fn set_up(shared: &Arc<Shared>, authorities: &[u8]) -> Result<(), NetworkError> {
+/// Everything or an error; what a failure leaves lets nothing pass. Returns the
+/// bundle of certificates that programs read, if there was something to add.
+fn set_up(shared: &Arc<Shared>, authorities: &[u8]) -> Result<Option<String>, NetworkError> {
     let failed = |what| move |source| NetworkError::Listen { what, source };
     let connections = listen_tcp().map_err(failed("connections"))?;
     let questions_tcp = listen_tcp().map_err(failed("questions over TCP"))?;
@@ -93,9 +97,10 @@ fn set_up(shared: &Arc<Shared>, authorities: &[u8]) -> Result<(), NetworkError> 
         questions_udp: questions_udp.port,
         questions_tcp: questions_tcp.port,
     };
-    if !authorities.is_empty() {
-        files::authorities(&String::from_utf8_lossy(authorities))?;
-    }
+    let bundle = match authorities {
+        [] => None,
+        pem => Some(files::authorities(&String::from_utf8_lossy(pem))?),
+    };
     let number = interface::set_up()?;
     redirect::set_up(number, ports)?;
     files::name_server()?;
@@ -113,7 +118,7 @@ fn set_up(shared: &Arc<Shared>, authorities: &[u8]) -> Result<(), NetworkError> 
     }
     let shared = Arc::clone(shared);
     thread::spawn(move || shared.hand_over(&handover));
-    Ok(())
+    Ok(bundle)
 }
 
 fn take_down() -> Result<(), NetworkError> {
@@ -207,6 +212,8 @@ impl Shared {
     fn connection(&self, connection: TcpStream) {
         // Whoever connected to the daemon itself was not redirected.
         let Ok(to) = destination(&connection) else { return reset(connection) };
+        // Whatever becomes of this process: its end is no end of an answer.
+        let _ = set_socket_linger(&connection, Some(Duration::ZERO));
         let mut state = self.state();
         if state.waiting.len() >= WAITING_MAX {
             drop(state);

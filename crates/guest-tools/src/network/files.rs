@@ -61,8 +61,9 @@ pub(crate) fn no_name_server() {
     let _ = unmount(RESOLVER, UnmountFlags::DETACH);
 }
 
-/// Has programs trust these certificates as well.
-pub(crate) fn authorities(pem: &str) -> Result<(), NetworkError> {
+/// Has programs trust these certificates as well. Returns the bundle that they
+/// are in.
+pub(crate) fn authorities(pem: &str) -> Result<String, NetworkError> {
     let present: Vec<PathBuf> =
         BUNDLES.iter().map(PathBuf::from).filter(|path| path.exists()).collect();
     let targets = if present.is_empty() { vec![PathBuf::from(BUNDLES[0])] } else { present };
@@ -81,7 +82,7 @@ pub(crate) fn authorities(pem: &str) -> Result<(), NetworkError> {
             installed = true;
         }
     }
-    Ok(())
+    Ok(targets[0].display().to_string())
 }
 
 fn append(path: &Path, missing: &[&str]) -> io::Result<()> {

@@ -3,7 +3,7 @@
 //! Over a socket in a directory that only root may enter: its path cannot be
 //! taken by somebody else, and nobody else can fetch a connection.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::TcpStream;
@@ -13,6 +13,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::{FlockOperation, flock};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
@@ -27,13 +28,20 @@ fn directory() -> PathBuf {
     Path::new(MEMORY).join("network")
 }
 
+/// Waits until no other daemon runs. One that is killed no longer does.
+pub(crate) fn alone() -> io::Result<File> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory())?;
+    let lock = File::create(directory().join("lock"))?;
+    flock(&lock, FlockOperation::LockExclusive)?;
+    Ok(lock)
+}
+
 fn path() -> PathBuf {
     directory().join("handover")
 }
 
 /// Where connections can be fetched.
 pub(crate) fn listen() -> io::Result<UnixListener> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory())?;
     let path = path();
     // An earlier daemon may have left it.
     let _ = fs::remove_file(&path);

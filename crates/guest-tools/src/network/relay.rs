@@ -1,18 +1,20 @@
 //! Carries one connection between a socket and standard input and output.
 //!
-//! Two threads, one per direction, and each direction ends by itself. A process
-//! that is killed, or one side that breaks, resets the connection: nobody takes
-//! a part of an answer for the whole.
+//! Two threads, one per direction, and each direction ends by itself, with a piece
+//! that says so. A process that is killed, one side that breaks, or a host that is
+//! no longer there since the machine was restored, resets the connection: nobody
+//! takes a part of an answer for the whole.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use guest_protocol::egress::{PIECE_MAX, piece_prefix};
+use bytes::BytesMut;
+use guest_protocol::egress::{PIECE_MAX, Piece, decode_piece, piece_prefix};
 use rustix::net::sockopt::set_socket_linger;
 
 use super::{NetworkError, handover};
@@ -54,7 +56,7 @@ fn carry(connection: TcpStream) -> Result<(), NetworkError> {
     thread::spawn(move || done.send(carry_out(&outward, output)));
     // Whichever breaks first ends the process, and with it the other.
     for _ in 0..2 {
-        ends.recv().unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into())).map_err(broken)?;
+        ends.recv().unwrap_or_else(|_| Err(ErrorKind::BrokenPipe.into())).map_err(broken)?;
     }
     set_socket_linger(&connection, None).map_err(|e| broken(e.into()))
 }
@@ -64,8 +66,23 @@ fn duplicate(stream: impl AsFd) -> io::Result<File> {
 }
 
 fn carry_in(mut input: File, mut connection: &TcpStream) -> io::Result<()> {
-    io::copy(&mut input, &mut connection)?;
-    connection.shutdown(Shutdown::Write)
+    let mut chunk = vec![0; PIECE_MAX];
+    let mut buffer = BytesMut::new();
+    loop {
+        let wrong = |error| io::Error::new(ErrorKind::InvalidData, error);
+        while let Some(piece) = decode_piece(&mut buffer).map_err(wrong)? {
+            match piece {
+                Piece::Data(bytes) => connection.write_all(&bytes)?,
+                Piece::End => return connection.shutdown(Shutdown::Write),
+            }
+        }
+        match input.read(&mut chunk) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(length) => buffer.extend_from_slice(&chunk[..length]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn carry_out(mut connection: &TcpStream, mut output: File) -> io::Result<()> {
@@ -74,7 +91,7 @@ fn carry_out(mut connection: &TcpStream, mut output: File) -> io::Result<()> {
         let (prefix, bytes) = buffer.split_at_mut(2);
         let length = match connection.read(bytes) {
             Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
         prefix.copy_from_slice(&piece_prefix(&bytes[..length]));

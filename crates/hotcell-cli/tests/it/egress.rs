@@ -6,109 +6,9 @@
 //! where a test says so.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::thread;
 
-use serde_json::Value;
-
+use crate::support::operator::*;
 use crate::support::*;
-
-/// A host with an operator: a file of hosts, and what counts as public.
-struct Host {
-    directory: tempfile::TempDir,
-    public: &'static str,
-}
-
-/// The test's server, as an operator counts it.
-const LOOPBACK: &str = "127.0.0.1/32";
-
-impl Host {
-    fn counting(public: &'static str) -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), public }
-    }
-
-    fn hosts(&self) -> PathBuf {
-        self.directory.path().join("hosts")
-    }
-
-    fn knows(self, hosts: &str) -> Self {
-        fs::write(self.hosts(), hosts).unwrap();
-        self
-    }
-
-    fn command(&self) -> Command {
-        let mut command = hotcell();
-        command.env("HOTCELL_EGRESS_PUBLIC", self.public).env("HOTCELL_EGRESS_HOSTS", self.hosts());
-        command
-    }
-
-    fn create(&self, arguments: &[&str]) -> TestWorkspace {
-        let mut command = self.command();
-        command.args(["--json", "workspace", "create", ENVIRONMENT]).args(arguments);
-        let output = command.output().unwrap();
-        assert_code(&output, 0);
-        TestWorkspace { id: json(&output)["id"].as_str().unwrap().to_owned() }
-    }
-}
-
-/// Answers each connection with what `name` says, for ever.
-fn serve(name: &'static str) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for connection in listener.incoming() {
-            let mut connection = connection.unwrap();
-            thread::spawn(move || {
-                let mut request = [0; 4096];
-                while connection.read(&mut request).is_ok_and(|length| length > 0) {
-                    let length = name.len();
-                    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{name}");
-                    if connection.write_all(head.as_bytes()).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    port
-}
-
-/// Sends `request` to a host and prints what comes back.
-fn talk(workspace: &TestWorkspace, host: &str, port: u16, request: &str) -> Output {
-    let script = format!(
-        "exec 3<>/dev/tcp/{host}/{port} && printf '{request}' >&3 && timeout 20 head -c 19 <&3 | head -1"
-    );
-    workspace.exec(&[], &["bash", "-c", &script])
-}
-
-fn get(host: &str) -> String {
-    format!("GET / HTTP/1.1\\r\\nHost: {host}\\r\\n\\r\\n")
-}
-
-fn log(workspace: &TestWorkspace) -> Vec<Value> {
-    let output = hotcell().args(["--json", "network", "log", &workspace.id]).output().unwrap();
-    assert_code(&output, 0);
-    json(&output)["entries"].as_array().unwrap().clone()
-}
-
-/// The only refusal that was logged for a target.
-#[track_caller]
-fn assert_denied(workspace: &TestWorkspace, target: &str, why: &str) {
-    let entries = log(workspace);
-    let found = entries.iter().any(|entry| {
-        entry["target"] == target
-            && entry["verdict"] == "denied"
-            && entry["reason"].as_str().is_some_and(|reason| reason.contains(why))
-    });
-    assert!(found, "{target}, {why}: {entries:#?}");
-}
-
-fn answered(output: &Output) -> bool {
-    text(&output.stdout).contains("200 OK")
-}
 
 #[test]
 fn an_allowed_name_is_reached_and_another_is_not() {
@@ -303,6 +203,24 @@ fn a_killed_daemon_comes_back_and_nothing_passes_meanwhile() {
 }
 
 #[test]
+fn the_network_is_there_for_the_first_command_after_a_reset_and_a_start() {
+    let port = serve("hello");
+    let host = Host::counting(LOOPBACK).knows("127.0.0.1 good.example\n127.0.0.1 evil.example\n");
+    let workspace = host.create(&["--allow", "good.example"]);
+    let reaches = |name: &str| answered(&talk(&workspace, name, port, &get(name)));
+    assert!(reaches("good.example"));
+    for verbs in [&["reset"][..], &["reset"], &["stop", "start"]] {
+        for verb in verbs {
+            let output =
+                host.command().args(["--yes", "workspace", verb, &workspace.id]).output().unwrap();
+            assert_code(&output, 0);
+        }
+        assert!(reaches("good.example"), "after {verbs:?}");
+        assert!(!reaches("evil.example"), "after {verbs:?}");
+    }
+}
+
+#[test]
 fn workspaces_do_not_share_what_they_may_reach() {
     let port = serve("hello");
     let host = Host::counting(LOOPBACK).knows("127.0.0.1 good.example\n");
@@ -311,32 +229,4 @@ fn workspaces_do_not_share_what_they_may_reach() {
     assert!(answered(&talk(&open, "good.example", port, &get("good.example"))));
     assert!(!answered(&talk(&closed, "good.example", port, &get("good.example"))));
     assert!(log(&closed).is_empty());
-}
-
-/// The host's own bundle of certificates.
-const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
-
-#[test]
-fn packages_of_the_distribution_are_listed_without_settings_of_a_proxy() {
-    let mut command = hotcell();
-    // What stands between this host and the mirror may have a reserved address.
-    command.env("HOTCELL_EGRESS_PUBLIC", "203.0.113.0/24");
-    if Path::new(BUNDLE).exists() {
-        command.env("HOTCELL_EGRESS_CA", BUNDLE);
-    }
-    // The mirrors are the environment's own.
-    let sources = run_script(&[], "cat /etc/apt/sources.list /etc/apt/sources.list.d/* || true");
-    let sources = text(&sources.stdout);
-    let addresses = sources.split_whitespace().filter_map(|word| word.split_once("://"));
-    let mirrors: Vec<&str> =
-        addresses.filter_map(|(_, address)| address.split('/').next()).collect();
-    let script = format!("apt-get update 2>&1; git ls-remote https://{}/x 2>&1", mirrors[0]);
-    command.args(["run", ENVIRONMENT, "--timeout", "100s"]);
-    for mirror in &mirrors {
-        command.args(["--allow", mirror]);
-    }
-    let output = command.args(["--", "sh", "-c", &script]).output().unwrap();
-    let said = text(&output.stdout);
-    assert!(said.contains("Reading package lists"), "{said}");
-    assert!(!said.contains("Failed to fetch") && !said.contains("certificate"), "{said}");
 }

@@ -20,6 +20,7 @@ mod idle;
 mod mcp;
 mod naming;
 mod network;
+mod packages;
 mod ports;
 mod power;
 mod reset;

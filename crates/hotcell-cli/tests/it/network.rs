@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 
 use bytes::BytesMut;
 use guest_protocol::TOOLS_PATH;
-use guest_protocol::egress::{DAEMON, GuestMessage, HostMessage, decode, encode};
+use guest_protocol::egress::{DAEMON, GuestMessage, HostMessage, PIPE, decode, encode};
 
 use crate::support::*;
 
@@ -22,7 +22,7 @@ impl Daemon {
         let process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut daemon = Self { process, buffer: BytesMut::new() };
         daemon.tell(&HostMessage::Configure { authorities: 0 }, &[]);
-        assert_eq!(daemon.hear().0, GuestMessage::Ready);
+        assert_eq!(daemon.hear().0, GuestMessage::Ready { bundle: None });
         daemon
     }
 
@@ -133,6 +133,26 @@ fn a_killed_daemon_lets_nothing_pass_and_a_stopped_one_leaves_no_route() {
     let unreachable = workspace.exec(&[], &["bash", "-c", "exec 3<>/dev/tcp/93.184.216.34/80"]);
     assert!(text(&unreachable.stderr).contains("unreachable"), "{}", text(&unreachable.stderr));
     assert_eq!(workspace.script("ls /sys/class/net").trim(), "lo");
+}
+
+#[test]
+fn an_answer_ends_when_its_host_says_so_and_is_broken_otherwise() {
+    let workspace = TestWorkspace::create(&[]);
+    let mut daemon = Daemon::start(&workspace);
+    for (sent, ending) in [(&b"\x02\0hi\0\0"[..], "whole"), (b"\x02\0hi", "reset by peer")] {
+        let script = "exec 3<>/dev/tcp/93.184.216.34/80; cat <&3 && echo whole";
+        let mut program = workspace.exec_command(&[], &["bash", "-c", script]);
+        let program = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (GuestMessage::Connection { id, .. }, _) = daemon.hear() else { panic!() };
+        let pipe = workspace.exec_command(&[], &[TOOLS_PATH, PIPE, &id.to_string()]);
+        let _carried = with_input(pipe, sent.to_vec());
+        let output = program.wait_with_output().unwrap();
+        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert!(said.contains(ending), "{said}");
+        if ending == "whole" {
+            assert_eq!(said, "hiwhole\n");
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! What the tests share: the program, a prepared home, and proofs that nothing
 //! is left over.
 
+pub(crate) mod operator;
+pub(crate) mod toolbox;
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::symlink;
@@ -14,6 +17,9 @@ use serde_json::Value;
 
 /// The environment that the tests run in.
 pub(crate) const ENVIRONMENT: &str = "debian:12";
+
+/// One with compilers and Python.
+pub(crate) const BUILD_ENVIRONMENT: &str = "debian:12-build";
 
 /// How long anything may take before a test gives up. Generous: emulated guests
 /// on a busy machine are slow, and a test that hangs is ended by its runner.
@@ -29,13 +35,23 @@ pub(crate) fn home() -> &'static Path {
     HOME.get_or_init(|| {
         let home = test_cache().join("home");
         fs::create_dir_all(&home).unwrap();
-        // Tests run as processes of their own, and only one may prepare.
-        let lock = File::create(test_cache().join("prepare.lock")).unwrap();
-        flock(&lock, FlockOperation::LockExclusive).unwrap();
-        let output = hotcell_in(&home).args(["prepare", ENVIRONMENT]).output().unwrap();
-        assert!(output.status.success(), "prepare failed:\n{}", text(&output.stderr));
+        prepare(&home, ENVIRONMENT);
         home
     })
+}
+
+fn prepare(home: &Path, environment: &str) {
+    // Tests run as processes of their own, and only one may prepare.
+    let lock = File::create(test_cache().join("prepare.lock")).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let output = hotcell_in(home).args(["prepare", environment]).output().unwrap();
+    assert!(output.status.success(), "prepare failed:\n{}", text(&output.stderr));
+}
+
+/// Prepares another environment than [`ENVIRONMENT`] in the shared home.
+pub(crate) fn prepared(environment: &str) -> &str {
+    prepare(home(), environment);
+    environment
 }
 
 /// Kept between runs: what it holds is named by content and checked before use.

@@ -1,9 +1,10 @@
 //! Workspaces from their creation to their deletion.
 
+use hotcell::network::operations::NetworkVerdict;
 use hotcell::operations::{Create, List};
 use hotcell::{
-    CancellationToken, CommandOptions, ErrorKind, Label, LedgerEvent, Shape, WorkspaceName,
-    WorkspaceState,
+    CancellationToken, CommandOptions, ErrorKind, Label, LedgerEvent, NetworkOptions, Shape,
+    WorkspaceName, WorkspaceState,
 };
 
 use crate::support::*;
@@ -45,6 +46,22 @@ async fn a_workspace_is_created_used_found_and_deleted() {
     assert_eq!(gone.deleted[0].id, id);
     assert_gone(&client, id).await;
     assert_eq!(made.workspace.status().await.unwrap_err().kind, ErrorKind::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_workspace_may_reach_is_seen_and_changed() {
+    let client = client().await;
+    let TestWorkspace { workspace } = &TestWorkspace::create(&client).await;
+    assert!(workspace.network().await.unwrap().policy.is_off());
+    let only = NetworkOptions::only(["good.example".parse().unwrap()]);
+    let state = workspace.set_network(only).await.unwrap();
+    assert_eq!(state.policy.to_string(), "egress to good.example");
+    let looked_up = workspace.exec(["getent", "hosts", "evil.example"]).await.unwrap();
+    assert_ne!(looked_up.exit_code, 0);
+    let log = workspace.network_log().await.unwrap();
+    let entry = &log.entries[0];
+    assert_eq!(entry.target, "evil.example");
+    assert_eq!(entry.verdict, NetworkVerdict::Denied);
 }
 
 #[tokio::test(flavor = "multi_thread")]

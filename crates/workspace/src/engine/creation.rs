@@ -155,7 +155,7 @@ impl Engine {
                 origin: Origin::template(template, files),
                 identity: identity(record),
                 network: record.details.network.clone(),
-                operator: self.settings.network.clone(),
+                operator: self.settings.operator(&record.details.network)?,
                 ports: record.details.ports.clone(),
                 idle: record.details.idle,
                 lifetime: record.lifetime,

@@ -9,6 +9,9 @@ use crate::keeper::asking::{ReadNetworkLog, SetNetwork, ShowNetwork};
 use crate::network::gateway::GatewayState;
 use crate::store::Record;
 
+/// How many entries are told at most: twice what a keeper remembers.
+const TOLD_MAX: usize = 2_000;
+
 impl Handler<Show> for Engine {
     async fn handle(&self, show: Show, _: &mut Call<NoEvents>) -> Result<NetworkState, OpError> {
         let record = self.store.find(&show.workspace)?;
@@ -33,7 +36,16 @@ impl Handler<Set> for Engine {
 impl Handler<Log> for Engine {
     async fn handle(&self, log: Log, _: &mut Call<NoEvents>) -> Result<NetworkLog, OpError> {
         let record = self.store.find(&log.workspace)?;
-        self.connect(&record).await?.ask(ReadNetworkLog {}).await
+        let mut connection = self.connect(&record).await?;
+        let mut log = NetworkLog::default();
+        let mut next = Some(0);
+        while let Some(after) = next {
+            let page = connection.ask(ReadNetworkLog { after }).await?;
+            log.entries.extend(page.entries);
+            // A workspace that is busy could go on for ever.
+            next = page.next.filter(|_| log.entries.len() < TOLD_MAX);
+        }
+        Ok(log)
     }
 }
 

@@ -56,10 +56,19 @@ impl Handler<Start> for Engine {
         let files = self.home.workspace(record.id);
         let lock = take(&files, &record).await?;
         self.store.step(record.id, Step::Start, None)?;
-        if let Err(error) = self.boot(&record, &files, lock).await {
-            let reason = format!("it could not be started: {}", error.message);
-            self.store.step(record.id, Step::MachineEnded, Some(&reason))?;
-            return Err(error);
+        let mut connection = match self.boot(&record, &files, lock).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                let reason = format!("it could not be started: {}", error.message);
+                self.store.step(record.id, Step::MachineEnded, Some(&reason))?;
+                return Err(error);
+            }
+        };
+        if !record.details.network.is_off() {
+            // The first command shall find it.
+            connection.ask(AwaitNetwork {}).await.map_err(|error| {
+                error.during(format!("workspace {} runs, but without a network", record.id))
+            })?;
         }
         Ok(self.describe(self.store.find(&record.id.into())?))
     }
@@ -71,7 +80,7 @@ impl Engine {
         record: &Record,
         files: &WorkspaceFiles,
         lock: File,
-    ) -> Result<(), OpError> {
+    ) -> Result<KeeperConnection, OpError> {
         let template = self.template_of(record)?;
         let facts = HostFacts::load(&self.home, &self.settings)?;
         let monitor = facts.monitor()?.clone();
@@ -93,7 +102,7 @@ impl Engine {
                 origin: Origin::boot(&template, files, &ram),
                 identity: identity(record),
                 network: record.details.network.clone(),
-                operator: self.settings.network.clone(),
+                operator: self.settings.operator(&record.details.network)?,
                 ports: record.details.ports.clone(),
                 idle: record.details.idle,
                 lifetime: Lifetime::UntilDeleted,
@@ -103,11 +112,7 @@ impl Engine {
             .map_err(|error| error.during("cannot start the workspace's machine"))?;
         // The monitor has it open and nobody else needs its name.
         fs::remove_file(&ram).map_err(FileError::at("remove", &ram))?;
-        if !record.details.network.is_off() {
-            // The first command shall find it.
-            connection.ask(AwaitNetwork {}).await?;
-        }
-        Ok(())
+        Ok(connection)
     }
 }
 

@@ -19,7 +19,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use workspace_api::idle::IdlePolicy;
 use workspace_api::network::NetworkPolicy;
-use workspace_api::network::operations::NetworkLog;
 use workspace_api::output::OutputBytes;
 use workspace_api::port::{PortMapping, PublishedPort};
 use workspace_api::workspace::Activity;
@@ -28,6 +27,7 @@ use super::jobs::{JobOrder, JobProgress, Until};
 use crate::disks::NewLayers;
 use crate::jobs::{JobId, JobKind};
 use crate::network::gateway::GatewayState;
+use crate::network::journal::JournalPage;
 use crate::origin::Origin;
 
 /// A question to a keeper.
@@ -218,12 +218,16 @@ impl From<SetNetwork> for Ask {
     }
 }
 
-/// What the workspace reached, and what it was refused.
+/// What the workspace reached, and what it was refused: as much as is told at
+/// once.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct ReadNetworkLog {}
+pub(crate) struct ReadNetworkLog {
+    /// The number of the last entry that is known already; 0 for none.
+    pub(crate) after: u64,
+}
 
 impl Question for ReadNetworkLog {
-    type Answer = NetworkLog;
+    type Answer = JournalPage;
 }
 
 impl From<ReadNetworkLog> for Ask {

@@ -21,6 +21,7 @@ use std::num::NonZeroU16;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use guest_protocol::TOOLS_PATH;
 use guest_protocol::egress::CONNECT;
 use guest_protocol::message::{Exec, Stdin};
@@ -237,7 +238,7 @@ impl PortTable {
         };
         match pipe {
             Ok(pipe) => {
-                if let Err(error) = Carried::new(None).carry(client, pipe).await {
+                if let Err(error) = Carried::new(None).carry(client, Bytes::new(), pipe).await {
                     tracing::info!(%error, port = guest.get(), "a connection broke");
                 }
             }

@@ -29,6 +29,7 @@ impl Keeper {
         let before = std::mem::replace(&mut self.hub, Hub::starting_after(MOUNT_STREAM));
         self.send(before.restored());
         self.machine.stop().await;
+        self.network.machine_replaced();
         self.files.disks().replace(&restore.layers)?;
         self.request.origin = restore.origin;
         self.request.identity.machine_id = Uuid::new_v4().simple().to_string();

@@ -39,6 +39,7 @@ use crate::home::{Home, WorkspaceFiles};
 use crate::jobs::JobKind;
 use crate::link::GuestLink;
 use crate::network::gateway::Gateway;
+use crate::network::trust;
 use crate::store::{Store, StoreError};
 use crate::trouble::{GuestTrouble, machine_ended};
 
@@ -109,7 +110,13 @@ impl Keeper {
             }
             if let Some((client, id, reset)) = self.reset_asked.take() {
                 match self.restore(reset).await {
-                    Ok(()) => self.answer(client, id, async { answer::<Restore>(Ok(())) }),
+                    Ok(()) => {
+                        // The first command shall find the network.
+                        let network = Rc::clone(&self.network);
+                        self.answer(client, id, async move {
+                            answer::<Restore>(network.settle().await)
+                        });
+                    }
                     Err(error) => return Ending::NotReset(error),
                 }
             }
@@ -145,6 +152,10 @@ impl Keeper {
                 _ => self.client_gone(client),
             };
         }
+        let frame = match self.network.bundle() {
+            Some(bundle) => trust::told(frame, &bundle),
+            None => frame,
+        };
         match self.hub.client_says(client, frame) {
             Ok(routed) => {
                 self.send(routed);
@@ -213,9 +224,9 @@ impl Keeper {
                     answer::<SetNetwork>(network.set_policy(policy).await)
                 });
             }
-            Ask::ReadNetworkLog(_) => {
-                let log = self.network.log();
-                self.answer(client, id, async move { answer::<ReadNetworkLog>(Ok(log)) });
+            Ask::ReadNetworkLog(ReadNetworkLog { after }) => {
+                let page = self.network.log(after);
+                self.answer(client, id, async move { answer::<ReadNetworkLog>(Ok(page)) });
             }
             Ask::StartJob(start) => {
                 let jobs = Rc::clone(&self.jobs);

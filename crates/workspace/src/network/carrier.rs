@@ -9,7 +9,7 @@ use std::io;
 
 use bytes::{Bytes, BytesMut};
 use egress::inspect::{Inspector, Suspicion};
-use guest_protocol::egress::{DecodeError, Piece, decode_piece};
+use guest_protocol::egress::{DecodeError, PIECE_MAX, Piece, decode_piece, piece_prefix};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -53,11 +53,12 @@ impl Carried {
         }
     }
 
-    /// Carries until both directions have ended. Dropping the future resets both
-    /// ends.
+    /// Carries until both directions have ended; `early` is what the remote end
+    /// has said already. Dropping the future resets both ends.
     pub(crate) async fn carry(
         &self,
         mut remote: TcpStream,
+        early: Bytes,
         guest: GuestPipe,
     ) -> Result<(), CarryError> {
         // From now on the end of the socket is a reset, until both sides ended.
@@ -67,7 +68,10 @@ impl Carried {
         // dropped, whatever has happened.
         let (from_remote, to_remote) = remote.split();
         let (to_guest, from_guest, mut ending) = guest.into_parts();
-        tokio::try_join!(self.outward(from_guest, to_remote), self.inward(from_remote, to_guest),)?;
+        tokio::try_join!(
+            self.outward(from_guest, to_remote),
+            self.inward(early, from_remote, to_guest)
+        )?;
         let _ = ending.wait().await;
         linger_off(&remote);
         Ok(())
@@ -105,23 +109,36 @@ impl Carried {
         to.write_all(&judged).await.map_err(CarryError::Remote)
     }
 
-    async fn inward(&self, mut from: ReadHalf<'_>, mut to: PipeInput) -> Result<(), CarryError> {
-        let mut buffer = vec![0; CHUNK];
+    async fn inward(
+        &self,
+        early: Bytes,
+        mut from: ReadHalf<'_>,
+        mut to: PipeInput,
+    ) -> Result<(), CarryError> {
+        for bytes in early.chunks(PIECE_MAX) {
+            self.heard(bytes, &mut to).await?;
+        }
+        let mut buffer = vec![0; PIECE_MAX];
         loop {
             let length = from.read(&mut buffer).await.map_err(CarryError::Remote)?;
+            self.heard(&buffer[..length], &mut to).await?;
             if length == 0 {
                 to.shutdown().await.map_err(|_| CarryError::Guest)?;
                 return Ok(());
             }
-            if let Some(inspector) = self.inspector.borrow_mut().as_mut()
-                && inspector.awaits_server()
-            {
-                inspector.server(&buffer[..length]);
-                self.answered.notify_one();
-            }
-            self.received.set(self.received.get() + length as u64);
-            to.write_all(&buffer[..length]).await.map_err(|_| CarryError::Guest)?;
         }
+    }
+
+    async fn heard(&self, bytes: &[u8], to: &mut PipeInput) -> Result<(), CarryError> {
+        if let Some(inspector) = self.inspector.borrow_mut().as_mut()
+            && inspector.awaits_server()
+        {
+            inspector.server(bytes);
+            self.answered.notify_one();
+        }
+        self.received.set(self.received.get() + bytes.len() as u64);
+        let piece = [&piece_prefix(bytes)[..], bytes].concat();
+        to.write_all(&piece).await.map_err(|_| CarryError::Guest)
     }
 }
 

@@ -1,90 +1,39 @@
 //! Hears the guest's daemon and decides.
 //!
-//! ```text
-//!         policy allows something          Ready
-//! down ──────────────────────────▶ rising ───────▶ up ──┐ ended by itself
-//!   ▲                                 ▲                 │ (a few times)
-//!   └── policy is off: Stop ──────────┴─────────────────┘
-//! ```
+//! * `side` keeps the guest's daemon running while something is allowed.
+//! * `lookups` answers its questions for names.
+//! * `connections` decides, makes and ends connections.
 //!
 //! One task per daemon; one per question and per connection, all of them
 //! bounded. A change of policy holds for the next decision, and ends the
 //! connections that the new policy does not allow before it is answered.
 
+mod connections;
+mod lookups;
+mod side;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
-use bytes::BytesMut;
-use egress::dns::{self, Answer, Kind};
-use egress::inspect::Inspector;
-use egress::names::{Meaning, Names};
+use egress::names::Names;
 use egress::rules::{Denial, Rules};
-use guest_protocol::TOOLS_PATH;
-use guest_protocol::egress::{
-    AUTHORITIES_MAX, DAEMON, GuestMessage, HostMessage, PIPE, decode, encode,
-};
-use guest_protocol::message::{Exec, Stdin};
-use operation::{ErrorKind, OpError};
+use operation::OpError;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use workspace_api::ledger::LedgerEvent;
-use workspace_api::network::operations::{NetworkLog, NetworkVerdict};
+use workspace_api::network::operations::NetworkVerdict;
 use workspace_api::network::{DomainName, NetworkPolicy};
 
+use self::side::{DaemonTask, Side};
 use super::Operator;
-use super::carrier::{Carried, CarryError};
-use super::journal::{EntryId, Journal};
-use super::resolver::{ResolveError, Resolver};
-use crate::keeper::client::GuestPipe;
+use super::journal::{EntryId, Journal, JournalPage};
+use super::resolver::Resolver;
 use crate::keeper::inside::Inside;
 use crate::keeper::scribe::Scribe;
-
-/// How many connections may be open or being made. The rest of the workspace's
-/// streams is for its commands.
-const CONNECTIONS_MAX: usize = 96;
-
-/// How many questions may be under way.
-const QUESTIONS_MAX: usize = 64;
-
-/// How many names may be looked up for the first time within [`NAMES_WINDOW`]:
-/// a guest can tell somebody something by the names that it asks for.
-const NAMES_MAX: u32 = 300;
-const NAMES_WINDOW: Duration = Duration::from_secs(60);
-
-/// How long an address of ours holds in the guest, in seconds.
-const TTL_S: u32 = 60;
-
-/// How long connecting to one address may take.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
-
-/// How long a guest may take to set its side up.
-const RISE_PATIENCE: Duration = Duration::from_secs(30);
-
-/// How often in a row a daemon that ended by itself is started again.
-const RESTARTS_MAX: u32 = 5;
-const RESTART_PAUSE: Duration = Duration::from_millis(500);
-
-/// A daemon that lived this long starts the count of restarts anew.
-const STEADY: Duration = Duration::from_secs(10);
-
-/// How many messages to the daemon may wait.
-const MESSAGES_MAX: usize = 256;
-
-/// The guest's side of the network, as far as the keeper knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Side {
-    Down,
-    Rising,
-    Up,
-    Broken(String),
-}
 
 /// The network of one workspace.
 pub(crate) struct Gateway {
@@ -99,8 +48,7 @@ pub(crate) struct Gateway {
     questions: Cell<usize>,
     fresh_names: Cell<(Instant, u32)>,
     side: watch::Sender<Side>,
-    /// Ends the daemon that runs.
-    daemon: RefCell<CancellationToken>,
+    daemon: RefCell<Option<DaemonTask>>,
 }
 
 /// A connection that is open or being made.
@@ -114,12 +62,6 @@ impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gateway").field("rules", &self.rules).finish_non_exhaustive()
     }
-}
-
-/// Where a connection goes, once it is allowed.
-struct Allowed {
-    name: Option<DomainName>,
-    addresses: Vec<IpAddr>,
 }
 
 /// Why a connection is not made.
@@ -155,7 +97,7 @@ impl Gateway {
             questions: Cell::new(0),
             fresh_names: Cell::new((Instant::now(), 0)),
             side: watch::Sender::new(Side::Down),
-            daemon: RefCell::new(CancellationToken::new()),
+            daemon: RefCell::default(),
         })
     }
 
@@ -167,8 +109,17 @@ impl Gateway {
         }
     }
 
-    pub(crate) fn log(&self) -> NetworkLog {
-        self.journal.borrow().tell()
+    pub(crate) fn log(&self, after: u64) -> JournalPage {
+        self.journal.borrow().page(after)
+    }
+
+    /// Where programs of the guest find the authorities that they trust, if there
+    /// are some of the operator's among them.
+    pub(crate) fn bundle(&self) -> Option<String> {
+        match &*self.side.borrow() {
+            Side::Up { bundle } => bundle.clone(),
+            Side::Down | Side::Rising | Side::Falling | Side::Broken(_) => None,
+        }
     }
 
     /// Puts a policy in force and waits until the guest's side agrees with it.
@@ -195,349 +146,6 @@ impl Gateway {
             if verdict.is_err() {
                 open.ended.cancel();
             }
-        }
-    }
-
-    /// Has the guest's side run exactly if something is allowed.
-    pub(crate) async fn settle(self: &Rc<Self>) -> Result<(), OpError> {
-        let is_off = self.rules.borrow().policy().is_off();
-        let is_down = !matches!(*self.side.borrow(), Side::Rising | Side::Up);
-        match (is_off, is_down) {
-            (true, true) => return Ok(()),
-            (true, false) => self.daemon.borrow().cancel(),
-            (false, true) => self.rise(),
-            (false, false) => {}
-        }
-        let mut side = self.side.subscribe();
-        let settled = side.wait_for(|side| match side {
-            Side::Down => is_off,
-            Side::Rising => false,
-            Side::Up => !is_off,
-            Side::Broken(_) => true,
-        });
-        let failed = |reason: String| {
-            OpError::plain(ErrorKind::Unavailable, reason)
-                .during("the guest's side of the network could not be changed")
-        };
-        match timeout(RISE_PATIENCE, settled).await {
-            Ok(Ok(side)) => match &*side {
-                Side::Broken(reason) => Err(failed(reason.clone())),
-                _ => Ok(()),
-            },
-            _ => Err(failed("the guest did not answer in time".to_owned())),
-        }
-    }
-
-    fn rise(self: &Rc<Self>) {
-        self.side.send_replace(Side::Rising);
-        let stopped = CancellationToken::new();
-        *self.daemon.borrow_mut() = stopped.clone();
-        let gateway = Rc::clone(self);
-        tokio::task::spawn_local(async move {
-            let mut restarts = 0;
-            while restarts <= RESTARTS_MAX {
-                let begun = Instant::now();
-                let result = gateway.serve(&stopped).await;
-                if stopped.is_cancelled() {
-                    gateway.side.send_replace(Side::Down);
-                    return;
-                }
-                let reason = match result {
-                    Ok(()) => "its process in the guest ended".to_owned(),
-                    Err(error) => error.message,
-                };
-                tracing::warn!(reason, "the guest's side of the network is gone");
-                let was_up = *gateway.side.borrow() == Side::Up;
-                if !was_up {
-                    gateway.side.send_replace(Side::Broken(reason));
-                    return;
-                }
-                // One that served for a while ended with its machine, or was killed.
-                restarts = if begun.elapsed() > STEADY { 0 } else { restarts + 1 };
-                sleep(RESTART_PAUSE).await;
-            }
-            let reason = "its process in the guest ends again and again".to_owned();
-            gateway.side.send_replace(Side::Broken(reason));
-        });
-    }
-
-    /// One daemon, from its start to its end.
-    async fn serve(self: &Rc<Self>, stopped: &CancellationToken) -> Result<(), OpError> {
-        let authorities = self.authorities().await?;
-        let (mut input, mut output, mut ending) = self.start(&[DAEMON]).await?.into_parts();
-        let (sender, mut messages) = mpsc::channel::<Vec<u8>>(MESSAGES_MAX);
-        let configure = HostMessage::Configure { authorities: authorities.len() };
-        let configure = encode(&configure, &authorities);
-        let mut writer = tokio::task::spawn_local(async move {
-            let mut next = Some(configure);
-            while let Some(bytes) = next {
-                if input.write_all(&bytes).await.is_err() {
-                    return;
-                }
-                next = messages.recv().await;
-            }
-        });
-        let mut buffer = BytesMut::new();
-        loop {
-            while let Some((message, body)) = decode::<GuestMessage>(&mut buffer)
-                .map_err(|error| OpError::new(ErrorKind::MachineLost, &error))?
-            {
-                match message {
-                    GuestMessage::Ready => drop(self.side.send_replace(Side::Up)),
-                    GuestMessage::Failed { message } => {
-                        return Err(OpError::plain(ErrorKind::Unavailable, message));
-                    }
-                    GuestMessage::Question { id, .. } => self.asked(id, body, sender.clone()),
-                    GuestMessage::Connection { id, to } => self.connecting(id, to, sender.clone()),
-                }
-            }
-            buffer.reserve(4096);
-            tokio::select! {
-                read = output.read_buf(&mut buffer) => match read {
-                    Ok(0) | Err(_) => {
-                        let end = ending.wait().await?;
-                        tracing::debug!(stderr = end.stderr, end = ?end.end, "the daemon ended");
-                        break;
-                    }
-                    Ok(_) => {}
-                },
-                () = stopped.cancelled() => {
-                    let _ = sender.send(encode(&HostMessage::Stop, &[])).await;
-                    drop(sender);
-                    // Dropping the ending kills whatever does not stop.
-                    let _ = timeout(RISE_PATIENCE, ending.wait()).await;
-                    break;
-                }
-            }
-        }
-        writer.abort();
-        let _ = (&mut writer).await;
-        Ok(())
-    }
-
-    async fn authorities(&self) -> Result<Vec<u8>, OpError> {
-        let Some(path) = &self.operator.authorities else { return Ok(Vec::new()) };
-        let bytes = tokio::fs::read(path).await.map_err(|error| {
-            OpError::new(ErrorKind::Unavailable, &error)
-                .during(format!("cannot read the certificates {}", path.display()))
-        })?;
-        if bytes.len() > AUTHORITIES_MAX {
-            let reason = format!("{} has more than {AUTHORITIES_MAX} bytes", path.display());
-            return Err(OpError::plain(ErrorKind::InvalidRequest, reason));
-        }
-        Ok(bytes)
-    }
-
-    async fn start(&self, tool: &[&str]) -> Result<GuestPipe, OpError> {
-        let argv = std::iter::once(TOOLS_PATH).chain(tool.iter().copied()).map(str::to_owned);
-        let exec = Exec {
-            argv: argv.collect(),
-            cwd: "/".to_owned(),
-            stdin: Stdin::Stream,
-            ..Exec::default()
-        };
-        self.inside.connect().await?.pipe(exec)
-    }
-
-    fn asked(self: &Rc<Self>, id: u32, message: bytes::Bytes, sender: mpsc::Sender<Vec<u8>>) {
-        // Whoever gets no answer asks again.
-        let Ok(question) = dns::parse(&message) else { return };
-        if self.questions.get() >= QUESTIONS_MAX {
-            return;
-        }
-        self.questions.set(self.questions.get() + 1);
-        let gateway = Rc::clone(self);
-        tokio::task::spawn_local(async move {
-            let answer = gateway.look_up(&question).await;
-            gateway.questions.set(gateway.questions.get() - 1);
-            let answer = dns::write(&question, answer, TTL_S);
-            let message = HostMessage::Answer { id, length: answer.len() };
-            let _ = sender.send(encode(&message, &answer)).await;
-        });
-    }
-
-    async fn look_up(&self, question: &dns::Question) -> Answer {
-        let (Some(asked), false) = (&question.name, question.kind == Kind::Pointer) else {
-            return Answer::NoSuchName;
-        };
-        let Some(name) = asked.host() else { return Answer::NoSuchName };
-        let verdict = self.rules.borrow().judge_name(&name, None);
-        if let Err(denial) = verdict {
-            self.refused(name.to_string(), &self.denied(&denial, name.as_str()));
-            return Answer::Refused;
-        }
-        if name != *asked || question.kind == Kind::Other {
-            return Answer::Nothing;
-        }
-        if !self.may_look_up(&name) {
-            let reason = format!("more than {NAMES_MAX} names in a minute");
-            self.refused(name.to_string(), &Refusal::Denied { reason, remedy: None });
-            return Answer::Refused;
-        }
-        match self.places(&name).await {
-            Ok(_) => {
-                let (v4, v6) = self.names.borrow_mut().addresses(&name);
-                let is_v6 = question.kind == Kind::Aaaa;
-                Answer::Address(if is_v6 { v6.into() } else { v4.into() })
-            }
-            Err(Refusal::Denied { reason, remedy }) => {
-                self.refused(name.to_string(), &Refusal::Denied { reason, remedy });
-                Answer::Refused
-            }
-            Err(Refusal::Failed(reason)) => {
-                let unknown = reason == ResolveError::Unknown.to_string();
-                if unknown { Answer::NoSuchName } else { Answer::Failed }
-            }
-        }
-    }
-
-    /// Counts names that are new.
-    fn may_look_up(&self, name: &DomainName) -> bool {
-        if self.names.borrow().knows(name) {
-            return true;
-        }
-        let (begun, count) = self.fresh_names.get();
-        let (begun, count) =
-            if begun.elapsed() > NAMES_WINDOW { (Instant::now(), 0) } else { (begun, count) };
-        self.fresh_names.set((begun, count.saturating_add(1)));
-        count < NAMES_MAX
-    }
-
-    /// The addresses of a name that may be connected to.
-    async fn places(&self, name: &DomainName) -> Result<Vec<IpAddr>, Refusal> {
-        let found = self.resolver.addresses(name).await;
-        let found = found.map_err(|error| Refusal::Failed(error.to_string()))?;
-        let rules = self.rules.borrow();
-        let mut first = None;
-        let mut allowed = Vec::new();
-        for address in found {
-            match rules.judge_place(address) {
-                Ok(()) => allowed.push(address),
-                Err(denial) => first = first.or(Some(denial)),
-            }
-        }
-        match first {
-            Some(denial) if allowed.is_empty() => Err(self.denied(&denial, name.as_str())),
-            _ => Ok(allowed),
-        }
-    }
-
-    fn connecting(self: &Rc<Self>, id: u32, to: SocketAddr, sender: mpsc::Sender<Vec<u8>>) {
-        let gateway = Rc::clone(self);
-        tokio::task::spawn_local(async move {
-            if gateway.connection(id, to).await.is_err() {
-                let _ = sender.send(encode(&HostMessage::Refuse { id }, &[])).await;
-            }
-        });
-    }
-
-    /// One connection, from the decision to its end. An error is a connection
-    /// that the daemon still has.
-    async fn connection(&self, id: u32, to: SocketAddr) -> Result<(), ()> {
-        let meaning = self.names.borrow_mut().meaning(to.ip());
-        let target = match &meaning {
-            Meaning::Name(name) => format!("{name}:{}", to.port()),
-            Meaning::Forgotten | Meaning::Literal => to.to_string(),
-        };
-        if self.open.borrow().len() >= CONNECTIONS_MAX {
-            let reason = format!("{CONNECTIONS_MAX} connections are open");
-            self.refused(target, &Refusal::Denied { reason, remedy: None });
-            return Err(());
-        }
-        let entry = self.journal.borrow_mut().add(target.clone(), NetworkVerdict::Open);
-        let name = if let Meaning::Name(name) = &meaning { Some(name.clone()) } else { None };
-        let ended = CancellationToken::new();
-        let open = Open { name, to, ended: ended.clone() };
-        self.open.borrow_mut().insert(entry, open);
-        let made = tokio::select! {
-            made = self.make(&meaning, to) => made,
-            () = ended.cancelled() => Err(no_longer()),
-        };
-        let result = match made {
-            Ok((name, remote)) => match self.start(&[PIPE, &id.to_string()]).await {
-                Ok(guest) => {
-                    self.carried(entry, &target, name, remote, guest, &ended).await;
-                    Ok(())
-                }
-                Err(error) => {
-                    self.journal_refusal(entry, &target, &Refusal::Failed(error.message));
-                    Err(())
-                }
-            },
-            Err(refusal) => {
-                self.journal_refusal(entry, &target, &refusal);
-                Err(())
-            }
-        };
-        self.open.borrow_mut().remove(&entry);
-        result
-    }
-
-    async fn make(
-        &self,
-        meaning: &Meaning,
-        to: SocketAddr,
-    ) -> Result<(Option<DomainName>, TcpStream), Refusal> {
-        let Allowed { name, addresses } = self.judge(meaning, to).await?;
-        let mut last = "the name has no address".to_owned();
-        for address in addresses {
-            match timeout(CONNECT_PATIENCE, TcpStream::connect((address, to.port()))).await {
-                Ok(Ok(remote)) => return Ok((name, remote)),
-                Ok(Err(error)) => last = format!("{address}: {error}"),
-                Err(_) => last = format!("{address}: no answer"),
-            }
-        }
-        Err(Refusal::Failed(last))
-    }
-
-    async fn judge(&self, meaning: &Meaning, to: SocketAddr) -> Result<Allowed, Refusal> {
-        match meaning {
-            Meaning::Name(name) => {
-                let verdict = self.rules.borrow().judge_name(name, Some(to.port()));
-                verdict.map_err(|denial| self.denied(&denial, &format!("{name}:{}", to.port())))?;
-                Ok(Allowed { name: Some(name.clone()), addresses: self.places(name).await? })
-            }
-            Meaning::Forgotten => Err(Refusal::Denied {
-                reason: "no name was looked up for this address".to_owned(),
-                remedy: Some("look the name up again".to_owned()),
-            }),
-            Meaning::Literal => {
-                let verdict = self.rules.borrow().judge_address(to);
-                verdict.map_err(|denial| self.denied(&denial, &to.to_string()))?;
-                Ok(Allowed { name: None, addresses: vec![to.ip().to_canonical()] })
-            }
-        }
-    }
-
-    async fn carried(
-        &self,
-        entry: EntryId,
-        target: &str,
-        name: Option<DomainName>,
-        remote: TcpStream,
-        guest: GuestPipe,
-        ended: &CancellationToken,
-    ) {
-        let address = remote.peer_addr().map(|address| address.to_string()).ok();
-        self.journal.borrow_mut().change(entry, |entry| entry.address = address);
-        let carried = Carried::new(name.map(Inspector::new));
-        let result = tokio::select! {
-            result = carried.carry(remote, guest) => result.map_err(|error| match error {
-                CarryError::Suspicious(suspicion) => Refusal::Denied {
-                    reason: suspicion.to_string(),
-                    remedy: Some("connect to the name that is meant".to_owned()),
-                },
-                error => Refusal::Failed(error.to_string()),
-            }),
-            () = ended.cancelled() => Err(no_longer()),
-        };
-        self.journal.borrow_mut().change(entry, |entry| {
-            entry.sent_bytes = carried.sent.get();
-            entry.received_bytes = carried.received.get();
-            entry.verdict = NetworkVerdict::Closed;
-        });
-        if let Err(refusal) = result {
-            self.journal_refusal(entry, target, &refusal);
         }
     }
 

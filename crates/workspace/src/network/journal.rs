@@ -4,19 +4,28 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use workspace_api::network::operations::{NetworkEntry, NetworkLog, NetworkVerdict};
+use serde::{Deserialize, Serialize};
+use workspace_api::network::operations::{NetworkEntry, NetworkVerdict};
 
 /// How many entries are remembered.
 const ENTRIES_MAX: usize = 1000;
 
-/// How many entries are told at once, so that they fit into a frame.
-const TOLD_MAX: usize = 120;
+/// How many entries are on a page, so that they fit into a frame.
+const PAGE_MAX: usize = 120;
 
 /// The entries, of which those that are open go on changing.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     entries: VecDeque<(u64, Instant, NetworkEntry)>,
     last: u64,
+}
+
+/// Some entries, oldest first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct JournalPage {
+    pub(crate) entries: Vec<NetworkEntry>,
+    /// The number of the last of them; nothing if these are the newest.
+    pub(crate) next: Option<u64>,
 }
 
 /// One entry.
@@ -57,17 +66,19 @@ impl Journal {
         }
     }
 
-    /// The newest entries, oldest first.
-    pub(super) fn tell(&self) -> NetworkLog {
-        let skipped = self.entries.len().saturating_sub(TOLD_MAX);
-        let told = self.entries.iter().skip(skipped).map(|(_, begun, entry)| {
+    /// The entries that came after the one of this number.
+    pub(super) fn page(&self, after: u64) -> JournalPage {
+        let begin = self.entries.partition_point(|(id, ..)| *id <= after);
+        let told = self.entries.range(begin..).take(PAGE_MAX);
+        let last = told.clone().next_back().map(|(id, ..)| *id);
+        let entries = told.map(|(_, begun, entry)| {
             let mut entry = entry.clone();
             if entry.verdict == NetworkVerdict::Open {
                 entry.duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             }
             entry
         });
-        NetworkLog { entries: told.collect() }
+        JournalPage { entries: entries.collect(), next: last.filter(|id| *id < self.last) }
     }
 }
 
@@ -85,9 +96,16 @@ mod tests {
         }
         journal.change(first, |entry| entry.sent_bytes = 1);
         journal.change(last, |entry| entry.sent_bytes = 2);
-        let told = journal.tell();
-        assert_eq!(told.entries.len(), TOLD_MAX);
-        assert_eq!(told.entries.last().map(|entry| entry.sent_bytes), Some(2));
-        assert!(told.entries.iter().all(|entry| entry.target == "b"));
+        let mut told = Vec::new();
+        let mut next = Some(0);
+        while let Some(after) = next {
+            let page = journal.page(after);
+            assert!(page.entries.len() <= PAGE_MAX);
+            told.extend(page.entries);
+            next = page.next;
+        }
+        assert_eq!(told.len(), ENTRIES_MAX);
+        assert_eq!(told.last().map(|entry| entry.sent_bytes), Some(2));
+        assert!(told.iter().all(|entry| entry.target == "b"));
     }
 }
