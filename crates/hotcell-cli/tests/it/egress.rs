@@ -5,6 +5,9 @@
 //! operator's file of hosts knows; the operator counts the loopback as public
 //! where a test says so.
 
+mod bypasses;
+mod proxy;
+
 use std::fs;
 
 use crate::support::operator::*;

@@ -70,7 +70,10 @@ pub(crate) fn test_cache() -> PathBuf {
 /// The program, on a home of the caller's choice.
 pub(crate) fn hotcell_in(home: &Path) -> Command {
     let mut command = Command::new(program());
-    command.env("HOTCELL_HOME", home).env_remove("HOTCELL_ACCELERATOR").stdin(Stdio::null());
+    command.env("HOTCELL_HOME", home).stdin(Stdio::null());
+    for theirs in ["HOTCELL_ACCELERATOR", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {
+        command.env_remove(theirs);
+    }
     command
 }
 

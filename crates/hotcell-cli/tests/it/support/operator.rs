@@ -50,19 +50,24 @@ impl Host {
     }
 }
 
-/// Answers each connection with what `name` says, for ever.
-pub(crate) fn serve(name: &'static str) -> u16 {
+/// Answers each request on each connection with what `name` says, for ever.
+pub(crate) fn serve(name: &str) -> u16 {
+    let length = name.len();
+    serve_raw(&format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{name}"))
+}
+
+/// Answers each request on each connection with these bytes.
+pub(crate) fn serve_raw(answer: &str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
+    let answer = answer.as_bytes().to_owned();
     thread::spawn(move || {
         for connection in listener.incoming() {
-            let mut connection = connection.unwrap();
+            let (mut connection, answer) = (connection.unwrap(), answer.clone());
             thread::spawn(move || {
                 let mut request = [0; 4096];
                 while connection.read(&mut request).is_ok_and(|length| length > 0) {
-                    let length = name.len();
-                    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{name}");
-                    if connection.write_all(head.as_bytes()).is_err() {
+                    if connection.write_all(&answer).is_err() {
                         return;
                     }
                 }

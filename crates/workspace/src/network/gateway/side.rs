@@ -103,13 +103,13 @@ impl Gateway {
     }
 
     /// The machine is another one, or its memory is: nothing of what ran in it
-    /// for the network is heard any more. [`Self::settle`] starts anew.
+    /// for the network is heard any more. [`Self::settle`] starts anew. Names keep
+    /// their addresses, since the memory may be one that knows them.
     pub(crate) fn machine_replaced(&self) {
         if let Some(daemon) = self.daemon.borrow_mut().take() {
             daemon.task.abort();
         }
         self.side.send_replace(Side::Down);
-        *self.names.borrow_mut() = egress::names::Names::default();
     }
 
     fn fall(&self) {
