@@ -170,7 +170,7 @@ async fn finish(terminal: &Terminal, output: &dyn Tell, form: OutputForm) -> Exi
     match form {
         OutputForm::Human => output.present(&mut screen),
         OutputForm::Json => screen.line(pretty(&output.json())),
-        OutputForm::Ids => output.ids().iter().for_each(|id| screen.line(id)),
+        OutputForm::Ids => operation::ids(&output.json()).iter().for_each(|id| screen.line(id)),
     }
     match terminal.print(&screen).await {
         // A reader that has gone away is no failure of ours.
@@ -238,6 +238,13 @@ mod tests {
     fn the_table_keeps_the_rules() {
         let violations = operation::contract::violations(&workspace_api::operations::<Engine>());
         assert!(violations.is_empty(), "{violations:#?}");
+    }
+
+    #[test]
+    fn whatever_has_an_id_can_be_asked_for_nothing_else() {
+        let table = workspace_api::operations::<Engine>();
+        let with_ids = table.iter().filter(|row| row.has_ids).map(|row| row.name);
+        insta::assert_debug_snapshot!(with_ids.collect::<Vec<_>>());
     }
 
     #[test]

@@ -18,11 +18,13 @@ mod call;
 pub mod cli;
 pub mod contract;
 mod error;
+mod ids;
 mod present;
 mod table;
 pub mod tool;
 
 pub use call::{BoxFuture, Call, Input, RawCall, Tell};
 pub use error::{ErrorKind, OpError};
+pub use ids::ids;
 pub use present::{Present, Progress, ProgressState, Screen, Unit};
 pub use table::{CarryOut, Effect, Example, Handler, NoEvents, OpSpec, Operation};

@@ -36,21 +36,6 @@ pub trait Present {
         0
     }
 
-    /// Whether outputs of this type have [`Present::ids`].
-    #[must_use]
-    fn has_ids() -> bool
-    where
-        Self: Sized,
-    {
-        false
-    }
-
-    /// The ids of the things that this output is about, for a face that is asked
-    /// for nothing else.
-    fn ids(&self) -> Vec<String> {
-        Vec::new()
-    }
-
     /// How far long work is, if this is an event that says so. A face may draw
     /// it instead of presenting the event.
     fn progress(&self) -> Option<Progress> {

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::call::{BoxFuture, Call, RawCall, Tell};
 use crate::error::{ErrorKind, OpError};
+use crate::ids::has_ids;
 use crate::present::{Present, Screen};
 
 /// One thing that the product can do. The request struct *is* the operation.
@@ -99,7 +100,7 @@ pub struct OpSpec<H> {
     pub event_schema: fn() -> Value,
     /// Schema of the output.
     pub output_schema: fn() -> Value,
-    /// Whether its outputs have ids, see [`Present::ids`].
+    /// Whether its outputs have ids, see [`crate::ids`].
     pub has_ids: bool,
     /// Adds the request's flags to a command.
     pub augment: fn(Command) -> Command,
@@ -131,7 +132,7 @@ impl<H> OpSpec<H> {
             input_schema: || schema_for!(O).to_value(),
             event_schema: || schema_for!(O::Event).to_value(),
             output_schema: || schema_for!(O::Output).to_value(),
-            has_ids: O::Output::has_ids(),
+            has_ids: has_ids(&schema_for!(O::Output).to_value()),
             augment: O::augment_args,
             parse: |matches| O::from_arg_matches(matches).map(|request| encode(&request)),
             canonical: |raw| decode::<O>(raw).map(|request| encode(&request)),

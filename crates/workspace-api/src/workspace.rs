@@ -229,14 +229,6 @@ impl Present for Workspace {
                 .line(format!("Running        {running_commands} commands, {open_shells} shells"));
         }
     }
-
-    fn has_ids() -> bool {
-        true
-    }
-
-    fn ids(&self) -> Vec<String> {
-        vec![self.id.to_string()]
-    }
 }
 
 /// Run a command in a workspace
@@ -356,13 +348,5 @@ pub struct Deleted {
 impl Present for Deleted {
     fn present(&self, screen: &mut Screen) {
         screen.line(format!("Deleted {}", self.id));
-    }
-
-    fn has_ids() -> bool {
-        true
-    }
-
-    fn ids(&self) -> Vec<String> {
-        vec![self.id.to_string()]
     }
 }

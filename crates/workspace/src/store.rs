@@ -25,7 +25,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub(crate) use details::Details;
-pub(crate) use error::StoreError;
+pub(crate) use error::{StoreError, one_of};
 pub(crate) use known::Known;
 pub(crate) use ledger::Entry;
 pub(crate) use records::Record;

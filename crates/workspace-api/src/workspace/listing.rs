@@ -155,15 +155,6 @@ impl Present for Workspaces {
             screen.note("No workspaces: `hotcell workspace create` makes one");
         }
     }
-
-    fn has_ids() -> bool {
-        true
-    }
-
-    fn ids(&self) -> Vec<String> {
-        let workspaces = self.workspaces.iter().map(|workspace| workspace.id.to_string());
-        workspaces.chain(self.deleted.iter().map(|tombstone| tombstone.id.to_string())).collect()
-    }
 }
 
 fn shown(name: Option<&WorkspaceName>) -> &str {

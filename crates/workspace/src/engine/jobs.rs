@@ -15,7 +15,7 @@ use crate::jobs::log::{self, Excerpt};
 use crate::jobs::{JobId, JobRecord, JobState, Jobs};
 use crate::keeper::asking::AwaitJob;
 use crate::keeper::jobs::{JobProgress, Until};
-use crate::store::Record;
+use crate::store::{Record, one_of};
 
 /// How long one question to a keeper waits; longer waits are several questions,
 /// so that a caller who gives up leaves none behind for long.
@@ -56,8 +56,8 @@ impl Engine {
                 .hinted(format!("`hotcell {list} {}` shows what there is", workspace.id))),
             several => {
                 let message = format!("`{beginning}` is the beginning of {several} ids");
-                Err(OpError::plain(ErrorKind::InvalidRequest, message)
-                    .hinted("give more of its digits"))
+                let candidates = found.into_iter().map(|record| record.id.0);
+                Err(OpError::plain(ErrorKind::InvalidRequest, message).hinted(one_of(candidates)))
             }
         }
     }

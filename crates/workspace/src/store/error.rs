@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use operation::{ErrorKind, OpError};
-use workspace_api::id::{WorkspaceName, WorkspaceRef};
+use workspace_api::id::{WorkspaceId, WorkspaceName, WorkspaceRef};
 use workspace_api::state::IllegalStep;
 
 use super::schema::FORMAT;
@@ -48,11 +48,22 @@ pub(crate) enum StoreError {
     #[error("there is no workspace `{0}`")]
     NotFound(WorkspaceRef),
     /// Several workspaces are meant.
-    #[error("`{0}` is the beginning of {1} ids")]
-    Ambiguous(WorkspaceRef, usize),
+    #[error("`{0}` is the beginning of {count} ids", count = .1.len())]
+    Ambiguous(WorkspaceRef, Vec<WorkspaceId>),
     /// The workspace's state does not allow it.
     #[error("the workspace does not allow it")]
     Illegal(#[from] IllegalStep),
+}
+
+/// How many of several candidates are named.
+const CANDIDATES_MAX: usize = 5;
+
+/// Asks to say which of several is meant.
+pub(crate) fn one_of(candidates: impl ExactSizeIterator<Item = String>) -> String {
+    let more = candidates.len().saturating_sub(CANDIDATES_MAX);
+    let named: Vec<String> = candidates.take(CANDIDATES_MAX).collect();
+    let more = if more > 0 { format!(" or {more} more") } else { String::new() };
+    format!("give more of its digits: it may be {}{more}", named.join(", "))
 }
 
 impl From<StoreError> for OpError {
@@ -60,9 +71,8 @@ impl From<StoreError> for OpError {
         match &error {
             StoreError::NotFound(_) => Self::new(ErrorKind::NotFound, &error)
                 .hinted("`hotcell workspace list` shows what exists"),
-            StoreError::Ambiguous(..) => {
-                Self::new(ErrorKind::InvalidRequest, &error).hinted("give more of its digits")
-            }
+            StoreError::Ambiguous(_, candidates) => Self::new(ErrorKind::InvalidRequest, &error)
+                .hinted(one_of(candidates.iter().map(ToString::to_string))),
             StoreError::NameTaken(name) => Self::new(ErrorKind::Conflict, &error).hinted(format!(
                 "choose another name, or delete it first: `hotcell workspace delete {name}`"
             )),

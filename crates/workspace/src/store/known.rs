@@ -41,7 +41,10 @@ impl Store {
                 let state = WorkspaceState::Deleted;
                 Ok(Known { id: tombstone.id, name: tombstone.name, state })
             }
-            several => Err(StoreError::Ambiguous(reference.clone(), several)),
+            _ => {
+                let candidates = found.into_iter().map(|tombstone| tombstone.id).collect();
+                Err(StoreError::Ambiguous(reference.clone(), candidates))
+            }
         }
     }
 }

@@ -193,7 +193,10 @@ impl Store {
         match found.len() {
             0 => Err(StoreError::NotFound(reference.clone())),
             1 => Ok(found.remove(0)),
-            several => Err(StoreError::Ambiguous(reference.clone(), several)),
+            _ => {
+                let candidates = found.into_iter().map(|record| record.id).collect();
+                Err(StoreError::Ambiguous(reference.clone(), candidates))
+            }
         }
     }
 
@@ -328,7 +331,7 @@ mod tests {
         let prefix = demo.id.to_string()[..10].parse().unwrap();
         assert_eq!(other.find(&prefix).unwrap().id, demo.id);
         store.insert(&record(None)).unwrap();
-        assert!(matches!(store.find(&prefix), Err(StoreError::Ambiguous(_, 2))));
+        assert!(matches!(store.find(&prefix), Err(StoreError::Ambiguous(_, found)) if found.len() == 2));
         store.step(demo.id, Step::Ready, None).unwrap();
         assert!(matches!(store.step(demo.id, Step::Ready, None), Err(StoreError::Illegal(_))));
         store.step(demo.id, Step::Delete, Some("enough")).unwrap();
