@@ -14,6 +14,7 @@
 //!
 //! This crate knows nothing of machines or workspaces, and does no I/O.
 
+mod bounds;
 mod call;
 pub mod cli;
 pub mod contract;

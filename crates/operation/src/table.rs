@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::bounds::violation;
 use crate::call::{BoxFuture, Call, RawCall, Tell};
 use crate::error::{ErrorKind, OpError};
 use crate::ids::has_ids;
@@ -155,8 +156,14 @@ impl<H> OpSpec<H> {
     }
 }
 
-fn decode<T: DeserializeOwned>(raw: Value) -> Result<T, OpError> {
-    serde_json::from_value(raw).map_err(|error| OpError::new(ErrorKind::InvalidRequest, &error))
+fn decode<O: Operation>(raw: Value) -> Result<O, OpError> {
+    let out_of_bounds = violation(&schema_for!(O).to_value(), &raw);
+    let request = serde_json::from_value(raw)
+        .map_err(|error| OpError::new(ErrorKind::InvalidRequest, &error))?;
+    match out_of_bounds {
+        None => Ok(request),
+        Some(violation) => Err(OpError::plain(ErrorKind::InvalidRequest, violation)),
+    }
 }
 
 fn encode<T: Serialize>(data: &T) -> Value {
