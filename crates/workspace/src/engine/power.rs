@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use tokio::time::{Instant, sleep};
+use workspace_api::id::WorkspaceId;
 use workspace_api::state::{Step, WorkspaceState};
 use workspace_api::workspace::{Start, Stop, Workspace};
 
@@ -135,5 +136,15 @@ async fn take(files: &WorkspaceFiles, record: &Record) -> Result<File, OpError> 
 
 fn not_now(record: &Record, done: &str) -> OpError {
     let message = format!("workspace {} is {} and cannot be {done}", record.id, record.state);
-    OpError::plain(ErrorKind::Conflict, message).hinted("`hotcell workspace status` says how it is")
+    OpError::plain(ErrorKind::Conflict, message).hinted(remedy(record.id, record.state))
+}
+
+/// What to do about a workspace whose state does not fit.
+pub(super) fn remedy(id: WorkspaceId, state: WorkspaceState) -> String {
+    match state {
+        WorkspaceState::Stopped => {
+            format!("boot it from its disks: `hotcell workspace start {id}`")
+        }
+        _ => format!("`hotcell workspace status {id}` says how it is"),
+    }
 }

@@ -72,7 +72,7 @@ impl Engine {
         };
         match answered {
             Ok((Answer::Done(done), bulk)) => Ok((done, bulk)),
-            Ok((Answer::Failed(failure), _)) => Err(failed(failure)),
+            Ok((Answer::Failed(failure), _)) => Err(failed(failure, record)),
             Err(error) => {
                 drop(output);
                 let end = ending.wait().await?;
@@ -152,7 +152,7 @@ async fn receive<T: DeserializeOwned>(
     Ok((answer, bulk))
 }
 
-fn failed(failure: Failure) -> OpError {
+fn failed(failure: Failure, record: &Record) -> OpError {
     let kind = match failure.kind {
         FailureKind::Invalid => ErrorKind::InvalidRequest,
         FailureKind::NotFound => ErrorKind::NotFound,
@@ -161,7 +161,10 @@ fn failed(failure: Failure) -> OpError {
         FailureKind::Exhausted => ErrorKind::Exhausted,
         FailureKind::Failed => ErrorKind::Internal,
     };
-    let Failure { message, causes, hints, .. } = failure;
+    let Failure { message, causes, mut hints, .. } = failure;
+    if matches!(kind, ErrorKind::NotFound | ErrorKind::Conflict) && hints.is_empty() {
+        hints.push(format!("`hotcell file list {}` shows what there is", record.id));
+    }
     OpError { kind, message, causes, hints }
 }
 

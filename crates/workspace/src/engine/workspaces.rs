@@ -13,6 +13,7 @@ use super::Engine;
 use super::creation::Plan;
 use super::history::NotedCommand;
 use super::network::policy;
+use super::power::remedy;
 use super::run::to_exec;
 use super::terms::shown;
 use crate::disks::NewLayers;
@@ -154,9 +155,10 @@ impl Engine {
             }
         }
         let record = self.store.find(&WorkspaceRef::from(record.id))?;
-        let reason = record.reason.unwrap_or_else(|| "its keeper does not answer".to_owned());
+        let reason = record.reason.unwrap_or_else(|| "its machine does not run".to_owned());
         Err(OpError::plain(ErrorKind::MachineLost, reason)
-            .during(format!("workspace {} is {}", record.id, record.state)))
+            .during(format!("workspace {} is {}", record.id, record.state))
+            .hinted(remedy(record.id, record.state)))
     }
 
     /// The template that a workspace came from, if it can still be resumed.
