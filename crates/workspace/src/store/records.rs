@@ -331,7 +331,9 @@ mod tests {
         let prefix = demo.id.to_string()[..10].parse().unwrap();
         assert_eq!(other.find(&prefix).unwrap().id, demo.id);
         store.insert(&record(None)).unwrap();
-        assert!(matches!(store.find(&prefix), Err(StoreError::Ambiguous(_, found)) if found.len() == 2));
+        assert!(
+            matches!(store.find(&prefix), Err(StoreError::Ambiguous(_, found)) if found.len() == 2)
+        );
         store.step(demo.id, Step::Ready, None).unwrap();
         assert!(matches!(store.step(demo.id, Step::Ready, None), Err(StoreError::Illegal(_))));
         store.step(demo.id, Step::Delete, Some("enough")).unwrap();
