@@ -23,6 +23,7 @@
 mod background;
 mod networking;
 mod port;
+mod secret;
 mod shell;
 
 use std::path::PathBuf;
@@ -53,6 +54,7 @@ pub use workspace_api::prepare::{Prepare, Prepared, Warmth, WorkProgress};
 pub use workspace_api::run::{
     CommandEnd, CommandEvent, CommandOptions, CommandResult, Run, RunResult,
 };
+pub use workspace_api::secret::{Secret, SecretName, SecretUse};
 pub use workspace_api::seed::{Seed, SeedFiles, SeedReport};
 pub use workspace_api::shell::{TerminalExcerpt, TerminalSize, View};
 pub use workspace_api::spec::{Accelerator, EnvironmentRef, Shape, Variable};

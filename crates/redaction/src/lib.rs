@@ -9,6 +9,7 @@
 //! bytes ──▶ Redactor ──▶ bytes with [REDACTED:NAME] in the place of values
 //!              └ holds back what may be the beginning of one, until more comes
 //! bytes ──▶ Scanner  ──▶ the name of the first secret that they hold
+//! Veil: the secrets of one place, which may become more while streams go on
 //! ```
 //!
 //! At each place the longest form wins, so the end of a value that begins like
@@ -19,7 +20,9 @@ mod forms;
 mod redactor;
 mod scanner;
 mod secrets;
+mod veil;
 
 pub use redactor::Redactor;
 pub use scanner::Scanner;
 pub use secrets::{NotHideable, Secrets};
+pub use veil::Veil;

@@ -1,29 +1,59 @@
 //! Hiding values in a stream.
 
 use crate::secrets::Secrets;
+use crate::veil::Veil;
 
 /// Hides secret values in one stream of bytes, whatever pieces it comes in.
 ///
 /// It holds back only what may be the beginning of a value, so what a command
 /// writes is seen at once; [`Redactor::finish`] gives the rest out at the end.
 pub struct Redactor {
-    secrets: Secrets,
+    /// `None` while there is nothing to hide.
+    secrets: Option<Secrets>,
     held: Vec<u8>,
+    /// Whose secrets these are, as of which generation.
+    follows: Option<(Veil, u64)>,
 }
 
 impl Redactor {
     /// A redactor at the beginning of a stream.
     #[must_use]
     pub fn new(secrets: Secrets) -> Self {
-        Self { secrets, held: Vec::new() }
+        Self { secrets: Some(secrets), held: Vec::new(), follows: None }
+    }
+
+    /// The same for whatever is behind a veil at each moment. A value whose first
+    /// bytes were given out before it got there is not found.
+    #[must_use]
+    pub fn following(veil: Veil) -> Self {
+        Self { secrets: None, held: Vec::new(), follows: Some((veil, 0)) }
+    }
+
+    /// Whether bytes would go through as they are, so that nobody has to copy them.
+    #[must_use]
+    pub fn hides_nothing(&mut self) -> bool {
+        self.follow();
+        self.secrets.is_none()
+    }
+
+    fn follow(&mut self) {
+        if let Some((veil, seen)) = &mut self.follows {
+            let now = veil.generation();
+            if now != *seen {
+                *seen = now;
+                self.secrets = veil.secrets();
+            }
+        }
     }
 
     /// Takes the next bytes of the stream and gives out what is known to be no
     /// part of a value, with values hidden.
     #[must_use]
     pub fn push(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.follow();
+        let Some(secrets) = &self.secrets else { return bytes.to_vec() };
         self.held.extend_from_slice(bytes);
-        let settled = self.secrets.undecided(&self.held);
+        let settled = secrets.undecided(&self.held);
         self.give_out(settled)
     }
 
@@ -35,10 +65,11 @@ impl Redactor {
 
     /// Gives out everything that begins before `settled`.
     fn give_out(&mut self, settled: usize) -> Vec<u8> {
+        let Some(secrets) = &self.secrets else { return std::mem::take(&mut self.held) };
         let mut out = Vec::with_capacity(settled);
         let mut at = 0;
         while at < settled {
-            match self.secrets.find(&self.held[at..]) {
+            match secrets.find(&self.held[at..]) {
                 Some((begin, end, name)) if at + begin < settled => {
                     out.extend_from_slice(&self.held[at..at + begin]);
                     out.extend_from_slice(b"[REDACTED:");

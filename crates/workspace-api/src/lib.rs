@@ -31,6 +31,7 @@ pub mod port;
 pub mod prepare;
 pub mod profile;
 pub mod run;
+pub mod secret;
 pub mod seed;
 pub mod shell;
 pub mod spec;
@@ -84,6 +85,9 @@ operation::operations! {
     shell::Resize,
     shell::Send,
     shell::Close,
+    secret::Set,
+    secret::List,
+    secret::Delete,
     network::operations::Show,
     network::operations::Set,
     network::operations::Log,
@@ -104,6 +108,7 @@ pub const NOUNS: &[Noun] = &[
     Noun { name: "patch", about: "Patches for a workspace" },
     Noun { name: "command", about: "Commands in the background of a workspace" },
     Noun { name: "shell", about: "Programs on terminals, inhabited across many calls" },
+    Noun { name: "secret", about: "Values that commands get and nobody else sees" },
     Noun { name: "network", about: "What a workspace may reach, and what it was refused" },
     Noun { name: "port", about: "Ports of a workspace that can be reached from this host" },
     Noun { name: "env", about: "Environments: what a workspace starts from" },

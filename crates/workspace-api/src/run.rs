@@ -8,6 +8,7 @@ use crate::digest::Digest;
 use crate::id::WorkspaceId;
 use crate::network::NetworkOptions;
 use crate::output::{CapturedOutput, OutputBytes};
+use crate::secret::SecretUse;
 use crate::seed::{Seed, SeedReport};
 use crate::spec::{Accelerator, EnvironmentRef, Shape, Variable};
 use crate::time::TimeSpan;
@@ -57,6 +58,11 @@ pub struct CommandOptions {
     #[arg(long, value_name = "NAME=VALUE")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<Variable>,
+    /// Give the command a secret, in the variable of that name or another one
+    /// (can be repeated)
+    #[arg(long, value_name = "NAME[=VARIABLE]")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secret: Vec<SecretUse>,
     /// Working directory in the guest [default: /workspace]
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]

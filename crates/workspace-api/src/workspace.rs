@@ -22,6 +22,7 @@ use crate::idle::{IdleAfter, IdlePolicy};
 use crate::label::Label;
 use crate::network::NetworkOptions;
 use crate::run::{CommandEvent, CommandOptions, CommandResult};
+use crate::secret::SecretName;
 use crate::seed::{Seed, SeedReport};
 use crate::spec::{Accelerator, EnvironmentRef, Shape};
 use crate::state::WorkspaceState;
@@ -171,6 +172,10 @@ pub struct Workspace {
     /// What it was seeded with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<SeedReport>,
+    /// Names of the secrets that something in it was given. Their values are hidden
+    /// in all that it shows, until it is deleted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretName>,
     /// Disk space that it uses beyond what it shares, in bytes.
     pub disk_bytes: u64,
     /// What is going on in it right now; told of one workspace, not in lists.
@@ -222,6 +227,10 @@ impl Present for Workspace {
         screen.line(format!("Disk           {} KiB", self.disk_bytes.div_ceil(1024)));
         if let Some(seed) = &self.seed {
             seed.present(screen);
+        }
+        if !self.secrets.is_empty() {
+            let names: Vec<&str> = self.secrets.iter().map(SecretName::as_str).collect();
+            screen.line(format!("Secrets        was given {}", names.join(", ")));
         }
         if let Some(activity) = &self.activity {
             let Activity { running_commands, open_shells } = activity;
@@ -277,8 +286,9 @@ impl Operation for Exec {
     const NAME: &'static str = "workspace.exec";
     const EFFECT: Effect = Effect::Changes;
     const EXAMPLES: &'static [Example] = &[Example {
-        argv: "demo --timeout 30s -- ls -l",
-        json: r#"{"workspace": "demo", "options": {"timeout": "30s"}, "command": ["ls", "-l"]}"#,
+        argv: "demo --timeout 30s --secret DEPLOY_TOKEN=TOKEN -- make deploy",
+        json: r#"{"workspace": "demo", "options": {"timeout": "30s",
+                  "secret": ["DEPLOY_TOKEN=TOKEN"]}, "command": ["make", "deploy"]}"#,
     }];
 }
 

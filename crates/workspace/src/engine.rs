@@ -16,6 +16,7 @@ mod prepare;
 mod progress;
 mod readiness;
 mod run;
+mod secrets;
 mod shells;
 mod summary;
 mod terms;

@@ -3,6 +3,7 @@
 //! ```text
 //! <home>/                       mode 0700
 //!   hotcell.sqlite              records and ledger
+//!   secret.key                  what this user's secrets are sealed with
 //!   host.json                   what this host can do, as of one boot
 //!   environments/ kernels/ initrds/ staging/ …   the environment library
 //!   templates/<key>/            one warm machine each
@@ -86,6 +87,11 @@ impl Home {
 
     pub(crate) fn database(&self) -> PathBuf {
         self.0.join("hotcell.sqlite")
+    }
+
+    /// The key that this user's secrets are sealed with.
+    pub(crate) fn secret_key(&self) -> PathBuf {
+        self.0.join("secret.key")
     }
 
     pub(crate) fn host_facts(&self) -> PathBuf {

@@ -12,6 +12,7 @@
 //!   side may still send.
 //! * [`client`]: the other end, used by the engine, and by parts of the keeper
 //!   itself through [`inside`].
+//! * [`concealment`]: what is hidden in everything that leaves.
 //! * [`scribe`]: what happens is written down.
 //! * `ports`: connections from the host.
 //! * `idle`: when a workspace that nobody uses is put aside.
@@ -29,6 +30,7 @@
 pub(crate) mod asking;
 pub(crate) mod client;
 mod clients;
+pub(crate) mod concealment;
 mod hub;
 mod idle;
 pub(crate) mod inside;

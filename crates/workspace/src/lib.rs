@@ -6,6 +6,7 @@
 //!   ├─ store      records, in SQLite
 //!   ├─ template   warm machines: find, make
 //!   ├─ seeds      images of trees
+//!   ├─ secrets    the sealed store, and what each workspace was given
 //!   ├─ keeper     a process per workspace that owns its machine
 //!   └─ recovery   tidying up after killed processes
 //! ```
@@ -32,6 +33,7 @@ mod machines;
 pub mod network;
 mod origin;
 mod recovery;
+mod secrets;
 mod seeds;
 pub mod settings;
 mod socket;

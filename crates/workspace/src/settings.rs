@@ -1,9 +1,10 @@
 //! What the operator decided, resolved once at the start.
 //!
-//! Only [`Settings::from_environment`] reads the environment; every variable
-//! that it knows is listed in [`VARIABLES`].
+//! Only this module reads the environment; every variable that
+//! [`Settings::from_environment`] knows is listed in [`VARIABLES`].
 
 use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -182,6 +183,12 @@ fn proxy() -> Result<Option<Upstream>, NotAProxy> {
     let Some(text) = either(PROXY_VARIABLE) else { return Ok(None) };
     let proxy: Upstream = text.parse()?;
     Ok(Some(proxy.but_not_for(&either(NO_PROXY_VARIABLE).unwrap_or_default())))
+}
+
+/// What a variable of this process's environment holds, which somebody names in a
+/// request.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name)
 }
 
 /// `PATH`, and behind it where system tools lie that an ordinary user's `PATH`

@@ -8,6 +8,7 @@
 //! * [`records`]: the workspaces that exist, and their steps from state to state.
 //! * [`details`]: what is known of a workspace that needs no column.
 //! * [`ledger`]: what happened in it, as a chain of hashes.
+//! * [`secrets`]: sealed values.
 //! * [`tombstones`]: what is left of those that were deleted.
 
 mod details;
@@ -17,6 +18,7 @@ mod ledger;
 mod records;
 mod row;
 mod schema;
+mod secrets;
 mod tombstones;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -29,6 +31,7 @@ pub(crate) use error::{StoreError, one_of};
 pub(crate) use known::Known;
 pub(crate) use ledger::Entry;
 pub(crate) use records::Record;
+pub(crate) use secrets::{HeldValue, StoredSecret};
 pub(crate) use tombstones::Tombstone;
 
 use crate::home::{Home, create_private_file};

@@ -25,6 +25,7 @@ mod packages;
 mod ports;
 mod power;
 mod reset;
+mod secrets;
 mod seeding;
 mod shells;
 mod support;

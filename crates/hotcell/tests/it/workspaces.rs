@@ -71,8 +71,10 @@ async fn options_reach_the_command() {
     let options = CommandOptions {
         env: vec!["GREETING=hi there".parse().unwrap()],
         cwd: Some("/tmp".to_owned()),
+        secret: vec!["SDK_TOKEN=TOKEN".parse().unwrap()],
         timeout: None,
     };
+    client.set_secret("SDK_TOKEN".parse().unwrap(), "0123456789").await.unwrap();
     let (mut call, _events) = watched();
     let command = ["sh", "-c", "pwd; echo $GREETING"];
     let result = workspace.workspace.exec_with(command, options, &mut call).await.unwrap();

@@ -21,13 +21,15 @@ const LIST: &str = "command list";
 
 impl Engine {
     async fn start_command(&self, start: Start) -> Result<FoundJob, OpError> {
-        let exec = Exec { stdin: Stdin::Null, ..to_exec(start.command, start.options)? };
+        let secrets = start.options.secret.clone();
+        let mut exec = Exec { stdin: Stdin::Null, ..to_exec(start.command, start.options)? };
         let workspace = self.store.find(&start.workspace)?;
         let mut connection = self.connect(&workspace).await?;
+        let secrets = self.give(&workspace, &mut connection, &secrets, &mut exec).await?;
         let id = new_job_id(CommandRef::PREFIX);
         let job = JobKind::Command;
         connection
-            .ask(StartJob { id: id.clone(), job, exec, secrets: Vec::new() })
+            .ask(StartJob { id: id.clone(), job, exec, secrets })
             .await
             .map_err(|error| error.during("cannot start the command"))?;
         self.find_job(&start.workspace, &id.0, LIST)

@@ -154,6 +154,7 @@ impl Engine {
                 monitor_number,
                 origin: Origin::template(template, files),
                 identity: identity(record),
+                secrets: record.details.secrets.clone(),
                 network: record.details.network.clone(),
                 operator: self.settings.operator(&record.details.network)?,
                 ports: record.details.ports.clone(),

@@ -20,13 +20,13 @@ pub(super) struct NotedCommand {
 
 impl NotedCommand {
     /// Writes down that a command is about to start.
-    pub(super) fn started(connection: &KeeperConnection, exec: &Exec) -> Self {
+    pub(super) fn started(connection: &KeeperConnection, exec: &Exec, secrets: Vec<String>) -> Self {
         let command = format!("cmd_{}", Uuid::now_v7().simple());
         connection.note(LedgerEvent::CommandStarted {
             command: command.clone(),
             argv: exec.argv.clone(),
             cwd: exec.cwd.clone(),
-            secrets: Vec::new(),
+            secrets,
         });
         Self { command, begun: Instant::now() }
     }

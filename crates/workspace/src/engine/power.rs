@@ -102,6 +102,7 @@ impl Engine {
                 monitor_number: self.store.monitor_number(record.id)?,
                 origin: Origin::boot(&template, files, &ram),
                 identity: identity(record),
+                secrets: record.details.secrets.clone(),
                 network: record.details.network.clone(),
                 operator: self.settings.operator(&record.details.network)?,
                 ports: record.details.ports.clone(),

@@ -17,7 +17,8 @@ const DEFAULT_DIRECTORY: &str = "/workspace";
 
 impl Handler<Run> for Engine {
     async fn handle(&self, run: Run, call: &mut Call<CommandEvent>) -> Result<RunResult, OpError> {
-        let exec = to_exec(run.command, run.options)?;
+        let secrets = run.options.secret.clone();
+        let mut exec = to_exec(run.command, run.options)?;
         let plan = Plan {
             environment: run.environment,
             shape: run.shape,
@@ -30,7 +31,10 @@ impl Handler<Run> for Engine {
         };
         let cancel = call.cancel.clone();
         let Created { record, mut connection, create_ms } = self.create(plan, &cancel).await?;
-        let result = connection.exec(record.id, exec, call).await;
+        let result = match self.give(&record, &mut connection, &secrets, &mut exec).await {
+            Ok(_) => connection.exec(record.id, exec, call).await,
+            Err(error) => Err(error),
+        };
         // What the command did is told first; that its machine could not be
         // deleted properly is of interest only when it succeeded, and then
         // recovery deletes it.
@@ -52,7 +56,8 @@ impl Handler<Run> for Engine {
     }
 }
 
-/// The guest's request for a command.
+/// The guest's request for a command, without the secrets that it is given: see
+/// [`Engine::give`].
 pub(super) fn to_exec(argv: Vec<String>, options: CommandOptions) -> Result<Exec, OpError> {
     if argv.is_empty() {
         return Err(OpError::plain(ErrorKind::InvalidRequest, "there is no command to run")

@@ -52,16 +52,18 @@ impl Handler<Open> for Engine {
         } else {
             open.command
         };
+        let secrets = open.options.secret.clone();
         let mut exec = to_exec(argv, open.options)?;
         exec.env.entry(TERMINAL.0.to_owned()).or_insert_with(|| TERMINAL.1.to_owned());
         let size = to_guest(open.size);
-        let exec = Exec { terminal: Some(size), ..exec };
+        let mut exec = Exec { terminal: Some(size), ..exec };
         let workspace = self.store.find(&open.workspace)?;
         let mut connection = self.connect(&workspace).await?;
+        let secrets = self.give(&workspace, &mut connection, &secrets, &mut exec).await?;
         let id = new_job_id(ShellRef::PREFIX);
         let job = JobKind::Shell { size };
         connection
-            .ask(StartJob { id: id.clone(), job, exec, secrets: Vec::new() })
+            .ask(StartJob { id: id.clone(), job, exec, secrets })
             .await
             .map_err(|error| error.during("cannot open the shell"))?;
         told(&self.find_job(&open.workspace, &id.0, LIST)?)

@@ -58,10 +58,12 @@ impl Handler<Exec> for Engine {
         exec: Exec,
         call: &mut Call<CommandEvent>,
     ) -> Result<CommandResult, OpError> {
-        let request = to_exec(exec.command, exec.options)?;
+        let secrets = exec.options.secret.clone();
+        let mut request = to_exec(exec.command, exec.options)?;
         let record = self.store.find(&exec.workspace)?;
         let mut connection = self.connect(&record).await?;
-        let noted = NotedCommand::started(&connection, &request);
+        let secrets = self.give(&record, &mut connection, &secrets, &mut request).await?;
+        let noted = NotedCommand::started(&connection, &request, secrets);
         let result = connection.exec(record.id, request, call).await;
         noted.ended(&connection, &result);
         connection.close().await;
@@ -208,6 +210,7 @@ impl Engine {
             expires_at: None,
             expires_in_ms: None,
             seed: record.details.seed,
+            secrets: record.details.secrets.into_iter().collect(),
             disk_bytes: disk_bytes(self.home.workspace(record.id).directory()),
             activity: None,
         }

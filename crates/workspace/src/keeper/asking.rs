@@ -52,6 +52,8 @@ pub(crate) enum Ask {
     SetNetwork(SetNetwork),
     /// See [`ReadNetworkLog`].
     ReadNetworkLog(ReadNetworkLog),
+    /// See [`HideSecrets`].
+    HideSecrets(HideSecrets),
     /// See [`StartJob`].
     StartJob(StartJob),
     /// See [`WriteJob`].
@@ -233,6 +235,20 @@ impl Question for ReadNetworkLog {
 impl From<ReadNetworkLog> for Ask {
     fn from(question: ReadNetworkLog) -> Self {
         Self::ReadNetworkLog(question)
+    }
+}
+
+/// Hide what the workspace holds by now, in everything that is shown of it.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct HideSecrets {}
+
+impl Question for HideSecrets {
+    type Answer = ();
+}
+
+impl From<HideSecrets> for Ask {
+    fn from(question: HideSecrets) -> Self {
+        Self::HideSecrets(question)
     }
 }
 

@@ -2,7 +2,10 @@
 //!
 //! The hub does no I/O: frames go in, frames with a destination come out. It
 //! gives each opened stream a guest stream of its own, passes frames between
-//! the two, and holds the guest to the credit that it was granted.
+//! the two, and holds the guest to the credit that it was granted. Values of
+//! secrets are hidden in what passes to clients, unless a client has declared a
+//! stream's output as verbatim; what the guest is granted stays what it sent,
+//! however long that became.
 //!
 //! ```text
 //! client opens ──▶ owned ──final answer──▶ forgotten
@@ -13,9 +16,11 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use guest_protocol::TOOLS_PATH;
-use guest_protocol::frame::{Body, Channel, Frame, INITIAL_CREDIT, StreamId};
+use guest_protocol::frame::{Body, Channel, Frame, INITIAL_CREDIT, MAX_PAYLOAD, StreamId};
 use guest_protocol::message::{self, GuestMessage, HostMessage};
+use redaction::{Redactor, Veil};
 
 /// How many commands may be under way at once in one workspace.
 pub(crate) const STREAMS_MAX: usize = 256;
@@ -49,12 +54,27 @@ pub(crate) enum GuestFault {
     Overrun(u32),
 }
 
+/// How many bytes that the guest sent and its client never got are granted again
+/// at once.
+const SURPLUS_MIN: i64 = INITIAL_CREDIT as i64 / 4;
+
 #[derive(Debug)]
 struct Stream {
     owner: Owner,
     purpose: Purpose,
-    stdout_credit: u32,
-    stderr_credit: u32,
+    stdout: Flow,
+    stderr: Flow,
+}
+
+/// What the guest sends on one channel.
+#[derive(Debug)]
+struct Flow {
+    credit: u32,
+    /// `None` if nothing may be altered.
+    redactor: Option<Redactor>,
+    /// Bytes that the guest has sent in excess of those that went to the client.
+    /// Below zero the client got more, and grants what the guest must not have.
+    surplus: i64,
 }
 
 /// What a stream is for.
@@ -90,13 +110,23 @@ enum Owner {
 pub(crate) struct Hub {
     streams: HashMap<StreamId, Stream>,
     by_client: HashMap<(ClientId, StreamId), StreamId>,
+    /// The streams whose output their clients will want verbatim, not open yet.
+    verbatim: HashMap<ClientId, StreamId>,
+    veil: Veil,
     last: u32,
 }
 
 impl Hub {
-    /// A hub whose first guest stream comes after `last`.
-    pub(crate) fn starting_after(last: StreamId) -> Self {
-        Self { last: last.0, ..Self::default() }
+    /// A hub whose first guest stream comes after `last`, and which hides what is
+    /// behind the veil.
+    pub(crate) fn starting_after(last: StreamId, veil: Veil) -> Self {
+        Self { last: last.0, veil, ..Self::default() }
+    }
+
+    /// A client wants the standard output of a stream as it is; it opens the
+    /// stream next.
+    pub(crate) fn declare_verbatim(&mut self, client: ClientId, stream: StreamId) {
+        self.verbatim.insert(client, stream);
     }
 
     /// How many commands run on behalf of clients; programs of the host's own do
@@ -133,8 +163,8 @@ impl Hub {
             }
             (HostMessage::Begin(_) | HostMessage::MountWorkspace, _) => Err(ClientFault::Message),
             (HostMessage::Credit { channel, bytes }, Some(stream)) => {
-                self.grant(stream, channel, bytes);
-                Ok(Some(Routed::ToGuest(Frame { stream, body: frame.body })))
+                let due = self.grant(stream, channel, bytes);
+                Ok((due > 0).then(|| granting(stream, channel, due)))
             }
             (
                 HostMessage::StdinClosed
@@ -158,66 +188,88 @@ impl Hub {
         };
         self.last = next;
         let stream = StreamId(next);
+        let is_verbatim = self.verbatim.remove(&client) == Some(frame.stream);
         self.by_client.insert((client, frame.stream), stream);
         self.streams.insert(
             stream,
             Stream {
                 owner: Owner::Client(client, frame.stream),
                 purpose,
-                stdout_credit: INITIAL_CREDIT,
-                stderr_credit: INITIAL_CREDIT,
+                stdout: Flow::new((!is_verbatim).then(|| self.veil.clone())),
+                stderr: Flow::new(Some(self.veil.clone())),
             },
         );
         Routed::ToGuest(Frame { stream, body: frame.body })
     }
 
-    fn grant(&mut self, stream: StreamId, channel: Channel, bytes: u32) {
-        if let Some(state) = self.streams.get_mut(&stream) {
-            let credit = state.credit(channel);
-            *credit = credit.saturating_add(bytes);
-        }
+    /// Grants what a client says; how much of it the guest is told.
+    fn grant(&mut self, stream: StreamId, channel: Channel, bytes: u32) -> u32 {
+        let Some(state) = self.streams.get_mut(&stream) else { return 0 };
+        let flow = state.flow(channel);
+        let withheld = u32::try_from(-flow.surplus).unwrap_or(0).min(bytes);
+        flow.surplus += i64::from(withheld);
+        flow.credit = flow.credit.saturating_add(bytes - withheld);
+        bytes - withheld
     }
 
     /// A frame of the guest.
-    pub(crate) fn guest_says(&mut self, frame: Frame) -> Result<Option<Routed>, GuestFault> {
+    pub(crate) fn guest_says(&mut self, frame: Frame) -> Result<Vec<Routed>, GuestFault> {
         let stream = frame.stream;
         let Some(state) = self.streams.get_mut(&stream) else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
-        match &frame.body {
+        match frame.body {
             Body::Data(channel, bytes) => {
                 let length = u32::try_from(bytes.len()).expect("frames are bounded");
-                let credit = state.credit(*channel);
-                if length > *credit {
-                    return Err(GuestFault::Overrun(length - *credit));
+                let owner = state.owner;
+                let flow = state.flow(channel);
+                if length > flow.credit {
+                    return Err(GuestFault::Overrun(length - flow.credit));
                 }
-                *credit -= length;
-                if matches!(state.owner, Owner::Nobody) {
-                    *state.credit(*channel) += length;
-                    return Ok(Some(granting(stream, *channel, length)));
-                }
+                flow.credit -= length;
+                let Owner::Client(client, its_stream) = owner else {
+                    flow.credit += length;
+                    return Ok(vec![granting(stream, channel, length)]);
+                };
+                let (shown, due) = flow.pass(bytes);
+                let mut out = to_client(client, its_stream, channel, shown);
+                out.extend((due > 0).then(|| granting(stream, channel, due)));
+                Ok(out)
             }
             Body::Control(payload) => {
                 let parsed: GuestMessage =
-                    message::parse(stream, payload).map_err(|_| GuestFault::Message)?;
-                let is_final = matches!(
-                    parsed,
-                    GuestMessage::Exited { .. } | GuestMessage::Done | GuestMessage::Refused { .. }
-                );
-                if is_final {
-                    return Ok(self.forget(stream).and_then(|owner| owner.receives(frame.body)));
+                    message::parse(stream, &payload).map_err(|_| GuestFault::Message)?;
+                let body = Body::Control(payload);
+                match parsed {
+                    GuestMessage::Exited { .. } | GuestMessage::Done => {
+                        Ok(self.finish(stream, body))
+                    }
+                    GuestMessage::Refused { reason, message } => {
+                        // It repeats what it was asked for.
+                        let message = self.veil.text(message);
+                        let refused = GuestMessage::Refused { reason, message };
+                        let answer = message::control(stream, &refused).unwrap_or_else(|_| {
+                            let message = "its reason is too long to be told".to_owned();
+                            let refused = GuestMessage::Refused { reason, message };
+                            message::control(stream, &refused).expect("a short message")
+                        });
+                        Ok(self.finish(stream, answer.body))
+                    }
+                    _ => Ok(Vec::from_iter(state.owner.receives(body))),
                 }
             }
         }
-        Ok(state.owner.receives(frame.body))
     }
 
-    fn forget(&mut self, stream: StreamId) -> Option<Owner> {
-        let state = self.streams.remove(&stream)?;
-        if let Owner::Client(client, its_stream) = state.owner {
-            self.by_client.remove(&(client, its_stream));
-        }
-        Some(state.owner)
+    /// Forgets a stream; its client gets what was held back, then the final answer.
+    fn finish(&mut self, stream: StreamId, answer: Body) -> Vec<Routed> {
+        let Some(state) = self.streams.remove(&stream) else { return Vec::new() };
+        let Owner::Client(client, its_stream) = state.owner else { return Vec::new() };
+        self.by_client.remove(&(client, its_stream));
+        let mut out = to_client(client, its_stream, Channel::Stdout, state.stdout.rest());
+        out.extend(to_client(client, its_stream, Channel::Stderr, state.stderr.rest()));
+        out.extend(state.owner.receives(answer));
+        out
     }
 
     /// The machine is put back to an earlier state: every command of a client is
@@ -238,6 +290,7 @@ impl Hub {
     /// A client is gone: its commands are killed and their output is dropped.
     pub(crate) fn client_gone(&mut self, client: ClientId) -> Vec<Routed> {
         let mut out = Vec::new();
+        self.verbatim.remove(&client);
         self.by_client.retain(|(owner, _), stream| {
             if *owner != client {
                 return true;
@@ -249,7 +302,7 @@ impl Hub {
                 // Without fresh credit the guest could never deliver the rest
                 // and so would never finish the stream.
                 for channel in [Channel::Stdout, Channel::Stderr] {
-                    let credit = state.credit(channel);
+                    let credit = &mut state.flow(channel).credit;
                     let missing = INITIAL_CREDIT.saturating_sub(*credit);
                     *credit += missing;
                     if missing > 0 {
@@ -264,12 +317,54 @@ impl Hub {
 }
 
 impl Stream {
-    fn credit(&mut self, channel: Channel) -> &mut u32 {
+    fn flow(&mut self, channel: Channel) -> &mut Flow {
         match channel {
-            Channel::Stdout | Channel::Stdin => &mut self.stdout_credit,
-            Channel::Stderr => &mut self.stderr_credit,
+            Channel::Stdout | Channel::Stdin => &mut self.stdout,
+            Channel::Stderr => &mut self.stderr,
         }
     }
+}
+
+impl Flow {
+    fn new(veil: Option<Veil>) -> Self {
+        let redactor = veil.map(Redactor::following);
+        Self { credit: INITIAL_CREDIT, redactor, surplus: 0 }
+    }
+
+    /// What of the guest's bytes the client gets now, and what the guest is
+    /// granted for those that the client will never grant.
+    fn pass(&mut self, bytes: Bytes) -> (Bytes, u32) {
+        let Some(redactor) = self.redactor.as_mut() else { return (bytes, 0) };
+        if redactor.hides_nothing() {
+            return (bytes, 0);
+        }
+        let shown = Bytes::from(redactor.push(&bytes));
+        // Frames and forms of values are bounded, far below these types' limits.
+        let length = |bytes: &Bytes| i64::try_from(bytes.len()).expect("bounded");
+        self.surplus += length(&bytes) - length(&shown);
+        if self.surplus < SURPLUS_MIN {
+            return (shown, 0);
+        }
+        let due = u32::try_from(std::mem::take(&mut self.surplus)).expect("bounded");
+        self.credit = self.credit.saturating_add(due);
+        (shown, due)
+    }
+
+    /// What was held back.
+    fn rest(self) -> Bytes {
+        self.redactor.map(|redactor| redactor.finish().into()).unwrap_or_default()
+    }
+}
+
+/// Bytes of the guest for a client, in frames.
+fn to_client(client: ClientId, stream: StreamId, channel: Channel, mut bytes: Bytes) -> Vec<Routed> {
+    let mut out = Vec::new();
+    while !bytes.is_empty() {
+        let piece = bytes.split_to(bytes.len().min(MAX_PAYLOAD));
+        let frame = Frame { stream, body: Body::Data(channel, piece) };
+        out.push(Routed::ToClient(client, frame));
+    }
+    out
 }
 
 impl Owner {
@@ -325,9 +420,8 @@ mod tests {
         let second = hub.client_says(ClientId(2), exec(1)).unwrap();
         let Some(Routed::ToGuest(Frame { stream: StreamId(1), .. })) = first else { panic!() };
         let Some(Routed::ToGuest(Frame { stream: StreamId(2), .. })) = second else { panic!() };
-        let Some(Routed::ToClient(ClientId(2), frame)) = hub.guest_says(data(2, 5)).unwrap() else {
-            panic!()
-        };
+        let routed = hub.guest_says(data(2, 5)).unwrap();
+        let [Routed::ToClient(ClientId(2), frame)] = routed.as_slice() else { panic!() };
         assert_eq!(frame.stream, StreamId(1));
     }
 
@@ -358,8 +452,8 @@ mod tests {
     fn a_stream_ends_with_its_final_answer() {
         let mut hub = Hub::default();
         hub.client_says(CLIENT, exec(1)).unwrap();
-        assert!(matches!(hub.guest_says(exited(1)), Ok(Some(Routed::ToClient(..)))));
-        assert_eq!(hub.guest_says(data(1, 1)), Ok(None));
+        assert!(matches!(hub.guest_says(exited(1)).unwrap()[..], [Routed::ToClient(..)]));
+        assert_eq!(hub.guest_says(data(1, 1)), Ok(Vec::new()));
         assert!(hub.streams.is_empty());
     }
 
@@ -370,8 +464,8 @@ mod tests {
         hub.guest_says(data(1, 100)).unwrap();
         let sent = hub.client_gone(CLIENT);
         assert_eq!(sent.len(), 2, "a kill and the credit that the client still owed");
-        assert!(matches!(hub.guest_says(data(1, 50)), Ok(Some(Routed::ToGuest(_)))));
-        assert_eq!(hub.guest_says(exited(1)), Ok(None));
+        assert!(matches!(hub.guest_says(data(1, 50)).unwrap()[..], [Routed::ToGuest(_)]));
+        assert_eq!(hub.guest_says(exited(1)), Ok(Vec::new()));
         assert!(hub.streams.is_empty());
     }
 
@@ -388,6 +482,92 @@ mod tests {
         let said: GuestMessage = message::parse(frame.stream, payload).unwrap();
         let lost = message::Refusal::LostByRestore;
         assert!(matches!(said, GuestMessage::Refused { reason, .. } if reason == lost));
+    }
+
+    /// What a client gets of these bytes, written in pieces, and what the guest is
+    /// granted until then.
+    fn shown(hub: &mut Hub, pieces: &[&[u8]]) -> (Vec<u8>, u32) {
+        let (mut out, mut granted) = (Vec::new(), 0);
+        let frames = pieces.iter().map(|piece| Frame {
+            stream: StreamId(1),
+            body: Body::Data(Channel::Stdout, Bytes::copy_from_slice(piece)),
+        });
+        for frame in frames.chain([exited(1)]) {
+            for routed in hub.guest_says(frame).unwrap() {
+                match routed {
+                    Routed::ToClient(_, Frame { body: Body::Data(_, bytes), .. }) => {
+                        out.extend(bytes);
+                    }
+                    Routed::ToGuest(frame) => granted += granted_by(&frame),
+                    Routed::ToClient(..) => {}
+                }
+            }
+        }
+        (out, granted)
+    }
+
+    fn granted_by(frame: &Frame) -> u32 {
+        let Body::Control(payload) = &frame.body else { return 0 };
+        match message::parse(frame.stream, payload) {
+            Ok(HostMessage::Credit { bytes, .. }) => bytes,
+            _ => 0,
+        }
+    }
+
+    fn veiled(value: &[u8]) -> Hub {
+        let veil = Veil::default();
+        veil.hide(redaction::Secrets::new([("KEY", value)]).unwrap());
+        Hub::starting_after(StreamId(0), veil)
+    }
+
+    #[test]
+    fn values_are_hidden_but_where_a_client_wants_every_byte() {
+        let mut hub = veiled(b"0123456789");
+        hub.client_says(CLIENT, exec(1)).unwrap();
+        let (out, _) = shown(&mut hub, &[b"a 01234", b"56789 b 0123"]);
+        assert_eq!(out, b"a [REDACTED:KEY] b 0123");
+        let mut hub = veiled(b"0123456789");
+        hub.declare_verbatim(CLIENT, StreamId(1));
+        hub.client_says(CLIENT, exec(1)).unwrap();
+        assert_eq!(shown(&mut hub, &[b"0123456789"]).0, b"0123456789");
+        // It held for that stream only.
+        hub.client_says(CLIENT, exec(1)).unwrap();
+        let refused = GuestMessage::Refused {
+            reason: message::Refusal::Failed,
+            message: "cannot run 0123456789".to_owned(),
+        };
+        let routed = hub.guest_says(message::control(StreamId(2), &refused).unwrap()).unwrap();
+        let [Routed::ToClient(_, frame)] = routed.as_slice() else { panic!() };
+        let Body::Control(payload) = &frame.body else { panic!() };
+        assert!(!payload.windows(10).any(|window| window == b"0123456789"));
+    }
+
+    #[test]
+    fn a_guest_is_granted_what_it_sent_however_long_that_became() {
+        // Much shorter: a client that got 17 bytes would never grant the rest.
+        let long = vec![b'x'; 60_000];
+        let mut hub = veiled(&long);
+        hub.client_says(CLIENT, exec(1)).unwrap();
+        let (out, granted) = shown(&mut hub, &[long.as_slice(); 4]);
+        assert_eq!((out.len(), granted >= 180_000), (4 * "[REDACTED:KEY]".len(), true));
+        // Longer: what the client grants in excess is kept from the guest.
+        let mut hub = veiled(b"01234567");
+        hub.client_says(CLIENT, exec(1)).unwrap();
+        let frame = Frame {
+            stream: StreamId(1),
+            body: Body::Data(Channel::Stdout, Bytes::from(b"01234567".repeat(100))),
+        };
+        let routed = hub.guest_says(frame).unwrap();
+        let [Routed::ToClient(_, Frame { body: Body::Data(_, bytes), .. })] = routed.as_slice()
+        else {
+            panic!()
+        };
+        let bytes = u32::try_from(bytes.len()).unwrap();
+        assert_eq!(bytes, 1400);
+        let credit = HostMessage::Credit { channel: Channel::Stdout, bytes };
+        let grant = message::control(StreamId(1), &credit).unwrap();
+        let Some(Routed::ToGuest(frame)) = hub.client_says(CLIENT, grant).unwrap() else { panic!() };
+        assert_eq!(granted_by(&frame), 800);
     }
 
     #[test]

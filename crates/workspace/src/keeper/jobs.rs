@@ -36,6 +36,7 @@ use super::asking::StartJob;
 use super::client::{
     GuestPipe, PipeControl, PipeEnd, PipeInput, PipeOutput, StandardError, command_end,
 };
+use super::concealment::Concealment;
 use super::inside::Inside;
 use super::scribe::Scribe;
 use crate::home::FileError;
@@ -107,6 +108,7 @@ pub(crate) struct JobTable {
     jobs: Jobs,
     inside: Inside,
     scribe: Scribe,
+    concealment: Concealment,
     live: RefCell<BTreeMap<JobId, Rc<LiveJob>>>,
 }
 
@@ -128,8 +130,13 @@ struct Piece {
 
 impl JobTable {
     /// No job runs yet; what an earlier machine left running is lost.
-    pub(crate) fn new(jobs: Jobs, inside: Inside, scribe: Scribe) -> Rc<Self> {
-        let table = Self { jobs, inside, scribe, live: RefCell::default() };
+    pub(crate) fn new(
+        jobs: Jobs,
+        inside: Inside,
+        scribe: Scribe,
+        concealment: Concealment,
+    ) -> Rc<Self> {
+        let table = Self { jobs, inside, scribe, concealment, live: RefCell::default() };
         table.mark_lost("its machine ended");
         Rc::new(table)
     }
@@ -173,6 +180,7 @@ impl JobTable {
             started_at: Timestamp::now(),
             state: JobState::Running,
         };
+        let record = self.concealment.data(record);
         self.jobs.write(&record)?;
         self.jobs.forget_old()?;
         if let Some(event) = beginning(&record, secrets) {
@@ -235,7 +243,7 @@ impl JobTable {
                 (JobState::Ended { end, exit_code, duration_ms, at }, Ok((exit_code, duration_ms)))
             }
             Err(error) => {
-                let reason = error.message;
+                let reason = self.concealment.text(error.message);
                 (JobState::Lost { reason: reason.clone(), at }, Err(reason))
             }
         };

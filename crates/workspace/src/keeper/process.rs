@@ -26,6 +26,7 @@ use tokio::task::LocalSet;
 use tokio::time::timeout;
 
 use super::clients::{Clients, FAREWELL_DEADLINE, tell};
+use super::concealment::Concealment;
 use super::hub::{ClientId, Hub};
 use super::idle::Idleness;
 use super::jobs::JobTable;
@@ -117,8 +118,16 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         Lifetime::WithCreator => None,
         Lifetime::UntilDeleted => Some(socket::listen(files.directory(), WorkspaceFiles::SOCKET)?),
     };
-    let scribe = Scribe::start(&home, request.workspace);
-    let (machine, link) = bring_up(&request, &files).await?;
+    let concealment = Concealment::new(&home, request.workspace);
+    if !request.secrets.is_empty() {
+        // Nothing could be hidden without them, so nothing is shown.
+        concealment.refresh().map_err(|error| {
+            error.during("the secrets that this workspace was given cannot be read to hide them")
+        })?;
+    }
+    let scribe = Scribe::start(&home, request.workspace, concealment.clone());
+    let (machine, link) =
+        bring_up(&request, &files).await.map_err(|error| concealment.error(error))?;
     let terminate = signal(SignalKind::terminate())
         .map_err(|error| OpError::new(ErrorKind::Internal, &error))?;
     let clients = Clients::new(listener);
@@ -129,7 +138,12 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         request.network.clone(),
         request.operator.clone(),
     );
-    let jobs = JobTable::new(jobs, clients.inside().clone(), scribe.clone());
+    let jobs = JobTable::new(
+        jobs,
+        clients.inside().clone(),
+        scribe.clone(),
+        concealment.clone(),
+    );
     let ports = PortTable::new(clients.inside().clone(), scribe.clone());
     ports.restore(&request.ports);
     let lifetime = match request.unkept {
@@ -147,13 +161,14 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         lifetime,
         machine,
         link,
-        hub: Hub::starting_after(MOUNT_STREAM),
+        hub: Hub::starting_after(MOUNT_STREAM, concealment.veil()),
         clients,
         jobs,
         network,
         ports,
         scribe,
         idleness,
+        concealment,
         creator: ClientId::default(),
         reset_asked: None,
         terminate,

@@ -1,7 +1,9 @@
 //! What keepers and their clients say to each other on stream 0.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use guest_protocol::frame::StreamId;
 use machine::MonitorInfo;
 use operation::OpError;
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,7 @@ use workspace_api::idle::IdlePolicy;
 use workspace_api::ledger::LedgerEvent;
 use workspace_api::network::NetworkPolicy;
 use workspace_api::port::PortMapping;
+use workspace_api::secret::SecretName;
 
 use super::asking::Ask;
 use crate::link::Identity;
@@ -35,6 +38,12 @@ pub(crate) enum ToKeeper {
     Note {
         /// What.
         event: LedgerEvent,
+    },
+    /// The standard output of this stream, which the client opens next, is not
+    /// for people: nothing in it may be altered.
+    Verbatim {
+        /// The client's stream.
+        stream: StreamId,
     },
     /// A question.
     Ask {
@@ -100,6 +109,8 @@ pub(crate) struct KeeperRequest {
     pub(crate) origin: Origin,
     /// Who the guest is.
     pub(crate) identity: Identity,
+    /// Names of the secrets that it holds: none, or it is looked what to hide.
+    pub(crate) secrets: BTreeSet<SecretName>,
     /// What it may reach.
     pub(crate) network: NetworkPolicy,
     /// What the operator says about that.

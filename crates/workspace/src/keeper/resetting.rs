@@ -26,7 +26,8 @@ use super::serving::Keeper;
 impl Keeper {
     /// Puts the machine back. After an error there is none any more.
     pub(super) async fn restore(&mut self, restore: Restore) -> Result<(), OpError> {
-        let before = std::mem::replace(&mut self.hub, Hub::starting_after(MOUNT_STREAM));
+        let hub = Hub::starting_after(MOUNT_STREAM, self.concealment.veil());
+        let before = std::mem::replace(&mut self.hub, hub);
         self.send(before.restored());
         self.machine.stop().await;
         self.network.machine_replaced();

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use workspace_api::id::WorkspaceId;
 use workspace_api::ledger::LedgerEvent;
 
+use super::concealment::Concealment;
 use crate::home::Home;
 use crate::store::{Store, StoreError};
 
@@ -38,6 +39,7 @@ pub(crate) struct Scribe {
     orders: mpsc::Sender<Order>,
     lost: Arc<AtomicU64>,
     touched: Arc<AtomicI64>,
+    concealment: Concealment,
 }
 
 #[derive(Debug)]
@@ -51,16 +53,17 @@ enum Order {
 
 impl Scribe {
     /// Starts the thread. It opens the database at the first event.
-    pub(crate) fn start(home: &Home, workspace: WorkspaceId) -> Self {
+    pub(crate) fn start(home: &Home, workspace: WorkspaceId, concealment: Concealment) -> Self {
         let (orders, received) = mpsc::channel(QUEUE);
         let lost = Arc::new(AtomicU64::new(0));
         let desk = Desk { home: home.clone(), workspace, store: None, lost: lost.clone() };
         thread::spawn(move || desk.work(received));
-        Self { orders, lost, touched: Arc::default() }
+        Self { orders, lost, touched: Arc::default(), concealment }
     }
 
-    /// Has an event written down.
+    /// Has an event written down, without the values of secrets in it.
     pub(crate) fn note(&self, event: LedgerEvent) {
+        let event = self.concealment.data(event);
         if self.orders.try_send(Order::Note(Timestamp::now(), event)).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -163,7 +166,7 @@ mod tests {
         let (_directory, home, store) = store();
         let record = record(None);
         store.insert(&record).unwrap();
-        let scribe = Scribe::start(&home, record.id);
+        let scribe = Scribe::start(&home, record.id, Concealment::new(&home, record.id));
         for bytes in 0..1000 {
             scribe.note(LedgerEvent::FileWritten { path: "/a".into(), bytes });
         }
@@ -183,7 +186,7 @@ mod tests {
         let (_directory, home, store) = store();
         let record = record(None);
         store.insert(&record).unwrap();
-        let scribe = Scribe::start(&home, record.id);
+        let scribe = Scribe::start(&home, record.id, Concealment::new(&home, record.id));
         let blocker = rusqlite::Connection::open(home.database()).unwrap();
         blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
         let noted = 3 * u64::try_from(QUEUE).unwrap();

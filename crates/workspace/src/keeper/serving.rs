@@ -23,11 +23,12 @@ use workspace_api::state::Step;
 use workspace_api::workspace::Activity;
 
 use super::asking::{
-    Ask, AwaitJob, AwaitNetwork, CurrentActivity, ListPorts, Now, OrderJob, PublishPort,
-    ReadNetworkLog, Restore, SetIdle, SetNetwork, ShowNetwork, StartJob, UnpublishPort, WriteJob,
-    WriteLedger, answer,
+    Ask, AwaitJob, AwaitNetwork, CurrentActivity, HideSecrets, ListPorts, Now, OrderJob,
+    PublishPort, ReadNetworkLog, Restore, SetIdle, SetNetwork, ShowNetwork, StartJob,
+    UnpublishPort, WriteJob, WriteLedger, answer,
 };
 use super::clients::{Clients, tell};
+use super::concealment::Concealment;
 use super::hub::{ClientId, Hub, Routed};
 use super::idle::Idleness;
 use super::jobs::JobTable;
@@ -63,6 +64,7 @@ pub(super) struct Keeper {
     pub(super) ports: Rc<PortTable>,
     pub(super) scribe: Scribe,
     pub(super) idleness: Idleness,
+    pub(super) concealment: Concealment,
     pub(super) creator: ClientId,
     /// A reset that the loop carries out next.
     pub(super) reset_asked: Option<(ClientId, u64, Restore)>,
@@ -188,6 +190,10 @@ impl Keeper {
                 self.scribe.note(event);
                 None
             }
+            ToKeeper::Verbatim { stream } => {
+                self.hub.declare_verbatim(client, stream);
+                None
+            }
             ToKeeper::Ask { id, ask } => {
                 self.asked(client, id, ask);
                 None
@@ -227,6 +233,17 @@ impl Keeper {
             Ask::ReadNetworkLog(ReadNetworkLog { after }) => {
                 let page = self.network.log(after);
                 self.answer(client, id, async move { answer::<ReadNetworkLog>(Ok(page)) });
+            }
+            Ask::HideSecrets(_) => {
+                let concealment = self.concealment.clone();
+                self.answer(client, id, async move {
+                    // It reads the database, which may be busy.
+                    let refreshed = tokio::task::spawn_blocking(move || concealment.refresh());
+                    let hidden = refreshed
+                        .await
+                        .unwrap_or_else(|error| Err(OpError::new(ErrorKind::Internal, &error)));
+                    answer::<HideSecrets>(hidden)
+                });
             }
             Ask::StartJob(start) => {
                 let jobs = Rc::clone(&self.jobs);
@@ -303,12 +320,13 @@ impl Keeper {
         work: impl Future<Output = Result<Value, OpError>> + 'static,
     ) {
         let Some(sender) = self.clients.sender(client).cloned() else { return };
+        let concealment = self.concealment.clone();
         tokio::task::spawn_local(async move {
             let said = match work.await {
                 Ok(answer) => FromKeeper::Answer { id, answer },
                 Err(error) => FromKeeper::Declined { id, error },
             };
-            tell(&sender, &said);
+            tell(&sender, &concealment.message(said));
         });
     }
 
@@ -352,6 +370,7 @@ impl Keeper {
             )),
         };
         self.ports.close();
+        let outcome = outcome.concealed(&self.concealment);
         let exit = self.machine.stop().await;
         self.scribe.flush().await;
         let settled = self.settle(&outcome);
@@ -394,6 +413,15 @@ enum Outcome {
     /// For this reason, if nobody asked for it.
     Stopped(Option<String>),
     Lost(OpError),
+}
+
+impl Outcome {
+    fn concealed(self, concealment: &Concealment) -> Self {
+        match self {
+            Self::Lost(error) => Self::Lost(concealment.error(error)),
+            plain @ (Self::Deleted | Self::Stopped) => plain,
+        }
+    }
 }
 
 /// A monitor that ends closes the guest's stream as well, and what is seen first

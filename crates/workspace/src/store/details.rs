@@ -5,13 +5,14 @@
 //! that such a program must not ignore belongs into a migration instead, which
 //! makes older programs refuse the database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use workspace_api::idle::IdlePolicy;
 use workspace_api::network::NetworkPolicy;
 use workspace_api::port::PortMapping;
+use workspace_api::secret::SecretName;
 use workspace_api::seed::SeedReport;
 
 /// The details of a workspace.
@@ -24,6 +25,9 @@ pub(crate) struct Details {
     /// What it was seeded with; the image is `seed.ext4` in its directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) seed: Option<SeedReport>,
+    /// Names of the secrets that something in it was given.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) secrets: BTreeSet<SecretName>,
     /// What it may reach.
     #[serde(skip_serializing_if = "NetworkPolicy::is_off")]
     pub(crate) network: NetworkPolicy,

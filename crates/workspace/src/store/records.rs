@@ -112,11 +112,7 @@ impl Store {
         self.change(ACTION, |transaction| {
             let mut details = get(transaction, id)?.details;
             let result = change(&mut details);
-            transaction
-                .execute(
-                    "UPDATE workspaces SET details = ?2 WHERE id = ?1",
-                    params![id.to_string(), encode(&details)],
-                )
+            put_details(transaction, id, &details)
                 .map_err(|source| StoreError::Record { action: ACTION, source })?;
             Ok(result)
         })
@@ -235,8 +231,18 @@ fn taken(
     }
 }
 
+/// Writes a workspace's details down.
+pub(super) fn put_details(
+    transaction: &Transaction<'_>,
+    id: WorkspaceId,
+    details: &Details,
+) -> rusqlite::Result<()> {
+    let query = "UPDATE workspaces SET details = ?2 WHERE id = ?1";
+    transaction.execute(query, params![id.to_string(), encode(details)]).map(drop)
+}
+
 /// The record of a workspace that exists.
-fn get(transaction: &Transaction<'_>, id: WorkspaceId) -> Result<Record, StoreError> {
+pub(super) fn get(transaction: &Transaction<'_>, id: WorkspaceId) -> Result<Record, StoreError> {
     transaction
         .query_row("SELECT * FROM workspaces WHERE id = ?1", [id.to_string()], read)
         .optional()

@@ -53,6 +53,23 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (workspace, sequence)
     ) STRICT, WITHOUT ROWID;
     ",
+    // A program that does not know these would show what they hide.
+    "
+    CREATE TABLE secrets (
+        name TEXT PRIMARY KEY,
+        sealed BLOB NOT NULL,
+        bytes INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        changed_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE held_secrets (
+        workspace TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        sealed BLOB NOT NULL,
+        PRIMARY KEY (workspace, number)
+    ) STRICT, WITHOUT ROWID;
+    ",
 ];
 
 /// The format that this program writes.

@@ -10,7 +10,7 @@ use workspace_api::workspace::NamePattern;
 
 use super::records::Record;
 use super::row::{json, parsed, parsed_option, time};
-use super::{Details, Store, StoreError, ledger};
+use super::{Details, Store, StoreError, ledger, secrets};
 use crate::keeper::Lifetime;
 
 /// How many tombstones are kept; the oldest go first, with their ledgers.
@@ -75,6 +75,7 @@ pub(super) fn bury(
         )?;
         prune(transaction)?;
     }
+    secrets::forget(transaction, record.id)?;
     transaction.execute("DELETE FROM workspaces WHERE id = ?1", [record.id.to_string()])?;
     Ok(())
 }

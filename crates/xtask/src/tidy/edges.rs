@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("environment", &[]),
     ("egress", &["workspace-api"]),
     ("redaction", &[]),
+    ("sealing", &[]),
     (
         "workspace",
         &[
@@ -30,6 +31,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "machine",
             "environment",
             "egress",
+            "redaction",
+            "sealing",
         ],
     ),
     ("hotcell", &["operation", "workspace-api", "workspace"]),

@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 
 use super::{GRANT_MIN, INPUT_MAX, KeeperConnection, broken, read_some, refused};
 use crate::framing::{FrameReader, FrameSender, parse};
-use crate::keeper::protocol::FromKeeper;
+use crate::keeper::protocol::{FromKeeper, ToKeeper};
 
 /// Bytes that may wait between the caller and the task, in each direction.
 const BUFFER: usize = 64 * 1024;
@@ -201,13 +201,18 @@ impl AsyncWrite for PipeInput {
 }
 
 impl KeeperConnection {
-    /// Starts a process whose standard input and output are byte streams. Its
-    /// refusal, if there is one, is told by [`PipeEnding::wait`].
+    /// Starts a process whose standard input and output are byte streams, not for
+    /// people: nothing in its output is altered, so whoever passes that on looks
+    /// for secrets in it. Its refusal, if there is one, is told by
+    /// [`PipeEnding::wait`].
     pub(crate) fn pipe(self, exec: Exec) -> Result<GuestPipe, OpError> {
+        let verbatim = ToKeeper::Verbatim { stream: StreamId(self.last_stream + 1) };
+        self.sender.message(StreamId::EPOCH, &verbatim).expect("a short message");
         self.piped(&HostMessage::Exec(exec), StandardError::Tail)
     }
 
-    /// The same for any message that opens the stream of a process.
+    /// The same for any message that opens the stream of a process, with values of
+    /// secrets hidden in its output.
     pub(crate) fn piped(
         mut self,
         opening: &HostMessage,
