@@ -77,7 +77,8 @@ impl Key {
     }
 
     pub(crate) fn id(&self) -> KeyId {
-        let hash = Sha256::new().chain_update(b"hotcell key id 1\0").chain_update(*self.0).finalize();
+        let hash =
+            Sha256::new().chain_update(b"hotcell key id 1\0").chain_update(*self.0).finalize();
         std::array::from_fn(|index| hash[index])
     }
 
@@ -111,7 +112,8 @@ mod tests {
         assert!(text.len() <= Key::TEXT_MAX);
         assert_eq!(*Key::from_text(text.as_bytes()).unwrap().0, *key.0);
         assert_ne!(Key::generate().unwrap().id(), key.id());
-        for bad in ["", "hotcell key 1 ", "hotcell key 2 00", &text.replace('1', "2"), &text[..70]] {
+        for bad in ["", "hotcell key 1 ", "hotcell key 2 00", &text.replace('1', "2"), &text[..70]]
+        {
             assert!(Key::from_text(bad.as_bytes()).is_err(), "{bad:?}");
         }
         assert_eq!(format!("{key:?}"), "Key(..)");

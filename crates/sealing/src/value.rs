@@ -47,8 +47,7 @@ pub fn seal(key: &Key, binding: &Binding, value: &[u8]) -> Result<Vec<u8>, SealE
     let mut nonce = [0; NONCE_LEN];
     getrandom::fill(&mut nonce).map_err(|error| SealError::Randomness(NoRandomness(error)))?;
     let payload = Payload { msg: value, aad: binding.as_bytes() };
-    let sealed =
-        key.cipher().encrypt(&nonce.into(), payload).map_err(|_| SealError::TooLong)?;
+    let sealed = key.cipher().encrypt(&nonce.into(), payload).map_err(|_| SealError::TooLong)?;
     let mut out = vec![VERSION];
     out.extend_from_slice(&key.id());
     out.extend_from_slice(&nonce);
@@ -66,7 +65,8 @@ pub fn open(key: &Key, binding: &Binding, sealed: &[u8]) -> Result<Zeroizing<Vec
     if version != VERSION {
         return Err(OpenError::Version(version));
     }
-    let (id, rest) = rest.split_first_chunk::<{ size_of::<KeyId>() }>().ok_or(OpenError::NotSealed)?;
+    let (id, rest) =
+        rest.split_first_chunk::<{ size_of::<KeyId>() }>().ok_or(OpenError::NotSealed)?;
     let (nonce, rest) = rest.split_first_chunk::<NONCE_LEN>().ok_or(OpenError::NotSealed)?;
     if rest.len() < TAG_LEN {
         return Err(OpenError::NotSealed);

@@ -163,8 +163,7 @@ impl Vault<'_> {
 
     /// The present value of a secret.
     pub(crate) fn get(&self, name: &SecretName) -> Result<SecretValue, SecretError> {
-        let secret =
-            self.store.secret(name)?.ok_or_else(|| SecretError::Unknown(name.clone()))?;
+        let secret = self.store.secret(name)?.ok_or_else(|| SecretError::Unknown(name.clone()))?;
         open(&key::read(self.home)?, &stored(name), name, &secret.sealed)
     }
 

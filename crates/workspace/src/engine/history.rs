@@ -20,7 +20,11 @@ pub(super) struct NotedCommand {
 
 impl NotedCommand {
     /// Writes down that a command is about to start.
-    pub(super) fn started(connection: &KeeperConnection, exec: &Exec, secrets: Vec<String>) -> Self {
+    pub(super) fn started(
+        connection: &KeeperConnection,
+        exec: &Exec,
+        secrets: Vec<String>,
+    ) -> Self {
         let command = format!("cmd_{}", Uuid::now_v7().simple());
         connection.note(LedgerEvent::CommandStarted {
             command: command.clone(),

@@ -357,7 +357,12 @@ impl Flow {
 }
 
 /// Bytes of the guest for a client, in frames.
-fn to_client(client: ClientId, stream: StreamId, channel: Channel, mut bytes: Bytes) -> Vec<Routed> {
+fn to_client(
+    client: ClientId,
+    stream: StreamId,
+    channel: Channel,
+    mut bytes: Bytes,
+) -> Vec<Routed> {
     let mut out = Vec::new();
     while !bytes.is_empty() {
         let piece = bytes.split_to(bytes.len().min(MAX_PAYLOAD));
@@ -566,7 +571,9 @@ mod tests {
         assert_eq!(bytes, 1400);
         let credit = HostMessage::Credit { channel: Channel::Stdout, bytes };
         let grant = message::control(StreamId(1), &credit).unwrap();
-        let Some(Routed::ToGuest(frame)) = hub.client_says(CLIENT, grant).unwrap() else { panic!() };
+        let Some(Routed::ToGuest(frame)) = hub.client_says(CLIENT, grant).unwrap() else {
+            panic!()
+        };
         assert_eq!(granted_by(&frame), 800);
     }
 

@@ -138,12 +138,7 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         request.network.clone(),
         request.operator.clone(),
     );
-    let jobs = JobTable::new(
-        jobs,
-        clients.inside().clone(),
-        scribe.clone(),
-        concealment.clone(),
-    );
+    let jobs = JobTable::new(jobs, clients.inside().clone(), scribe.clone(), concealment.clone());
     let ports = PortTable::new(clients.inside().clone(), scribe.clone());
     ports.restore(&request.ports);
     let lifetime = match request.unkept {

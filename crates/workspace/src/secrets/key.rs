@@ -32,9 +32,7 @@ pub(super) fn read(home: &Home) -> Result<Key, SecretError> {
         Err(error) => return Err(FileError::at("open", &path)(error).into()),
     };
     let mut text = Zeroizing::new(Vec::with_capacity(Key::TEXT_MAX));
-    file.take(Key::TEXT_MAX as u64)
-        .read_to_end(&mut text)
-        .map_err(FileError::at("read", &path))?;
+    file.take(Key::TEXT_MAX as u64).read_to_end(&mut text).map_err(FileError::at("read", &path))?;
     Key::from_text(&text).map_err(|source| SecretError::BadKey { path, source })
 }
 

@@ -112,7 +112,10 @@ impl Store {
 }
 
 /// Forgets what a workspace was given, for it is gone.
-pub(super) fn forget(transaction: &Transaction<'_>, workspace: WorkspaceId) -> rusqlite::Result<()> {
+pub(super) fn forget(
+    transaction: &Transaction<'_>,
+    workspace: WorkspaceId,
+) -> rusqlite::Result<()> {
     transaction
         .execute("DELETE FROM held_secrets WHERE workspace = ?1", [workspace.to_string()])
         .map(drop)
