@@ -190,11 +190,14 @@ fn a_value_reaches_its_commands_and_nothing_that_is_shown_or_stored_holds_it() {
     let log = json(&hotcell_json(&["workspace", "logs", id])).to_string();
     assert!(log.contains("secret_set") && log.contains(r#""secrets":["T_FACES"]"#), "{log}");
 
+    let mut redacted = 0;
     for path in files_of_home() {
         // What vanished meanwhile belonged to another test.
         let Ok(bytes) = fs::read(&path) else { continue };
         assert_hidden(&bytes, VALUE, &path.display().to_string());
+        redacted += usize::from(text(&bytes).contains("[REDACTED:T_FACES]"));
     }
+    assert!(redacted >= 3, "the logs of a command and a shell, and the ledger: {redacted}");
 }
 
 /// Shows the variables of the first process that has a secret.
