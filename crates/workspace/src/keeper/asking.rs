@@ -80,6 +80,7 @@ impl Ask {
     pub(crate) const fn is_activity(&self) -> bool {
         match self {
             Self::SetNetwork(_)
+            | Self::HideSecrets(_)
             | Self::StartJob(_)
             | Self::WriteJob(_)
             | Self::OrderJob(_)

@@ -419,7 +419,7 @@ impl Outcome {
     fn concealed(self, concealment: &Concealment) -> Self {
         match self {
             Self::Lost(error) => Self::Lost(concealment.error(error)),
-            plain @ (Self::Deleted | Self::Stopped) => plain,
+            plain @ (Self::Deleted | Self::Stopped(_)) => plain,
         }
     }
 }
