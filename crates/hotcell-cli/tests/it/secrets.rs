@@ -82,7 +82,7 @@ fn both(output: &Output) -> Vec<u8> {
 }
 
 /// Every file of ours that a workspace can have left something in.
-fn files_of_home() -> Vec<PathBuf> {
+fn files_of_home(workspace: &TestWorkspace) -> Vec<PathBuf> {
     // What these hold is made before a workspace exists, by other tests meanwhile.
     const MADE_BEFORE: [&str; 6] =
         ["environments", "kernels", "initrds", "templates", "staging", "seeds"];
@@ -92,7 +92,9 @@ fn files_of_home() -> Vec<PathBuf> {
         for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
             let path = entry.path();
             let name = entry.file_name();
-            if directory == home() && MADE_BEFORE.iter().any(|made| name == *made) {
+            let is_other = directory == home().join("workspaces") && path != workspace.directory();
+            let was_before = directory == home() && MADE_BEFORE.iter().any(|made| name == *made);
+            if is_other || was_before {
                 continue;
             }
             match entry.file_type() {
@@ -191,7 +193,7 @@ fn a_value_reaches_its_commands_and_nothing_that_is_shown_or_stored_holds_it() {
     assert!(log.contains("secret_set") && log.contains(r#""secrets":["T_FACES"]"#), "{log}");
 
     let mut redacted = 0;
-    for path in files_of_home() {
+    for path in files_of_home(&workspace) {
         // What vanished meanwhile belonged to another test.
         let Ok(bytes) = fs::read(&path) else { continue };
         assert_hidden(&bytes, VALUE, &path.display().to_string());
