@@ -57,11 +57,12 @@ pub use workspace_api::run::{
 pub use workspace_api::secret::{Secret, SecretName, SecretUse};
 pub use workspace_api::seed::{Seed, SeedFiles, SeedReport};
 pub use workspace_api::shell::{TerminalExcerpt, TerminalSize, View};
+pub use workspace_api::snapshot::{SnapshotName, SnapshotRef};
 pub use workspace_api::spec::{Accelerator, EnvironmentRef, Shape, Variable};
 pub use workspace_api::state::WorkspaceState;
 pub use workspace_api::summary::{Summarize, Summary};
 pub use workspace_api::time::TimeSpan;
-pub use workspace_api::{env, file, network, patch, workspace as operations};
+pub use workspace_api::{env, file, network, patch, snapshot, workspace as operations};
 
 /// Carries operations out.
 #[derive(Debug, Clone)]
@@ -253,8 +254,42 @@ impl Workspace {
     ///
     /// If the host no longer has what it came from; nothing has changed then.
     pub async fn reset(&self) -> Result<(), Error> {
-        let reset = operations::Reset { workspace: self.id.into() };
+        self.reset_to(SnapshotRef::Baseline).await
+    }
+
+    /// Puts it back to a snapshot, with what ran in the background then.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] if it has no such snapshot; nothing has changed
+    /// then.
+    pub async fn reset_to(&self, to: SnapshotRef) -> Result<(), Error> {
+        let reset = operations::Reset { workspace: self.id.into(), to };
         self.client.call(reset, &mut Call::quiet()).await.map(|_| ())
+    }
+
+    /// Makes so many independent workspaces that go on where it is now; it runs
+    /// on.
+    ///
+    /// # Errors
+    ///
+    /// If its machine does not run or the host has no room; none is left then.
+    pub async fn fork(&self, count: u8) -> Result<Vec<Self>, Error> {
+        let fork = operations::Fork::new(self.id.into()).with_count(count);
+        let forked = self.client.call(fork, &mut Call::quiet()).await?;
+        let child =
+            |child: operations::Workspace| Self { client: self.client.clone(), id: child.id };
+        Ok(forked.children.into_iter().map(child).collect())
+    }
+
+    /// Takes a snapshot of disks, memory and processes; it runs on.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`] if the name is taken or its machine does not run.
+    pub async fn snapshot(&self, name: SnapshotName) -> Result<snapshot::Snapshot, Error> {
+        let create = snapshot::Create { workspace: self.id.into(), name };
+        self.client.call(create, &mut Call::quiet()).await.map(|taken| taken.snapshot)
     }
 
     /// Reads a file, at most [`file::READ_DEFAULT`] bytes of it.

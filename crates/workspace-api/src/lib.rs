@@ -34,6 +34,7 @@ pub mod run;
 pub mod secret;
 pub mod seed;
 pub mod shell;
+pub mod snapshot;
 pub mod spec;
 pub mod state;
 pub mod summary;
@@ -54,6 +55,7 @@ operation::operations! {
     workspace::List,
     workspace::Status,
     workspace::Reset,
+    workspace::Fork,
     workspace::Update,
     workspace::Stop,
     workspace::Start,
@@ -88,6 +90,9 @@ operation::operations! {
     secret::Set,
     secret::List,
     secret::Delete,
+    snapshot::Create,
+    snapshot::List,
+    snapshot::Delete,
     network::operations::Show,
     network::operations::Set,
     network::operations::Log,
@@ -109,6 +114,7 @@ pub const NOUNS: &[Noun] = &[
     Noun { name: "command", about: "Commands in the background of a workspace" },
     Noun { name: "shell", about: "Programs on terminals, inhabited across many calls" },
     Noun { name: "secret", about: "Values that commands get and nobody else sees" },
+    Noun { name: "snapshot", about: "States that a workspace can go back to" },
     Noun { name: "network", about: "What a workspace may reach, and what it was refused" },
     Noun { name: "port", about: "Ports of a workspace that can be reached from this host" },
     Noun { name: "env", about: "Environments: what a workspace starts from" },

@@ -1,8 +1,10 @@
 //! Workspaces that stay until they are deleted.
 //!
+//! * `fork`: making more of one.
 //! * `listing`: finding them, also when they are gone.
 //! * `update`: changing what they are called.
 
+mod fork;
 mod listing;
 mod update;
 
@@ -14,6 +16,7 @@ use operation::{Effect, Example, NoEvents, Operation, Present, Screen};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::fork::{Fork, Forked};
 pub use self::listing::{List, NamePattern, NotAPattern, Tombstone, Workspaces};
 pub use self::update::Update;
 use crate::digest::Digest;
@@ -24,6 +27,7 @@ use crate::network::NetworkOptions;
 use crate::run::{CommandEvent, CommandOptions, CommandResult};
 use crate::secret::SecretName;
 use crate::seed::{Seed, SeedReport};
+use crate::snapshot::SnapshotRef;
 use crate::spec::{Accelerator, EnvironmentRef, Shape};
 use crate::state::WorkspaceState;
 
@@ -309,17 +313,22 @@ impl Operation for Status {
         &[Example { argv: "demo", json: r#"{"workspace": "demo"}"# }];
 }
 
-/// Put a workspace back to how it was created
+/// Put a workspace back to how it was created, or to a snapshot
 ///
-/// Its disks and its memory become those of a new workspace with the same seed;
-/// name and id stay. Whatever runs in it is lost: commands under way end with
-/// `machine_lost`. Fails with `unavailable`, and changes nothing, if the host no
-/// longer has what the workspace came from.
+/// Its disks and its memory become what they were; name, id, network policy and
+/// snapshots stay. Commands in the background, shells and services that ran in
+/// the snapshot run again; whatever else runs is lost: commands under way end
+/// with `machine_lost`. Fails with `unavailable`, and changes nothing, if the
+/// host no longer has what this needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct Reset {
     /// Name or id of the workspace
     pub workspace: WorkspaceRef,
+    /// Snapshot to go back to; `baseline` is how it was created
+    #[arg(long, value_name = "SNAPSHOT", default_value_t)]
+    #[serde(default)]
+    pub to: SnapshotRef,
 }
 
 impl Operation for Reset {
@@ -327,8 +336,13 @@ impl Operation for Reset {
     type Event = NoEvents;
     const NAME: &'static str = "workspace.reset";
     const EFFECT: Effect = Effect::Destroys;
-    const EXAMPLES: &'static [Example] =
-        &[Example { argv: "demo", json: r#"{"workspace": "demo"}"# }];
+    const EXAMPLES: &'static [Example] = &[
+        Example { argv: "demo", json: r#"{"workspace": "demo"}"# },
+        Example {
+            argv: "demo --to before-upgrade",
+            json: r#"{"workspace": "demo", "to": "before-upgrade"}"#,
+        },
+    ];
 }
 
 /// Delete a workspace with everything in it

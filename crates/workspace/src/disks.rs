@@ -19,6 +19,7 @@
 
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use machine::{Disk, DiskImage};
@@ -34,11 +35,34 @@ const CHAIN: &str = "chain.json";
 const FIRST_ROOT: &str = "root.qcow2";
 const FIRST_WORKSPACE: &str = "workspace.qcow2";
 
+/// How the name of every layer ends.
+const LAYER_EXTENSION: &str = ".qcow2";
+
 /// The layers of each drive: file names, the written one first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Chains {
     pub(crate) root: Vec<String>,
     pub(crate) workspace: Vec<String>,
+}
+
+/// Names a drive of a workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DriveName {
+    /// The one with the root file system.
+    Root,
+    /// The one with the tree that the workspace was seeded with.
+    Workspace,
+}
+
+impl DriveName {
+    /// Its place among the machine's drives.
+    pub(crate) const fn index(self) -> usize {
+        match self {
+            Self::Root => 0,
+            Self::Workspace => 1,
+        }
+    }
 }
 
 impl Default for Chains {
@@ -53,10 +77,38 @@ impl Chains {
         self.root.iter().chain(&self.workspace)
     }
 
+    /// The layers of a drive.
+    pub(crate) const fn of(&self, drive: DriveName) -> &Vec<String> {
+        match drive {
+            DriveName::Root => &self.root,
+            DriveName::Workspace => &self.workspace,
+        }
+    }
+
+    /// Where in a drive's chain these layers follow upon each other, if they do.
+    pub(crate) fn place(&self, drive: DriveName, layers: &[String]) -> Option<usize> {
+        let length = std::num::NonZeroUsize::new(layers.len())?;
+        self.of(drive).windows(length.get()).position(|found| found == layers)
+    }
+
+    /// Puts one layer in the place of several.
+    pub(crate) fn merge(&mut self, drive: DriveName, merged: Range<usize>, into: String) {
+        let chain = match drive {
+            DriveName::Root => &mut self.root,
+            DriveName::Workspace => &mut self.workspace,
+        };
+        chain.splice(merged, [into]);
+    }
+
+    /// How many layers the drive with most of them has.
+    pub(crate) fn depth(&self) -> usize {
+        self.root.len().max(self.workspace.len())
+    }
+
     /// The same with a fresh layer above each drive's.
     pub(crate) fn grown(&self) -> Self {
         let grow = |layers: &[String]| {
-            let fresh = format!("{}.qcow2", Uuid::new_v4().simple());
+            let fresh = new_layer();
             std::iter::once(fresh).chain(layers.iter().cloned()).collect()
         };
         Self { root: grow(&self.root), workspace: grow(&self.workspace) }
@@ -66,6 +118,11 @@ impl Chains {
     pub(crate) fn tops(&self) -> impl Iterator<Item = &String> {
         self.root.first().into_iter().chain(self.workspace.first())
     }
+}
+
+/// A name for a layer that no other has.
+pub(crate) fn new_layer() -> String {
+    format!("{}{LAYER_EXTENSION}", Uuid::new_v4().simple())
 }
 
 /// What the layers of each drive lie on, nearest first.
@@ -99,6 +156,10 @@ pub(crate) struct DiskLayers(PathBuf);
 impl DiskLayers {
     pub(crate) fn at(directory: PathBuf) -> Self {
         Self(directory)
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.0
     }
 
     pub(crate) fn layer(&self, name: &str) -> PathBuf {
@@ -161,6 +222,31 @@ impl DiskLayers {
         for layer in chains.tops().map(|name| self.layer(name)) {
             fs::copy(empty, &layer).map_err(FileError::at("write", &layer))?;
         }
+        Ok(())
+    }
+
+    /// Removes the names of layers that are not on record.
+    pub(crate) fn forget<'a>(&self, layers: impl IntoIterator<Item = &'a String>) {
+        for layer in layers.into_iter().map(|name| self.layer(name)) {
+            if let Err(error) = fs::remove_file(&layer)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!(%error, layer = %layer.display(), "an unused layer stays");
+            }
+        }
+    }
+
+    /// Removes the names of all layers that are not on record: what was killed
+    /// before they came to use, or after they went out of use. Only for whoever
+    /// holds the workspace's lock, before there is a machine.
+    pub(crate) fn tidy(&self) -> Result<(), FileError> {
+        let chains = self.chains()?;
+        let entries = fs::read_dir(&self.0).map_err(FileError::at("list", &self.0))?;
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let unused = |name: &String| {
+            name.ends_with(LAYER_EXTENSION) && chains.files().all(|layer| layer != name)
+        };
+        self.forget(&names.filter(unused).collect::<Vec<_>>());
         Ok(())
     }
 

@@ -16,12 +16,15 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use operation::{ErrorKind, OpError};
 use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
 use workspace_api::id::WorkspaceId;
 
 use crate::disks::DiskLayers;
+use crate::saved::shelf::Shelf;
 
 /// The directory that holds everything of ours.
 #[derive(Debug, Clone)]
@@ -158,6 +161,11 @@ impl WorkspaceFiles {
         self.0.join("ram")
     }
 
+    /// Its machine as it was at some moments.
+    pub(crate) fn snapshots(&self) -> Shelf {
+        Shelf::at(self.0.join("snapshots"))
+    }
+
     /// What is known of commands, shells and services in the background.
     pub(crate) fn jobs(&self) -> PathBuf {
         self.0.join("jobs")
@@ -236,7 +244,7 @@ pub(crate) enum LockState {
     /// Somebody holds it.
     Held,
     /// Nobody held it; now the caller does.
-    Free(#[expect(dead_code, reason = "it is held by being kept")] File),
+    Free(File),
     /// There is no lock, and so nothing that it could protect.
     Missing,
 }
@@ -263,6 +271,23 @@ fn lock_now(file: File, path: &Path) -> Result<Option<File>, FileError> {
     }
 }
 
+/// Takes a lock together with others, creating it if it is not there; `None` if
+/// somebody has it for himself alone.
+pub(crate) fn share_lock(path: &Path) -> Result<Option<File>, FileError> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(FileError::at("open", path))?;
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(errno) => Err(FileError::at("lock", path)(errno.into())),
+    }
+}
+
 /// Removes a directory tree; one that is not there is fine, and so is somebody
 /// else who removes it at the same time.
 pub(crate) fn remove_tree(path: &Path) -> Result<(), FileError> {
@@ -277,6 +302,38 @@ pub(crate) fn remove_tree(path: &Path) -> Result<(), FileError> {
         }
     }
     result.map_err(FileError::at("remove", path))
+}
+
+/// Tells whether a file was written to: `ctime` cannot be set by programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileStamp {
+    inode: u64,
+    length: u64,
+    changed_s: i64,
+    changed_ns: i64,
+}
+
+impl FileStamp {
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        Ok(Self {
+            inode: metadata.ino(),
+            length: metadata.len(),
+            changed_s: metadata.ctime(),
+            changed_ns: metadata.ctime_nsec(),
+        })
+    }
+}
+
+/// Disk space of a file, in bytes; none if it is not there.
+pub(crate) fn disk_space(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |metadata| metadata.blocks() * 512)
+}
+
+/// Whether a file is older than that, as far as can be told.
+pub(crate) fn is_older(path: &Path, than: Duration) -> bool {
+    let age = fs::metadata(path).and_then(|metadata| metadata.modified()).map(|at| at.elapsed());
+    age.is_ok_and(|age| age.is_ok_and(|age| age > than))
 }
 
 /// Disk space of the files in a directory, in bytes. What has another name

@@ -30,7 +30,9 @@
 pub(crate) mod asking;
 pub(crate) mod client;
 mod clients;
+mod compacting;
 pub(crate) mod concealment;
+mod custody;
 mod hub;
 mod idle;
 pub(crate) mod inside;
@@ -41,6 +43,7 @@ pub(crate) use protocol::Lifetime;
 pub(crate) mod process;
 pub(crate) mod protocol;
 mod resetting;
+mod saving;
 pub(crate) mod scribe;
 mod serving;
 pub(crate) mod spawn;

@@ -33,6 +33,7 @@ mod machines;
 pub mod network;
 mod origin;
 mod recovery;
+mod saved;
 mod secrets;
 mod seeds;
 pub mod settings;

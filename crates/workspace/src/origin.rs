@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::disks::Below;
 use crate::home::WorkspaceFiles;
+use crate::saved::SavedMachine;
 use crate::template::Template;
 
 /// What a machine comes from: everything but the layers of its drives.
@@ -26,6 +27,10 @@ pub(crate) struct Origin {
     pub(crate) token: Token,
     /// Where its workspace's tree lies.
     pub(crate) tree: WorkspaceTree,
+    /// The directory of the saved machine that it is, if it is one: what ran in
+    /// the background goes on, and the names that it knows keep their meaning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) saved: Option<PathBuf>,
 }
 
 /// Where a workspace's tree lies when its machine comes up.
@@ -36,6 +41,8 @@ pub(crate) enum WorkspaceTree {
     OnRoot,
     /// On the drive that was made from the seed; the guest has to mount it.
     OnDrive,
+    /// Where it was when the machine was saved.
+    InPlace,
 }
 
 impl Origin {
@@ -66,6 +73,7 @@ impl Origin {
             },
             token: manifest.token,
             tree,
+            saved: None,
         }
     }
 
@@ -84,9 +92,26 @@ impl Origin {
             ..made
         }
     }
+
+    /// A machine that goes on from where it was saved, for a workspace with
+    /// these files. It was made from that template, or its ancestor was.
+    pub(crate) fn saved(saved: &SavedMachine, template: &Template, files: &WorkspaceFiles) -> Self {
+        let made = Self::template(template, files);
+        Self {
+            machine: MachineSpec {
+                ram: RamFile { path: saved.ram(), sharing: RamSharing::CopyOnWrite },
+                start: Start::Resume { state: saved.state() },
+                ..made.machine
+            },
+            token: saved.manifest.token,
+            tree: WorkspaceTree::InPlace,
+            saved: Some(saved.directory().to_owned()),
+            ..made
+        }
+    }
 }
 
-/// Where the tree of a workspace lies, and the image below its drive.
+/// Where the tree of a new workspace lies, and the image below its drive.
 fn workspace_drive(template: &Template, files: &WorkspaceFiles) -> (WorkspaceTree, PathBuf) {
     let seed = files.seed();
     if seed.exists() {

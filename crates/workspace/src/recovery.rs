@@ -7,14 +7,15 @@
 //! becomes `stopped`, and the record says why.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use operation::OpError;
 use workspace_api::id::WorkspaceId;
 use workspace_api::state::{Step, WorkspaceState};
 
-use crate::home::{DELETED, FileError, Home, LockState, UNNAMED, probe_lock, remove_tree};
+use crate::home::{
+    DELETED, FileError, Home, LockState, UNNAMED, is_older, probe_lock, remove_tree,
+};
 use crate::keeper::Lifetime;
 use crate::store::{Record, Store, StoreError};
 
@@ -59,17 +60,22 @@ fn settle(home: &Home, store: &Store, record: &Record) -> Result<(), OpError> {
 }
 
 /// Removes directories that no record knows: of deletions and creations that
-/// were killed.
+/// were killed, and of snapshots that were.
 fn sweep(home: &Home, store: &Store) -> Result<(), OpError> {
     let workspaces = home.workspaces();
     let entries = fs::read_dir(&workspaces).map_err(FileError::at("list", &workspaces))?;
     let mut found = Vec::new();
     for path in entries.flatten().map(|entry| entry.path()) {
         let extension = path.extension().and_then(|extension| extension.to_str());
-        if extension == Some(DELETED) || (extension == Some(UNNAMED) && is_old(&path)) {
+        if extension == Some(DELETED)
+            || (extension == Some(UNNAMED) && is_older(&path, UNNAMED_MAX))
+        {
             remove_tree(&path)?;
         }
         found.extend(path.file_name().and_then(|name| name.to_str()?.parse::<WorkspaceId>().ok()));
+    }
+    for id in &found {
+        home.workspace(*id).snapshots().sweep()?;
     }
     // The records are read after the directories: one that has no record by now
     // is either still locked by its creator or abandoned.
@@ -81,9 +87,4 @@ fn sweep(home: &Home, store: &Store) -> Result<(), OpError> {
         }
     }
     Ok(())
-}
-
-fn is_old(path: &Path) -> bool {
-    let age = fs::metadata(path).and_then(|metadata| metadata.modified()).map(|at| at.elapsed());
-    age.is_ok_and(|age| age.is_ok_and(|age| age > UNNAMED_MAX))
 }

@@ -19,7 +19,6 @@
 mod make;
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use environment::{EnvironmentRecord, KernelRecord};
@@ -35,7 +34,7 @@ pub(crate) use make::{Making, Remake, make};
 
 use crate::guest_programs;
 use crate::hex::hex;
-use crate::home::{FileError, Home, disk_bytes, remove_tree, try_lock};
+use crate::home::{FileError, FileStamp, Home, disk_bytes, remove_tree, try_lock};
 
 /// Version of a template's files and of the machine that they hold.
 const FORMAT: u32 = 2;
@@ -117,27 +116,6 @@ pub(crate) struct Manifest {
     pub(crate) root_image: PathBuf,
     pub(crate) empty_seed: PathBuf,
     ram: FileStamp,
-}
-
-/// Tells whether a file was written to: `ctime` cannot be set by programs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct FileStamp {
-    inode: u64,
-    length: u64,
-    changed_s: i64,
-    changed_ns: i64,
-}
-
-impl FileStamp {
-    fn of(path: &Path) -> std::io::Result<Self> {
-        let metadata = fs::metadata(path)?;
-        Ok(Self {
-            inode: metadata.ino(),
-            length: metadata.len(),
-            changed_s: metadata.ctime(),
-            changed_ns: metadata.ctime_nsec(),
-        })
-    }
 }
 
 /// A template that can be used.

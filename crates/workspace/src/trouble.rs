@@ -51,6 +51,19 @@ impl GuestTrouble {
         matches!(self, Self::Framing(_) | Self::Link(LinkError::Broken(_)))
     }
 
+    /// The error of something that failed because of this, and left the machine
+    /// as it was.
+    pub(crate) fn while_it_runs(self) -> OpError {
+        let kind = match &self {
+            Self::Save(MachineError::State { .. } | MachineError::File { .. }) => {
+                ErrorKind::Exhausted
+            }
+            Self::Save(MachineError::Refused { .. }) => ErrorKind::Unavailable,
+            _ => ErrorKind::Internal,
+        };
+        OpError::new(kind, &self)
+    }
+
     /// The error of a start that failed because of this.
     pub(crate) fn during_start(self, console: &Path) -> OpError {
         let kind = match &self {

@@ -11,12 +11,13 @@
 //! an error.
 //!
 //! * [`floor`] runs the script, [`product`] measures the same steps through the
-//!   SDK and the command line, [`leftovers`] repeats them and looks at what stays.
+//!   SDK and the command line, [`copies`] snapshots, resets and forks; [`leftovers`] repeats them and looks at what stays.
 //! * [`figures`] judges and prints; [`processes`] reads `/proc`.
 //!
 //! Workspaces are made in a home of their own that is kept between runs, so the
 //! user's own are neither touched nor of influence.
 
+mod copies;
 mod figures;
 mod floor;
 mod leftovers;
@@ -185,12 +186,15 @@ async fn measure(options: &Options, script: &Path, program: &Path) -> Result<()>
         if round % 2 == 0 {
             rounds.floor.push(floor.measure()?);
             rounds.product.push(product.measure().await?);
+            rounds.copies.push(copies::measure(&product).await?);
         } else {
+            rounds.copies.push(copies::measure(&product).await?);
             rounds.product.push(product.measure().await?);
             rounds.floor.push(floor.measure()?);
         }
     }
     rounds.figures(&mut report);
+    copies::figures(&rounds.copies, &rounds.floor, &mut report);
     eprintln!("{} workspaces in a row", options.repeat);
     leftovers::measure(&product, options.repeat, &mut report).await?;
     report.print();
@@ -206,6 +210,7 @@ async fn measure(options: &Options, script: &Path, program: &Path) -> Result<()>
 struct Rounds {
     floor: Vec<floor::Sample>,
     product: Vec<product::Sample>,
+    copies: Vec<copies::Sample>,
 }
 
 impl Rounds {

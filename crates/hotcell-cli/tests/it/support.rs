@@ -150,6 +150,14 @@ impl TestWorkspace {
         Self { id: json(&output)["id"].as_str().unwrap().to_owned() }
     }
 
+    /// One with as little memory as there can be: its snapshots are the quickest.
+    pub(crate) fn small() -> Self {
+        let shape = ["--memory-mib", "256"];
+        let prepared = hotcell().args(["prepare", ENVIRONMENT]).args(shape).output().unwrap();
+        assert_code(&prepared, 0);
+        Self::create(&shape)
+    }
+
     pub(crate) fn exec(&self, arguments: &[&str], command: &[&str]) -> Output {
         self.exec_command(arguments, command).output().unwrap()
     }

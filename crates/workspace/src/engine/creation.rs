@@ -1,6 +1,8 @@
 //! Creating a workspace: from a warm template to a machine that accepts
 //! commands.
 //!
+//! Or from a saved machine, when a workspace is forked (`forking`).
+//!
 //! ```text
 //! seed ─▶ lock taken ─▶ record `creating` ─▶ layers ─▶ keeper ─▶ ready ─▶ `running` ─▶ kept
 //! ```
@@ -11,6 +13,7 @@
 //! it shall be kept.
 
 use std::fs::File;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -18,13 +21,15 @@ use machine::MonitorInfo;
 use operation::{ErrorKind, OpError};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use workspace_api::digest::Digest;
 use workspace_api::id::{WorkspaceId, WorkspaceName};
 use workspace_api::idle::IdlePolicy;
 use workspace_api::label::Label;
 use workspace_api::ledger::LedgerEvent;
 use workspace_api::network::NetworkPolicy;
+use workspace_api::secret::SecretName;
 use workspace_api::seed::Seed;
-use workspace_api::spec::{EnvironmentRef, Shape};
+use workspace_api::spec::{Accelerator, EnvironmentRef, Shape};
 use workspace_api::state::{Step, WorkspaceState};
 
 use super::naming::relabel;
@@ -40,6 +45,8 @@ use crate::keeper::protocol::{KeeperRequest, Unkept};
 use crate::keeper::spawn::spawn;
 use crate::link::Identity;
 use crate::origin::Origin;
+use crate::saved::SavedMachine;
+use crate::secrets::{SecretValue, Vault};
 use crate::seeds::{self, Seeded};
 use crate::store::{Details, Record};
 use crate::template::Template;
@@ -65,12 +72,25 @@ pub(super) struct Created {
     pub(super) create_ms: u64,
 }
 
-/// What a keeper is started for.
-struct Start<'a> {
-    record: &'a Record,
-    template: &'a Template,
-    monitor: MonitorInfo,
-    seed: Option<&'a Seeded>,
+/// What a workspace is made of.
+pub(super) struct Making<'a> {
+    pub(super) name: Option<WorkspaceName>,
+    pub(super) environment: EnvironmentRef,
+    pub(super) environment_digest: Digest,
+    pub(super) accelerator: Accelerator,
+    pub(super) shape: Shape,
+    pub(super) lifetime: Lifetime,
+    pub(super) details: Details,
+    pub(super) template: &'a Template,
+    pub(super) monitor: MonitorInfo,
+    /// The image that `/workspace` lies on, unless that begins empty.
+    pub(super) seed: Option<PathBuf>,
+    /// The saved machine that it goes on from; without one it begins anew.
+    pub(super) saved: Option<&'a SavedMachine>,
+    /// Values of secrets that are in what it is made of.
+    pub(super) held: Vec<(SecretName, SecretValue)>,
+    /// What its ledger says about where it comes from.
+    pub(super) born: Option<LedgerEvent>,
 }
 
 impl Engine {
@@ -93,35 +113,62 @@ impl Engine {
         details.seed = seed.as_ref().map(|seed| seed.report.clone());
         details.network = plan.network;
         details.idle = plan.idle;
-        let now = Timestamp::now();
-        let record = Record {
-            id: WorkspaceId::from_uuid(Uuid::now_v7()),
+        let born = seed.as_ref().map(|Seeded { report, .. }| LedgerEvent::Seeded {
+            source: report.source.as_str().to_owned(),
+            origin: report.origin.clone(),
+            files: Some(report.files),
+            bytes: report.bytes,
+        });
+        let making = Making {
             name: plan.name,
-            state: WorkspaceState::Creating,
-            reason: None,
             environment: plan.environment,
             environment_digest,
-            template: template.name.clone(),
             accelerator,
             shape: plan.shape,
             lifetime: plan.lifetime,
+            details,
+            template: &template,
+            monitor,
+            seed: seed.map(|seed| seed.image),
+            saved: None,
+            held: Vec::new(),
+            born,
+        };
+        let (record, connection) = self.make(making, cancel).await?;
+        Ok(Created { record, connection, create_ms: milliseconds(begun) })
+    }
+
+    /// Makes a workspace of whatever it is made of. Nothing is left of it if that
+    /// fails.
+    pub(super) async fn make(
+        &self,
+        making: Making<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<(Record, KeeperConnection), OpError> {
+        let now = Timestamp::now();
+        let record = Record {
+            id: WorkspaceId::from_uuid(Uuid::now_v7()),
+            name: making.name.clone(),
+            state: WorkspaceState::Creating,
+            reason: None,
+            environment: making.environment.clone(),
+            environment_digest: making.environment_digest.clone(),
+            template: making.template.name.clone(),
+            accelerator: making.accelerator,
+            shape: making.shape,
+            lifetime: making.lifetime,
             created_at: now,
             last_activity_at: now,
-            details,
+            details: making.details.clone(),
         };
         let files = self.home.workspace(record.id);
         let lock = files.create()?;
-        let start = Start { record: &record, template: &template, monitor, seed: seed.as_ref() };
         let started = tokio::select! {
-            started = self.start(start, &files, lock) => started,
+            started = self.start(&record, making, &files, lock) => started,
             () = cancel.cancelled() => Err(cancelled()),
         };
         match started {
-            Ok(connection) => Ok(Created {
-                record: Record { state: WorkspaceState::Running, ..record },
-                connection,
-                create_ms: milliseconds(begun),
-            }),
+            Ok(connection) => Ok((Record { state: WorkspaceState::Running, ..record }, connection)),
             Err(error) => {
                 // The error that is on its way says more than one of these.
                 let _ = files.delete();
@@ -133,18 +180,29 @@ impl Engine {
 
     async fn start(
         &self,
-        Start { record, template, monitor, seed }: Start<'_>,
+        record: &Record,
+        making: Making<'_>,
         files: &WorkspaceFiles,
         lock: File,
     ) -> Result<KeeperConnection, OpError> {
+        let Making { template, monitor, seed, saved, held, born, .. } = making;
         let monitor_number = self.store.insert(record)?;
-        files.disks().create(&NewLayers { empty: template.empty_layer(), over: None })?;
+        if !held.is_empty() {
+            // Before there is a keeper, which hides them.
+            Vault { home: &self.home, store: &self.store }.hold(record.id, &held)?;
+        }
+        let over = saved.map(SavedMachine::frozen);
+        files.disks().create(&NewLayers { empty: template.empty_layer(), over })?;
         if let Some(seed) = seed {
-            seeds::hold(&self.home, &seed.image, &files.seed())?;
+            seeds::hold(&self.home, &seed, &files.seed())?;
         }
         let stream = spawn(&self.settings.program, lock, &files.keeper_log())
             .map_err(|error| OpError::new(ErrorKind::Unavailable, &error))?;
         let mut connection = KeeperConnection::new(stream);
+        let origin = match saved {
+            None => Origin::template(template, files),
+            Some(saved) => Origin::saved(saved, template, files),
+        };
         connection
             .open(KeeperRequest {
                 workspace: record.id,
@@ -152,7 +210,7 @@ impl Engine {
                 program: self.settings.program.clone(),
                 monitor,
                 monitor_number,
-                origin: Origin::template(template, files),
+                origin,
                 identity: identity(record),
                 secrets: record.details.secrets.clone(),
                 network: record.details.network.clone(),
@@ -171,13 +229,8 @@ impl Engine {
         self.store.step(record.id, Step::Ready, None)?;
         if record.lifetime == Lifetime::UntilDeleted {
             connection.keep().await?;
-            if let Some(Seeded { report, .. }) = seed {
-                connection.note(LedgerEvent::Seeded {
-                    source: report.source.as_str().to_owned(),
-                    origin: report.origin.clone(),
-                    files: Some(report.files),
-                    bytes: report.bytes,
-                });
+            if let Some(born) = born {
+                connection.note(born);
             }
         }
         Ok(connection)

@@ -16,13 +16,11 @@ use super::network::policy;
 use super::power::remedy;
 use super::run::to_exec;
 use super::terms::shown;
-use crate::disks::NewLayers;
 use crate::home::{WorkspaceFiles, disk_bytes};
 use crate::host::HostFacts;
 use crate::keeper::Lifetime;
-use crate::keeper::asking::{CurrentActivity, Now, Restore};
+use crate::keeper::asking::{CurrentActivity, Now};
 use crate::keeper::client::KeeperConnection;
-use crate::origin::Origin;
 use crate::recovery::recover;
 use crate::socket;
 use crate::store::Record;
@@ -103,10 +101,7 @@ impl Handler<Reset> for Engine {
         let mut connection = self.connect(&record).await?;
         let template = self.template_of(&record)?;
         let files = self.home.workspace(record.id);
-        let restore = Restore {
-            origin: Origin::template(&template, &files),
-            layers: NewLayers { empty: template.empty_layer(), over: None },
-        };
+        let (restore, _hold) = self.restore_to(&record, &template, &files, reset.to.name())?;
         connection.ask(restore).await?;
         Ok(self.describe(self.store.find(&WorkspaceRef::from(record.id))?))
     }

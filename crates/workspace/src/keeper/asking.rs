@@ -10,6 +10,7 @@
 //! ```
 
 use std::num::NonZeroU16;
+use std::path::PathBuf;
 
 use guest_protocol::message::Exec;
 use jiff::Timestamp;
@@ -21,14 +22,16 @@ use workspace_api::idle::IdlePolicy;
 use workspace_api::network::NetworkPolicy;
 use workspace_api::output::OutputBytes;
 use workspace_api::port::{PortMapping, PublishedPort};
+use workspace_api::snapshot::SnapshotName;
 use workspace_api::workspace::Activity;
 
 use super::jobs::{JobOrder, JobProgress, Until};
-use crate::disks::NewLayers;
+use crate::disks::{DriveName, NewLayers};
 use crate::jobs::{JobId, JobKind};
 use crate::network::gateway::GatewayState;
 use crate::network::journal::JournalPage;
 use crate::origin::Origin;
+use crate::saved::Durability;
 
 /// A question to a keeper.
 pub(crate) trait Question: Into<Ask> {
@@ -72,6 +75,10 @@ pub(crate) enum Ask {
     ListPorts(ListPorts),
     /// See [`SetIdle`].
     SetIdle(SetIdle),
+    /// See [`SaveMachine`].
+    SaveMachine(SaveMachine),
+    /// See [`AdoptLayer`].
+    AdoptLayer(AdoptLayer),
 }
 
 impl Ask {
@@ -87,13 +94,15 @@ impl Ask {
             | Self::Restore(_)
             | Self::PublishPort(_)
             | Self::UnpublishPort(_)
-            | Self::SetIdle(_) => true,
+            | Self::SetIdle(_)
+            | Self::SaveMachine(_) => true,
             Self::Activity(_)
             | Self::WriteLedger(_)
             | Self::AwaitNetwork(_)
             | Self::ShowNetwork(_)
             | Self::ReadNetworkLog(_)
             | Self::AwaitJob(_)
+            | Self::AdoptLayer(_)
             | Self::ListPorts(_) => false,
         }
     }
@@ -107,6 +116,8 @@ pub(crate) struct Restore {
     pub(crate) origin: Origin,
     /// What its drives become.
     pub(crate) layers: NewLayers,
+    /// The snapshot that this is; none means how the workspace was created.
+    pub(crate) snapshot: Option<SnapshotName>,
 }
 
 impl Question for Restore {
@@ -136,6 +147,50 @@ impl Question for SetIdle {
 impl From<SetIdle> for Ask {
     fn from(question: SetIdle) -> Self {
         Self::SetIdle(question)
+    }
+}
+
+/// Use one layer instead of several that it is a copy of; refused if those are
+/// no longer used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct AdoptLayer {
+    /// Of which drive.
+    pub(crate) drive: DriveName,
+    /// The frozen layers, the uppermost first.
+    pub(crate) frozen: Vec<String>,
+    /// The one; it lies beside them.
+    pub(crate) merged: String,
+}
+
+impl Question for AdoptLayer {
+    type Answer = ();
+}
+
+impl From<AdoptLayer> for Ask {
+    fn from(question: AdoptLayer) -> Self {
+        Self::AdoptLayer(question)
+    }
+}
+
+/// Save the machine with its memory, and let it run on; answered when it can be
+/// resumed from there. What is saved is the machine at some moment in between.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SaveMachine {
+    /// Where to; its lock is held by whoever asks.
+    pub(crate) directory: PathBuf,
+    /// A drive's layer without content.
+    pub(crate) empty_layer: PathBuf,
+    /// For how long.
+    pub(crate) durability: Durability,
+}
+
+impl Question for SaveMachine {
+    type Answer = ();
+}
+
+impl From<SaveMachine> for Ask {
+    fn from(question: SaveMachine) -> Self {
+        Self::SaveMachine(question)
     }
 }
 

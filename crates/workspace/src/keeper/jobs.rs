@@ -28,7 +28,7 @@ use operation::{ErrorKind, OpError};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, timeout_at};
 use workspace_api::ledger::LedgerEvent;
 
@@ -196,9 +196,46 @@ impl JobTable {
         }
     }
 
+    /// The records of the jobs that run.
+    pub(crate) fn under_way(&self) -> Vec<JobRecord> {
+        let live = self.live.borrow();
+        live.keys().filter_map(|id| self.jobs.find(id)).collect()
+    }
+
+    /// Lets go of all jobs, because the machine is put back to another state. Of
+    /// those that are not among `kept`, that is the end.
+    pub(crate) fn let_go(&self, kept: &[JobRecord]) {
+        let live = std::mem::take(&mut *self.live.borrow_mut());
+        for (id, job) in live {
+            job.task.abort();
+            if kept.iter().any(|kept| kept.id == id) {
+                continue;
+            }
+            if let Some(record) = self.jobs.find(&id) {
+                let reason = "the workspace was reset while this was under way";
+                self.ended(record, Err(OpError::plain(ErrorKind::MachineLost, reason)));
+            }
+        }
+    }
+
+    /// Goes on with jobs that ran when the machine was saved: on record at once,
+    /// heard as soon as the guest answers. What it does not know was lost.
+    pub(crate) fn go_on(self: &Rc<Self>, jobs: Vec<JobRecord>) -> JoinHandle<()> {
+        let running = |record: JobRecord| JobRecord { state: JobState::Running, ..record };
+        let jobs: Vec<JobRecord> = jobs.into_iter().map(running).collect();
+        jobs.iter().for_each(|record| self.write(record));
+        let table = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            for record in jobs {
+                if let Err(error) = table.attach(record.clone()).await {
+                    table.ended(record, Err(error));
+                }
+            }
+        })
+    }
+
     /// Goes on with a job whose process the guest has kept.
-    #[expect(dead_code, reason = "what uses it lands next")]
-    pub(crate) async fn attach(self: &Rc<Self>, record: JobRecord) -> Result<(), OpError> {
+    async fn attach(self: &Rc<Self>, record: JobRecord) -> Result<(), OpError> {
         let attach = HostMessage::Attach { name: record.id.0.clone() };
         self.follow(record, &attach).await
     }

@@ -11,9 +11,11 @@
 //! Deleting ends the machine, then removes the files, then the record, so a
 //! crash in between leaves a record whose lock is free: recovery goes on there.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Duration;
 
 use guest_protocol::frame::StreamId;
@@ -27,6 +29,7 @@ use tokio::time::timeout;
 
 use super::clients::{Clients, FAREWELL_DEADLINE, tell};
 use super::concealment::Concealment;
+use super::custody::Custody;
 use super::hub::{ClientId, Hub};
 use super::idle::Idleness;
 use super::jobs::JobTable;
@@ -40,7 +43,8 @@ use crate::jobs::Jobs;
 use crate::link::GuestLink;
 use crate::machines;
 use crate::network::gateway::Gateway;
-use crate::origin::WorkspaceTree;
+use crate::origin::{Origin, WorkspaceTree};
+use crate::saved::SavedMachine;
 use crate::socket;
 use crate::store::Store;
 use crate::trouble::GuestTrouble;
@@ -126,6 +130,7 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         })?;
     }
     let scribe = Scribe::start(&home, request.workspace, concealment.clone());
+    files.disks().tidy()?;
     let (machine, link) =
         bring_up(&request, &files).await.map_err(|error| concealment.error(error))?;
     let terminate = signal(SignalKind::terminate())
@@ -141,6 +146,10 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
     let jobs = JobTable::new(jobs, clients.inside().clone(), scribe.clone(), concealment.clone());
     let ports = PortTable::new(clients.inside().clone(), scribe.clone());
     ports.restore(&request.ports);
+    if let Some(saved) = saved_machine(&request.origin)? {
+        network.set_names(saved.manifest.names);
+        jobs.go_on(saved.manifest.jobs);
+    }
     let lifetime = match request.unkept {
         Unkept::Vanishes => Lifetime::WithCreator,
         Unkept::Stays => {
@@ -154,7 +163,7 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         files,
         request,
         lifetime,
-        machine,
+        machine: Custody::Here(machine),
         link,
         hub: Hub::starting_after(MOUNT_STREAM, concealment.veil()),
         clients,
@@ -165,7 +174,9 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         idleness,
         concealment,
         creator: ClientId::default(),
-        reset_asked: None,
+        errands: VecDeque::new(),
+        saving: None,
+        compacting: Rc::default(),
         terminate,
     })
 }
@@ -196,11 +207,18 @@ pub(super) async fn bring_up(
     match connected {
         Ok(link) => Ok((machine, link)),
         Err(trouble) => {
-            let trouble = explain(&mut *machine, trouble).await;
+            let trouble = explain(machine.notice(), trouble).await;
             machine.stop().await;
             Err(trouble.during_start(&files.console()))
         }
     }
+}
+
+/// The saved machine that a machine is, if it is one.
+pub(super) fn saved_machine(origin: &Origin) -> Result<Option<SavedMachine>, OpError> {
+    let Some(directory) = &origin.saved else { return Ok(None) };
+    let vanished = || OpError::plain(ErrorKind::NotFound, "the saved machine is gone");
+    SavedMachine::open(directory)?.ok_or_else(vanished).map(Some)
 }
 
 /// The stream of the request that mounts the workspace drive.
@@ -214,7 +232,7 @@ async fn connect(agent: UnixStream, request: &KeeperRequest) -> Result<GuestLink
     let mut link =
         GuestLink::open(agent, &request.origin.token, &request.identity, deadline).await?;
     tracing::debug!("the epoch has begun");
-    if request.origin.tree == WorkspaceTree::OnRoot {
+    if request.origin.tree != WorkspaceTree::OnDrive {
         return Ok(link);
     }
     match link.request(MOUNT_STREAM, &HostMessage::MountWorkspace, MOUNT_DEADLINE).await? {

@@ -14,28 +14,69 @@
 //! from before or those of the earlier state, and no machine: recovery finds the
 //! lock free and the workspace is stopped.
 
+use std::rc::Rc;
+
 use operation::OpError;
 use uuid::Uuid;
 use workspace_api::ledger::LedgerEvent;
 
-use super::asking::Restore;
-use super::hub::Hub;
-use super::process::{MOUNT_STREAM, bring_up};
-use super::serving::Keeper;
+use super::asking::{Restore, answer};
+use super::custody::Custody;
+use super::hub::{ClientId, Hub};
+use super::process::{MOUNT_STREAM, bring_up, saved_machine};
+use super::serving::{Ending, Keeper};
+use crate::jobs::JobRecord;
 
 impl Keeper {
-    /// Puts the machine back. After an error there is none any more.
-    pub(super) async fn restore(&mut self, restore: Restore) -> Result<(), OpError> {
+    /// Puts the machine back, if that can work: an ending says that there is none
+    /// any more. Answered when what ran in the background then is heard again.
+    pub(super) async fn restore(
+        &mut self,
+        client: ClientId,
+        id: u64,
+        restore: Restore,
+    ) -> Option<Ending> {
+        let (jobs, names) = match saved_machine(&restore.origin) {
+            Ok(Some(saved)) => (saved.manifest.jobs, Some(saved.manifest.names)),
+            Ok(None) => (Vec::new(), None),
+            Err(error) => {
+                self.answer(client, id, async { answer::<Restore>(Err(error)) });
+                return None;
+            }
+        };
+        if let Err(error) = self.put_back(restore, &jobs).await {
+            return Some(Ending::NotReset(error));
+        }
+        if let Some(names) = names {
+            self.network.set_names(names);
+        }
+        let (heard, network) = (self.jobs.go_on(jobs), Rc::clone(&self.network));
+        self.answer(client, id, async move {
+            // It has gone on with them, or knows that it cannot.
+            let _ = heard.await;
+            // The first command shall find the network.
+            answer::<Restore>(network.settle().await)
+        });
+        None
+    }
+
+    async fn put_back(&mut self, restore: Restore, jobs: &[JobRecord]) -> Result<(), OpError> {
+        let Restore { origin, layers, snapshot } = restore;
+        // Before their streams end, which would be the end of all of them.
+        self.jobs.let_go(jobs);
         let hub = Hub::starting_after(MOUNT_STREAM, self.concealment.veil());
         let before = std::mem::replace(&mut self.hub, hub);
         self.send(before.restored());
         self.machine.stop().await;
         self.network.machine_replaced();
-        self.files.disks().replace(&restore.layers)?;
-        self.request.origin = restore.origin;
+        self.files.disks().replace(&layers)?;
+        self.request.origin = origin;
         self.request.identity.machine_id = Uuid::new_v4().simple().to_string();
-        (self.machine, self.link) = bring_up(&self.request, &self.files).await?;
-        self.scribe.note(LedgerEvent::Reset { snapshot: None });
+        let (machine, link) = bring_up(&self.request, &self.files).await?;
+        self.machine = Custody::Here(machine);
+        self.link = link;
+        let snapshot = snapshot.map(|name| name.to_string());
+        self.scribe.note(LedgerEvent::Reset { snapshot });
         Ok(())
     }
 }

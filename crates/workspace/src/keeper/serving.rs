@@ -1,18 +1,21 @@
 //! A keeper while its machine runs: one loop that owns all state.
 //!
 //! Five things can happen, one at a time: a frame of the guest, a frame of a
-//! client, a notice of the machine, a signal, and nothing for too long (`idle`). None of them is waited for inside
-//! the handling of another; what takes long has a task of its own. A reset is
-//! the exception (`resetting`): while it is under way there is no guest that any
-//! of them could be for.
+//! client, something of the machine, a signal, and nothing for too long (`idle`).
+//! None of them is waited for inside the handling of another; what takes long has
+//! a task of its own, to which the machine is lent if it is needed (`custody`). A
+//! reset is the exception (`resetting`): while it is under way there is no guest
+//! that any of them could be for.
 
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
 use guest_protocol::frame::{Frame, StreamId};
-use machine::Machine;
+use machine::Notice;
 use operation::{ErrorKind, OpError};
 use serde_json::Value;
 use tokio::signal::unix::Signal;
@@ -23,17 +26,19 @@ use workspace_api::state::Step;
 use workspace_api::workspace::Activity;
 
 use super::asking::{
-    Ask, AwaitJob, AwaitNetwork, CurrentActivity, HideSecrets, ListPorts, Now, OrderJob,
-    PublishPort, ReadNetworkLog, Restore, SetIdle, SetNetwork, ShowNetwork, StartJob,
-    UnpublishPort, WriteJob, WriteLedger, answer,
+    AdoptLayer, Ask, AwaitJob, AwaitNetwork, CurrentActivity, HideSecrets, ListPorts, Now,
+    OrderJob, PublishPort, ReadNetworkLog, Restore, SaveMachine, SetIdle, SetNetwork, ShowNetwork,
+    StartJob, UnpublishPort, WriteJob, WriteLedger, answer,
 };
 use super::clients::{Clients, tell};
 use super::concealment::Concealment;
+use super::custody::{Custody, Happening};
 use super::hub::{ClientId, Hub, Routed};
 use super::idle::Idleness;
 use super::jobs::JobTable;
 use super::ports::{Port, PortTable};
 use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper};
+use super::saving::Saving;
 use super::scribe::Scribe;
 use crate::framing::{FramingError, parse};
 use crate::home::{Home, WorkspaceFiles};
@@ -43,6 +48,9 @@ use crate::network::gateway::Gateway;
 use crate::network::trust;
 use crate::store::{Store, StoreError};
 use crate::trouble::{GuestTrouble, machine_ended};
+
+/// How many things to be done with the machine may wait.
+const ERRANDS_MAX: usize = 16;
 
 /// How long a monitor whose stream broke may take to be seen dead.
 const NOTICE_DEADLINE: Duration = Duration::from_secs(2);
@@ -55,7 +63,7 @@ pub(super) struct Keeper {
     /// Whoever is killed while creating a workspace leaves none behind, so it
     /// lives with its creator until that one says to keep it.
     pub(super) lifetime: Lifetime,
-    pub(super) machine: Box<dyn Machine>,
+    pub(super) machine: Custody,
     pub(super) link: GuestLink,
     pub(super) hub: Hub,
     pub(super) clients: Clients,
@@ -66,9 +74,21 @@ pub(super) struct Keeper {
     pub(super) idleness: Idleness,
     pub(super) concealment: Concealment,
     pub(super) creator: ClientId,
-    /// A reset that the loop carries out next.
-    pub(super) reset_asked: Option<(ClientId, u64, Restore)>,
+    /// What the loop does next with the machine, for whom.
+    pub(super) errands: VecDeque<(ClientId, u64, Errand)>,
+    /// What is done once the machine is back.
+    pub(super) saving: Option<Saving>,
+    /// Whether layers are being made one.
+    pub(super) compacting: Rc<Cell<bool>>,
     pub(super) terminate: Signal,
+}
+
+/// Something that is done with the machine.
+#[derive(Debug)]
+pub(super) enum Errand {
+    Restore(Box<Restore>),
+    Save(SaveMachine),
+    Adopt(AdoptLayer),
 }
 
 /// Why a keeper ends.
@@ -103,29 +123,53 @@ impl Keeper {
             let ending = tokio::select! {
                 frame = self.link.reader.next() => self.guest_says(frame),
                 (client, frame) = self.clients.next() => self.client_says(client, frame),
-                notice = self.machine.notice() => Some(Ending::Lost(GuestTrouble::Notice(notice))),
+                happening = self.machine.next() => match happening {
+                    Happening::Notice(notice) => Some(Ending::Lost(GuestTrouble::Notice(notice))),
+                    Happening::Back(taken) => self.snapshot_taken(taken),
+                },
                 _ = self.terminate.recv() => Some(Ending::Terminated),
                 () = self.idleness.next() => None,
             };
             if let Some(ending) = ending {
                 return ending;
             }
-            if let Some((client, id, reset)) = self.reset_asked.take() {
-                match self.restore(reset).await {
-                    Ok(()) => {
-                        // The first command shall find the network.
-                        let network = Rc::clone(&self.network);
-                        self.answer(client, id, async move {
-                            answer::<Restore>(network.settle().await)
-                        });
-                    }
-                    Err(error) => return Ending::NotReset(error),
-                }
+            if let Some(ending) = self.run_errands().await {
+                return ending;
             }
             if let Some(ending) = self.look_for_idleness() {
                 return ending;
             }
         }
+    }
+
+    /// Does with the machine what somebody asked for, one thing after the other.
+    async fn run_errands(&mut self) -> Option<Ending> {
+        while self.machine.is_here()
+            && let Some((client, id, errand)) = self.errands.pop_front()
+        {
+            let ending = match errand {
+                Errand::Save(save) => {
+                    self.begin_saving(client, id, save);
+                    None
+                }
+                Errand::Adopt(adopt) => self.adopt(client, id, adopt).await,
+                Errand::Restore(restore) => self.restore(client, id, *restore).await,
+            };
+            if ending.is_some() {
+                return ending;
+            }
+        }
+        None
+    }
+
+    fn errand(&mut self, client: ClientId, id: u64, errand: Errand) {
+        if self.errands.len() < ERRANDS_MAX {
+            self.errands.push_back((client, id, errand));
+            return;
+        }
+        let error = format!("{ERRANDS_MAX} snapshots and resets wait already");
+        let error = OpError::plain(ErrorKind::Exhausted, error).hinted("try again later");
+        self.answer(client, id, async { Err(error) });
     }
 
     fn guest_says(&mut self, frame: Result<Frame, FramingError>) -> Option<Ending> {
@@ -266,7 +310,6 @@ impl Keeper {
                     answer::<AwaitJob>(jobs.wait(&job, until, deadline).await)
                 });
             }
-            Ask::Restore(restore) => self.reset_asked = Some((client, id, *restore)),
             Ask::PublishPort(PublishPort { port }) => {
                 let port = Port { guest: port.guest, host: port.host, service: None };
                 let done = self.ports.publish(port);
@@ -288,6 +331,9 @@ impl Keeper {
                 }
                 self.answer(client, id, async move { answer::<SetIdle>(Ok(until)) });
             }
+            Ask::Restore(restore) => self.errand(client, id, Errand::Restore(restore)),
+            Ask::AdoptLayer(adopt) => self.errand(client, id, Errand::Adopt(adopt)),
+            Ask::SaveMachine(save) => self.errand(client, id, Errand::Save(save)),
             Ask::WriteLedger(_) => {
                 let scribe = self.scribe.clone();
                 self.answer(client, id, async move {
@@ -313,7 +359,7 @@ impl Keeper {
     }
 
     /// Answers a question when `work` is done, which holds up nothing else.
-    fn answer(
+    pub(super) fn answer(
         &self,
         client: ClientId,
         id: u64,
@@ -355,7 +401,7 @@ impl Keeper {
     pub(super) async fn end(mut self, ending: Ending) {
         let outcome = match ending {
             Ending::Lost(trouble) => {
-                let trouble = explain(&mut *self.machine, trouble).await;
+                let trouble = explain(self.machine.notice(), trouble).await;
                 Outcome::Lost(machine_ended(&trouble, &self.files.console()))
             }
             Ending::NotReset(error) => Outcome::Lost(error),
@@ -426,11 +472,14 @@ impl Outcome {
 
 /// A monitor that ends closes the guest's stream as well, and what is seen first
 /// is a matter of luck: its notice says more.
-pub(super) async fn explain(machine: &mut dyn Machine, trouble: GuestTrouble) -> GuestTrouble {
+pub(super) async fn explain(
+    notice: impl Future<Output = Notice>,
+    trouble: GuestTrouble,
+) -> GuestTrouble {
     if !trouble.is_broken_stream() {
         return trouble;
     }
-    match timeout(NOTICE_DEADLINE, machine.notice()).await {
+    match timeout(NOTICE_DEADLINE, notice).await {
         Ok(notice) => GuestTrouble::Notice(notice),
         Err(_) => trouble,
     }

@@ -109,6 +109,16 @@ impl Gateway {
         }
     }
 
+    /// What the addresses stand for that the guest has been given.
+    pub(crate) fn names(&self) -> Names {
+        self.names.borrow().clone()
+    }
+
+    /// The guest is one that was given these.
+    pub(crate) fn set_names(&self, names: Names) {
+        self.names.replace(names);
+    }
+
     pub(crate) fn log(&self, after: u64) -> JournalPage {
         self.journal.borrow().page(after)
     }

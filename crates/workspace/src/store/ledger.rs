@@ -68,7 +68,6 @@ pub(crate) struct Verified {
 impl Store {
     /// Writes down what happened in a workspace just now, in this order. For a
     /// machine that lives with its creator nothing is written.
-    #[cfg_attr(not(test), expect(dead_code, reason = "handlers that need no keeper land next"))]
     pub(crate) fn append(&self, id: WorkspaceId, events: &[LedgerEvent]) -> Result<(), StoreError> {
         let now = Timestamp::now();
         let events: Vec<_> = events.iter().map(|event| (now, event.clone())).collect();

@@ -21,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use workspace_api::spec::EnvironmentRef;
 
-use super::{FileStamp, Found, Ingredients, LOCK, MANIFEST, Manifest, Template, UNFINISHED};
+use super::{Found, Ingredients, LOCK, MANIFEST, Manifest, Template, UNFINISHED};
 use crate::home::{
-    FileError, Home, create_private, remove_tree, replace_file, sync_directory, try_lock,
+    FileError, FileStamp, Home, create_private, remove_tree, replace_file, sync_directory, try_lock,
 };
 use crate::link::{GuestLink, Identity};
 use crate::machines;
