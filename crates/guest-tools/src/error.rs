@@ -99,6 +99,12 @@ pub enum ToolError {
         /// How large it may be.
         max: u64,
     },
+    /// More than is walked through.
+    #[error("the tree has more than {max} entries")]
+    TreeTooLarge {
+        /// How many there may be.
+        max: u64,
+    },
     /// A glob that means nothing.
     #[error("`{glob}` is no glob")]
     Glob {
@@ -208,7 +214,9 @@ impl ToolError {
             | Self::Glob { .. }
             | Self::Pattern(_)
             | Self::EmptyText => FailureKind::Invalid,
-            Self::TooLarge { .. } | Self::TooLong(_) => FailureKind::Exhausted,
+            Self::TooLarge { .. } | Self::TreeTooLarge { .. } | Self::TooLong(_) => {
+                FailureKind::Exhausted
+            }
             Self::Patch(error) => error.kind(),
             Self::Step { source, .. } | Self::Staging { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::Exhausted,

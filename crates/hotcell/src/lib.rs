@@ -38,6 +38,7 @@ pub use shell::Shell;
 pub use tokio_util::sync::CancellationToken;
 pub use workspace::settings::AcceleratorChoice;
 pub use workspace_api::command::OutputChannel;
+pub use workspace_api::diff::{Diff, DiffFormat, Difference};
 pub use workspace_api::digest::Digest;
 pub use workspace_api::doctor::{Diagnosis, Doctor, Finding, FindingStatus, Verdict};
 pub use workspace_api::id::{WorkspaceId, WorkspaceName, WorkspaceRef};
@@ -336,6 +337,17 @@ impl Workspace {
         let apply = patch::Apply { workspace, patch: None, directory, check: false };
         let text = std::io::Cursor::new(text.into());
         self.client.call(apply, &mut Call::quiet().with_input(text)).await
+    }
+
+    /// Tells what changed in it since it was created; a [`DiffFormat::Patch`] is
+    /// what [`Workspace::apply_patch`] takes.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run, or a file changes while it is compared.
+    pub async fn diff(&self, format: DiffFormat) -> Result<Difference, Error> {
+        let diff = Diff { format, ..Diff::new(self.id.into()) };
+        self.client.call(diff, &mut Call::quiet()).await
     }
 
     /// Changes its name and labels.

@@ -13,6 +13,7 @@
 //! The table that all faces are derived from is [`operations`].
 
 pub mod command;
+pub mod diff;
 pub mod digest;
 pub mod doctor;
 pub mod env;
@@ -71,6 +72,7 @@ operation::operations! {
     file::Delete,
     file::Search,
     patch::Apply,
+    diff::Diff,
     logs::Logs,
     summary::Summarize,
     command::Run,

@@ -2,6 +2,7 @@
 
 mod commands;
 mod creation;
+mod diff;
 mod doctor;
 mod environments;
 mod files;
@@ -23,6 +24,7 @@ mod snapshots;
 mod summary;
 mod terms;
 mod tools;
+mod trees;
 mod workspaces;
 
 use std::sync::Arc;

@@ -11,6 +11,7 @@ mod bad_input;
 mod commands;
 mod concurrency;
 mod contract;
+mod diff;
 mod egress;
 mod failures;
 mod files;

@@ -16,6 +16,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("guest-agent", &["guest-protocol"]),
     ("guest-tools", &["guest-protocol", "file-tree"]),
     ("file-tree", &[]),
+    ("tree-diff", &["guest-protocol"]),
+    ("disk-image", &[]),
     ("machine", &[]),
     ("environment", &[]),
     ("egress", &["workspace-api"]),
@@ -33,6 +35,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "egress",
             "redaction",
             "sealing",
+            "tree-diff",
+            "disk-image",
         ],
     ),
     ("hotcell", &["operation", "workspace-api", "workspace"]),
@@ -41,11 +45,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// What only the tests of a crate may depend on besides, and why.
-const ALLOWED_IN_TESTS: &[(&str, &[&str], &str)] = &[(
-    "hotcell-cli",
-    &["guest-protocol", "machine"],
-    "a test resumes copies of a machine that is older than any template",
-)];
+const ALLOWED_IN_TESTS: &[(&str, &[&str], &str)] = &[
+    (
+        "hotcell-cli",
+        &["guest-protocol", "machine"],
+        "a test resumes copies of a machine that is older than any template",
+    ),
+    ("tree-diff", &["guest-tools"], "what it prints is applied by our own tool, too"),
+];
 
 /// Nothing depends on it, and it may depend on everything.
 const TASKS: &str = "xtask";
