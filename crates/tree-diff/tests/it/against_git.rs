@@ -93,7 +93,7 @@ fn filled(things: &[Thing]) -> Directory {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn a_patch_makes_the_one_tree_of_the_other((old, new) in trees()) {
         let (mut before, mut after) = (filled(&old), filled(&new));

@@ -160,7 +160,11 @@ pub(crate) fn difference(before: &mut Directory, after: &mut Directory) -> (Vec<
     for change in &changes {
         let old = change.from.as_ref().map_or(&change.path, |origin| &origin.path);
         let content = |tree: &mut Directory, path: &WorkspacePath, is_there: bool| {
-            if is_there { tree.contents(std::slice::from_ref(path)).unwrap_or_default().pop() } else { None }
+            if is_there {
+                tree.contents(std::slice::from_ref(path)).unwrap_or_default().pop()
+            } else {
+                None
+            }
         };
         let is_kept = |side: Option<tree_diff::Side>| {
             side.is_some_and(|side| {
