@@ -398,7 +398,18 @@ impl Workspace {
         self.client.call(stop, &mut Call::quiet()).await
     }
 
-    /// Boots it from its disks, after it was stopped or its machine died.
+    /// Puts it aside with its memory; whatever needs its machine wakes it.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run, or its machine cannot be saved; it runs on then.
+    pub async fn hibernate(&self) -> Result<operations::Workspace, Error> {
+        let hibernate = operations::Hibernate { workspace: self.id.into() };
+        self.client.call(hibernate, &mut Call::quiet()).await
+    }
+
+    /// Starts it again: from its memory if it was hibernated, from its disks if it was
+    /// stopped or its machine died.
     ///
     /// # Errors
     ///

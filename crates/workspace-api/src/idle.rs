@@ -17,11 +17,10 @@ use crate::time::TimeSpan;
 
 /// How long a workspace may be idle: a span of time of at least a second, or
 /// `never`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum IdleAfter {
     /// As long as it likes.
-    #[default]
     Never,
     /// So long.
     Span(TimeSpan),
@@ -32,7 +31,16 @@ impl IdleAfter {
     /// of one piece of work.
     pub const MIN: Duration = Duration::from_secs(1);
 
+    /// The span of workspaces for which nobody says otherwise.
+    pub const DEFAULT: Duration = Duration::from_secs(60 * 60);
+
     const NEVER: &'static str = "never";
+}
+
+impl Default for IdleAfter {
+    fn default() -> Self {
+        Self::Span(TimeSpan::try_from(Self::DEFAULT).expect("a span within the bounds"))
+    }
 }
 
 impl FromStr for IdleAfter {
@@ -81,14 +89,17 @@ text_value!(IdleAfter, "^(never|[0-9].*)$");
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum IdleAction {
-    /// Its machine is stopped; its disks stay, what was only in memory ends.
+    /// Its machine is put aside with its memory; nothing in it ends.
     #[default]
+    Hibernate,
+    /// Its machine is stopped; its disks stay, what was only in memory ends.
     Stop,
 }
 
 impl fmt::Display for IdleAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Hibernate => "hibernate",
             Self::Stop => "stop",
         })
     }

@@ -59,6 +59,7 @@ operation::operations! {
     workspace::Fork,
     workspace::Update,
     workspace::Stop,
+    workspace::Hibernate,
     workspace::Start,
     workspace::Delete,
     file::List,

@@ -1,12 +1,17 @@
 //! The states of a workspace, and the only judge of legal steps.
 //!
 //! ```text
-//!             ready            stop, machine ended
-//! creating ─────────▶ running ─────────────────────▶ stopped ◀──┐ machine ended
-//!     │                  ▲  │                         │  │ start│
-//!     │                  │  │   ready                 │  ▼      │
-//!     │                  └──│──────────────────────── │ starting
-//!     └─────────────────────┴──────── delete ─────────┴────┴──▶ deleted (tombstone)
+//!           ready          stop, machine ended
+//! creating ───────▶ running ─────────────────▶ stopped ◀─────────────┐
+//!                    ▲   │ hibernate             │  ▲ stop           │ machine ended
+//!                    │   ▼                 start │  │                │
+//!              ready │  hibernated ──────────────│──┘                │
+//!                    │   ▲  │ start              ▼                   │
+//!                    │   │  └───────────────▶ starting ──────────────┘
+//!                    │   └── put back ──────────┘ │
+//!                    └────────────────────────────┘
+//!
+//! any but deleted ── delete ──▶ deleted (tombstone)
 //! ```
 
 use std::fmt;
@@ -27,7 +32,10 @@ pub enum WorkspaceState {
     Running,
     /// Its disks exist, its machine does not.
     Stopped,
-    /// Its keeper is booting a machine from its disks.
+    /// Its disks and its memory exist, its machine does not.
+    Hibernated,
+    /// Its keeper is booting a machine from its disks, or resumes it from its
+    /// memory.
     Starting,
     /// Nothing is left but the record.
     Deleted,
@@ -41,8 +49,12 @@ pub enum Step {
     Ready,
     /// The machine is gone: it failed, or its keeper did.
     MachineEnded,
-    /// Somebody stopped the machine.
+    /// The machine was stopped, or its memory given up.
     Stop,
+    /// The machine was put aside with its memory.
+    Hibernate,
+    /// It could not be resumed, and is as it was before.
+    PutBack,
     /// Somebody has it started again.
     Start,
     /// Somebody deleted it.
@@ -55,15 +67,19 @@ pub enum Step {
 ///
 /// If the step is not legal in that state.
 pub const fn next(state: WorkspaceState, step: Step) -> Result<WorkspaceState, IllegalStep> {
-    use WorkspaceState::{Creating, Deleted, Running, Starting, Stopped};
+    use WorkspaceState::{Creating, Deleted, Hibernated, Running, Starting, Stopped};
     match (state, step) {
         (Creating | Starting, Step::Ready) => Ok(Running),
-        (Creating | Starting | Running, Step::MachineEnded) | (Running, Step::Stop) => Ok(Stopped),
-        (Stopped, Step::Start) => Ok(Starting),
-        (Creating | Starting | Running | Stopped, Step::Delete) => Ok(Deleted),
-        (Running | Stopped | Deleted, Step::Ready)
-        | (Stopped | Deleted, Step::MachineEnded)
+        (Creating | Starting | Running, Step::MachineEnded)
+        | (Running | Hibernated, Step::Stop) => Ok(Stopped),
+        (Running, Step::Hibernate) | (Starting, Step::PutBack) => Ok(Hibernated),
+        (Stopped | Hibernated, Step::Start) => Ok(Starting),
+        (Creating | Starting | Running | Stopped | Hibernated, Step::Delete) => Ok(Deleted),
+        (Running | Stopped | Hibernated | Deleted, Step::Ready)
+        | (Stopped | Hibernated | Deleted, Step::MachineEnded)
         | (Creating | Starting | Stopped | Deleted, Step::Stop)
+        | (Creating | Starting | Stopped | Hibernated | Deleted, Step::Hibernate)
+        | (Creating | Running | Stopped | Hibernated | Deleted, Step::PutBack)
         | (Creating | Starting | Running | Deleted, Step::Start)
         | (Deleted, Step::Delete) => Err(IllegalStep { state, step }),
     }
@@ -87,6 +103,7 @@ impl WorkspaceState {
             Self::Creating => "creating",
             Self::Running => "running",
             Self::Stopped => "stopped",
+            Self::Hibernated => "hibernated",
             Self::Starting => "starting",
             Self::Deleted => "deleted",
         }

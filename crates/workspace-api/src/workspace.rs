@@ -31,7 +31,7 @@ use crate::snapshot::SnapshotRef;
 use crate::spec::{Accelerator, EnvironmentRef, Shape};
 use crate::state::WorkspaceState;
 
-pub use power::{Start, Stop};
+pub use power::{Hibernate, Start, Stop};
 
 /// Create a workspace from a warm template
 ///

@@ -1,5 +1,6 @@
 //! The engine: one handler per operation.
 
+mod admission;
 mod commands;
 mod creation;
 mod diff;
@@ -7,6 +8,7 @@ mod doctor;
 mod environments;
 mod files;
 mod forking;
+mod hibernation;
 mod history;
 mod jobs;
 mod naming;

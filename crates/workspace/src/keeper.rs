@@ -15,7 +15,8 @@
 //! * [`concealment`]: what is hidden in everything that leaves.
 //! * [`scribe`]: what happens is written down.
 //! * `ports`: connections from the host.
-//! * `idle`: when a workspace that nobody uses is put aside.
+//! * `idle`: when a workspace that nobody uses is put aside; `hibernating`: with its
+//!   memory.
 //! * [`asking`]: what is asked of a keeper besides carrying frames.
 //!
 //! On every stream but 0 clients speak the guest protocol; the keeper renames
@@ -33,6 +34,7 @@ mod clients;
 mod compacting;
 pub(crate) mod concealment;
 mod custody;
+mod hibernating;
 mod hub;
 mod idle;
 pub(crate) mod inside;

@@ -24,6 +24,7 @@ pub mod engine;
 mod framing;
 mod guest_programs;
 mod hex;
+mod hibernation;
 mod home;
 mod host;
 mod jobs;

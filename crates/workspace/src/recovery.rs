@@ -3,8 +3,9 @@
 //! A workspace whose lock is free has neither creator nor keeper: the kernel
 //! released the lock when they died, and ended the monitor with the keeper.
 //! What is left is files and a record. Every use of the product looks for such
-//! workspaces first; a machine that lived with its creator vanishes, any other
-//! becomes `stopped`, and the record says why.
+//! workspaces first; a machine that lived with its creator vanishes, one that was
+//! being woken is hibernated as before, any other becomes `stopped`, and the record
+//! says why.
 
 use std::fs;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use operation::OpError;
 use workspace_api::id::WorkspaceId;
 use workspace_api::state::{Step, WorkspaceState};
 
+use crate::hibernation::Hibernation;
 use crate::home::{
     DELETED, FileError, Home, LockState, UNNAMED, is_older, probe_lock, remove_tree,
 };
@@ -23,13 +25,16 @@ use crate::store::{Record, Store, StoreError};
 /// none after this long never will.
 const UNNAMED_MAX: Duration = Duration::from_secs(3600);
 
+/// The same if it was just being woken.
+const PUT_BACK: &str = "its keeper ended unexpectedly while it was being woken";
+
 /// What is written into the record of a workspace whose keeper was killed.
 const REASON: &str = "its keeper ended unexpectedly; what was only in memory is lost";
 
 /// Settles every workspace that nobody is responsible for any more.
 pub(crate) fn recover(home: &Home, store: &Store) -> Result<(), OpError> {
     for record in store.list()? {
-        if record.state != WorkspaceState::Stopped {
+        if !matches!(record.state, WorkspaceState::Stopped | WorkspaceState::Hibernated) {
             settle(home, store, &record)?;
         }
     }
@@ -44,6 +49,12 @@ fn settle(home: &Home, store: &Store, record: &Record) -> Result<(), OpError> {
     let lock = probe_lock(&files.lock())?;
     let step = match &lock {
         LockState::Held => return Ok(()),
+        LockState::Free(_)
+            if record.state == WorkspaceState::Starting
+                && Hibernation::of(&files).find()?.is_some() =>
+        {
+            Step::PutBack
+        }
         LockState::Free(_) if !vanishes => Step::MachineEnded,
         // Without its files there is nothing that could be stopped.
         LockState::Free(_) | LockState::Missing => {
@@ -52,8 +63,10 @@ fn settle(home: &Home, store: &Store, record: &Record) -> Result<(), OpError> {
         }
     };
     tracing::info!(workspace = %record.id, ?step, "settling an abandoned workspace");
-    match store.step(record.id, step, Some(REASON)) {
+    let reason = if step == Step::PutBack { PUT_BACK } else { REASON };
+    match store.step(record.id, step, Some(reason)) {
         // Somebody else settled it at the same moment.
+        Ok(_) if step == Step::MachineEnded => Ok(Hibernation::of(&files).discard()?),
         Ok(_) | Err(StoreError::NotFound(_) | StoreError::Illegal(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -75,7 +88,9 @@ fn sweep(home: &Home, store: &Store) -> Result<(), OpError> {
         found.extend(path.file_name().and_then(|name| name.to_str()?.parse::<WorkspaceId>().ok()));
     }
     for id in &found {
-        home.workspace(*id).snapshots().sweep()?;
+        let files = home.workspace(*id);
+        files.snapshots().sweep()?;
+        Hibernation::of(&files).sweep()?;
     }
     // The records are read after the directories: one that has no record by now
     // is either still locked by its creator or abandoned.

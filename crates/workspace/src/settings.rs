@@ -5,6 +5,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::num::ParseIntError;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -27,6 +28,8 @@ pub const VARIABLES: &[(&str, &str)] = &[
         PROGRAM_VARIABLE,
         "The hotcell program that SDK users start keepers with [default: from PATH]",
     ),
+    (MACHINES_VARIABLE, "How many machines may run at once [default: 256]"),
+    (MEMORY_VARIABLE, "Memory in MiB that running machines may use in all [default: no limit]"),
     (LOG_VARIABLE, "What to log to standard error, such as `debug` [default: warn]"),
     (PUBLIC_VARIABLE, "Ranges of addresses, separated by commas, that count as public for guests"),
     (
@@ -48,6 +51,8 @@ const HOSTS_VARIABLE: &str = "HOTCELL_EGRESS_HOSTS";
 const AUTHORITIES_VARIABLE: &str = "HOTCELL_EGRESS_CA";
 const PROXY_VARIABLE: &str = "HTTPS_PROXY";
 const NO_PROXY_VARIABLE: &str = "NO_PROXY";
+pub(crate) const MACHINES_VARIABLE: &str = "HOTCELL_MACHINES_MAX";
+pub(crate) const MEMORY_VARIABLE: &str = "HOTCELL_MEMORY_MIB_MAX";
 /// Names the log filter; the binary reads it before anything else.
 pub const LOG_VARIABLE: &str = "HOTCELL_LOG";
 
@@ -67,6 +72,23 @@ pub struct Settings {
     /// Why the proxy of the environment cannot be used; whoever wants a network is
     /// told.
     pub proxy_trouble: Option<NotAProxy>,
+    /// How much of the host machines may use.
+    pub limits: MachineLimits,
+}
+
+/// How much of the host machines may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MachineLimits {
+    /// How many may run at once.
+    pub machines: u32,
+    /// How much memory they may use in all, in MiB.
+    pub memory_mib: Option<u64>,
+}
+
+impl Default for MachineLimits {
+    fn default() -> Self {
+        Self { machines: 256, memory_mib: None }
+    }
 }
 
 /// What shall execute guests.
@@ -148,7 +170,26 @@ impl Settings {
             Err(error) => (None, Some(error)),
         };
         let network = Operator { proxy, ..operator()? };
-        Ok(Self { home, program, search_path, accelerator, network, proxy_trouble })
+        let limits = machine_limits()?;
+        Ok(Self { home, program, search_path, accelerator, network, proxy_trouble, limits })
+    }
+}
+
+/// What the operator allows machines to use.
+fn machine_limits() -> Result<MachineLimits, OpError> {
+    let default = MachineLimits::default();
+    Ok(MachineLimits {
+        machines: number(MACHINES_VARIABLE)?.unwrap_or(default.machines),
+        memory_mib: number(MEMORY_VARIABLE)?.or(default.memory_mib),
+    })
+}
+
+fn number<N: FromStr<Err = ParseIntError>>(variable: &str) -> Result<Option<N>, OpError> {
+    match env::var(variable) {
+        Ok(text) if !text.is_empty() => text.parse().map(Some).map_err(|error| {
+            OpError::new(ErrorKind::InvalidRequest, &error).during(format!("{variable} is wrong"))
+        }),
+        _ => Ok(None),
     }
 }
 

@@ -49,8 +49,10 @@ const CASES: &[Case] = &[
     case("workspace.reset", "{ws}", Refused),
     case("workspace.update", "{ws}", Works),
     case("workspace.stop", "{ws}", Refused),
+    case("workspace.hibernate", "{ws}", Refused),
     case("workspace.start", "{ws}", Skipped),
     case("workspace.delete", "{ws}", Skipped),
+    case("workspace.fork", "{ws}", Refused),
     case("workspace.logs", "{ws}", Works),
     case("workspace.summary", "{ws}", Works),
     case("file.list", "{ws} {path}", Refused),
@@ -84,6 +86,12 @@ const CASES: &[Case] = &[
     case("port.publish", "{ws} {port}", Refused),
     case("port.list", "{ws}", Works),
     case("port.unpublish", "{ws} {port}", Skipped),
+    case("snapshot.create", "{ws} {new}", Refused),
+    case("snapshot.list", "{ws}", Works),
+    case("snapshot.delete", "{ws} {snapshot}", Skipped),
+    case("secret.set", "{secret}", Skipped),
+    case("secret.list", "", Works),
+    case("secret.delete", "{secret}", Skipped),
     case("env.list", "", Skipped),
     case("env.inspect", "{env}", Skipped),
     case("env.pull", "{env}", Skipped),
@@ -137,6 +145,10 @@ fn mistakes(placeholder: &str) -> &'static [Mistake] {
         ("cmd_00000000", MALFORMED),
         ("../jobs", MALFORMED),
     ];
+    const NEW: &[Mistake] = &[("Bad Name", MALFORMED), ("../x", MALFORMED), ("", MALFORMED)];
+    const SNAPSHOT: &[Mistake] =
+        &[("Bad Name", MALFORMED), ("../x", MALFORMED), ("nobody-has-this-name", UNKNOWN)];
+    const SECRET: &[Mistake] = &[("", MALFORMED), ("../x", MALFORMED), ("a b", MALFORMED)];
     const PORT: &[Mistake] = &[("0", MALFORMED), ("65536", MALFORMED), ("-1", MALFORMED)];
     match placeholder {
         "{ws}" => WORKSPACE,
@@ -146,6 +158,9 @@ fn mistakes(placeholder: &str) -> &'static [Mistake] {
         "{cmd}" => COMMAND,
         "{sh}" => SHELL,
         "{port}" => PORT,
+        "{new}" => NEW,
+        "{snapshot}" => SNAPSHOT,
+        "{secret}" => SECRET,
         other => panic!("nobody knows what is wrong for {other}"),
     }
 }
@@ -233,6 +248,8 @@ impl Sweep {
             "{cmd}" => self.command.clone(),
             "{sh}" => self.shell.clone(),
             "{port}" => "8080".to_owned(),
+            "{new}" | "{snapshot}" => "one".to_owned(),
+            "{secret}" => "NOBODY_HAS_THIS".to_owned(),
             word => word.to_owned(),
         }
     }

@@ -16,6 +16,7 @@ mod egress;
 mod failures;
 mod files;
 mod forks;
+mod hibernation;
 mod history;
 mod hostile;
 mod identity;

@@ -76,3 +76,22 @@ fn a_start_that_is_killed_loses_nothing() {
     assert_code(&power(&workspace, "start"), 0);
     assert_eq!(workspace.script("cat /workspace/file"), "kept\n");
 }
+
+#[test]
+fn a_host_without_room_refuses_a_machine_before_anything_of_it_is_made() {
+    home();
+    for (variable, most) in [("HOTCELL_MACHINES_MAX", "0"), ("HOTCELL_MEMORY_MIB_MAX", "1023")] {
+        for words in [&["run", ENVIRONMENT, "--", "true"][..], &["workspace", "create"]] {
+            let output = hotcell().arg("--json").args(words).env(variable, most).output().unwrap();
+            assert_code(&output, 117);
+            let told = json(&output)["error"].clone();
+            assert_eq!(told["kind"], "exhausted");
+            let remedies = told["hints"].to_string();
+            assert!(remedies.contains("workspace hibernate"), "{remedies}");
+            assert!(remedies.contains(variable), "{remedies}");
+        }
+    }
+    let mut list = hotcell();
+    list.args(["workspace", "list"]).env("HOTCELL_MACHINES_MAX", "many");
+    assert_code(&list.output().unwrap(), 2);
+}

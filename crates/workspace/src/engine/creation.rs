@@ -161,6 +161,7 @@ impl Engine {
             last_activity_at: now,
             details: making.details.clone(),
         };
+        self.admit(record.shape)?;
         let files = self.home.workspace(record.id);
         let lock = files.create()?;
         let started = tokio::select! {
@@ -216,6 +217,7 @@ impl Engine {
                 network: record.details.network.clone(),
                 operator: self.settings.operator(&record.details.network)?,
                 ports: record.details.ports.clone(),
+                empty_layer: template.empty_layer(),
                 idle: record.details.idle,
                 lifetime: record.lifetime,
                 unkept: Unkept::Vanishes,

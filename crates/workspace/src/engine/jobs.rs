@@ -114,6 +114,14 @@ impl FoundJob {
     }
 }
 
+/// Whether what runs in a workspace of this state runs on, if only when it is woken.
+const fn has_its_memory(state: WorkspaceState) -> bool {
+    match state {
+        WorkspaceState::Running | WorkspaceState::Hibernated | WorkspaceState::Starting => true,
+        WorkspaceState::Creating | WorkspaceState::Stopped | WorkspaceState::Deleted => false,
+    }
+}
+
 /// How a job is, as far as its record and its workspace tell.
 pub(super) fn status(workspace: &Record, jobs: &Jobs, record: &JobRecord) -> JobStatus {
     let mut told = JobStatus {
@@ -127,7 +135,7 @@ pub(super) fn status(workspace: &Record, jobs: &Jobs, record: &JobRecord) -> Job
         stderr_bytes: jobs.written(&record.id, "stderr"),
     };
     match &record.state {
-        JobState::Running if workspace.state == WorkspaceState::Running => {}
+        JobState::Running if has_its_memory(workspace.state) => {}
         // The next keeper will write that down.
         JobState::Running => {
             told.state = Told::Lost;

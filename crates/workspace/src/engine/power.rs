@@ -21,6 +21,7 @@ use workspace_api::workspace::{Start, Stop, Workspace};
 
 use super::Engine;
 use super::creation::identity;
+use crate::hibernation::Hibernation;
 use crate::home::{FileError, WorkspaceFiles, try_lock};
 use crate::host::HostFacts;
 use crate::keeper::Lifetime;
@@ -30,6 +31,7 @@ use crate::keeper::protocol::{KeeperRequest, Unkept};
 use crate::keeper::spawn::spawn;
 use crate::origin::Origin;
 use crate::store::Record;
+use crate::template::Template;
 
 /// How long a lock is waited for, and how often it is asked for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -38,12 +40,20 @@ const LOCK_POLL: Duration = Duration::from_millis(10);
 impl Handler<Stop> for Engine {
     async fn handle(&self, stop: Stop, _: &mut Call<NoEvents>) -> Result<Workspace, OpError> {
         let record = self.store.find(&stop.workspace)?;
-        if record.state != WorkspaceState::Running {
-            return Err(not_now(&record, "stopped"));
+        match record.state {
+            WorkspaceState::Running => {
+                let mut connection = self.connect(&record).await?;
+                connection.sync().await?;
+                connection.stop().await?;
+            }
+            WorkspaceState::Hibernated => {
+                let files = self.home.workspace(record.id);
+                let _lock = take(&files, &record).await?;
+                self.store.step(record.id, Step::Stop, Some("its memory was given up"))?;
+                Hibernation::of(&files).discard()?;
+            }
+            _ => return Err(not_now(&record, "stopped")),
         }
-        let mut connection = self.connect(&record).await?;
-        connection.sync().await?;
-        connection.stop().await?;
         Ok(self.describe(self.store.find(&record.id.into())?))
     }
 }
@@ -51,22 +61,14 @@ impl Handler<Stop> for Engine {
 impl Handler<Start> for Engine {
     async fn handle(&self, start: Start, _: &mut Call<NoEvents>) -> Result<Workspace, OpError> {
         let record = self.store.find(&start.workspace)?;
-        if record.state != WorkspaceState::Stopped {
-            return Err(not_now(&record, "started"));
+        match record.state {
+            WorkspaceState::Stopped => self.boot(&record).await?,
+            WorkspaceState::Hibernated => drop(self.awake(&record).await?),
+            _ => return Err(not_now(&record, "started")),
         }
-        let files = self.home.workspace(record.id);
-        let lock = take(&files, &record).await?;
-        self.store.step(record.id, Step::Start, None)?;
-        let mut connection = match self.boot(&record, &files, lock).await {
-            Ok(connection) => connection,
-            Err(error) => {
-                let reason = format!("it could not be started: {}", error.message);
-                self.store.step(record.id, Step::MachineEnded, Some(&reason))?;
-                return Err(error);
-            }
-        };
         if !record.details.network.is_off() {
             // The first command shall find it.
+            let mut connection = self.connect(&self.store.find(&record.id.into())?).await?;
             connection.ask(AwaitNetwork {}).await.map_err(|error| {
                 error.during(format!("workspace {} runs, but without a network", record.id))
             })?;
@@ -76,20 +78,47 @@ impl Handler<Start> for Engine {
 }
 
 impl Engine {
-    async fn boot(
+    /// Boots a stopped workspace.
+    async fn boot(&self, record: &Record) -> Result<(), OpError> {
+        let files = self.home.workspace(record.id);
+        let lock = take(&files, record).await?;
+        self.admit(record.shape)?;
+        // What is left of an earlier hibernation counts for nothing (`hibernation`), and
+        // must not while the record says `starting`.
+        Hibernation::of(&files).discard()?;
+        self.store.step(record.id, Step::Start, None)?;
+        let booted = async {
+            let template = self.template_of(record)?;
+            let ram = files.ram();
+            let bytes = u64::from(record.shape.memory_mib) << 20;
+            File::create(&ram)
+                .and_then(|file| file.set_len(bytes))
+                .map_err(FileError::at("create", &ram))?;
+            let origin = Origin::boot(&template, &files, &ram);
+            self.start_keeper(record, &files, lock, origin, &template).await?;
+            // The monitor has it open and nobody else needs its name.
+            fs::remove_file(&ram).map_err(FileError::at("remove", &ram))?;
+            Ok(())
+        };
+        booted.await.inspect_err(|error: &OpError| {
+            let reason = format!("it could not be started: {}", error.message);
+            // A keeper that got as far as this has said so itself.
+            let _ = self.store.step(record.id, Step::MachineEnded, Some(&reason));
+        })
+    }
+
+    /// Starts a keeper for a workspace that exists, whose lock it is given, and waits
+    /// until its guest accepts commands.
+    pub(super) async fn start_keeper(
         &self,
         record: &Record,
         files: &WorkspaceFiles,
         lock: File,
-    ) -> Result<KeeperConnection, OpError> {
-        let template = self.template_of(record)?;
+        origin: Origin,
+        template: &Template,
+    ) -> Result<(), OpError> {
         let facts = HostFacts::load(&self.home, &self.settings)?;
         let monitor = facts.monitor()?.clone();
-        let ram = files.ram();
-        let bytes = u64::from(record.shape.memory_mib) << 20;
-        File::create(&ram)
-            .and_then(|file| file.set_len(bytes))
-            .map_err(FileError::at("create", &ram))?;
         let stream = spawn(&self.settings.program, lock, &files.keeper_log())
             .map_err(|error| OpError::new(ErrorKind::Unavailable, &error))?;
         let mut connection = KeeperConnection::new(stream);
@@ -100,21 +129,19 @@ impl Engine {
                 program: self.settings.program.clone(),
                 monitor,
                 monitor_number: self.store.monitor_number(record.id)?,
-                origin: Origin::boot(&template, files, &ram),
+                origin,
                 identity: identity(record),
                 secrets: record.details.secrets.clone(),
                 network: record.details.network.clone(),
                 operator: self.settings.operator(&record.details.network)?,
                 ports: record.details.ports.clone(),
+                empty_layer: template.empty_layer(),
                 idle: record.details.idle,
                 lifetime: Lifetime::UntilDeleted,
                 unkept: Unkept::Stays,
             })
             .await
-            .map_err(|error| error.during("cannot start the workspace's machine"))?;
-        // The monitor has it open and nobody else needs its name.
-        fs::remove_file(&ram).map_err(FileError::at("remove", &ram))?;
-        Ok(connection)
+            .map_err(|error| error.during("cannot start the workspace's machine"))
     }
 }
 
@@ -135,7 +162,7 @@ async fn take(files: &WorkspaceFiles, record: &Record) -> Result<File, OpError> 
     }
 }
 
-fn not_now(record: &Record, done: &str) -> OpError {
+pub(super) fn not_now(record: &Record, done: &str) -> OpError {
     let message = format!("workspace {} is {} and cannot be {done}", record.id, record.state);
     OpError::plain(ErrorKind::Conflict, message).hinted(remedy(record.id, record.state))
 }
@@ -145,6 +172,9 @@ pub(super) fn remedy(id: WorkspaceId, state: WorkspaceState) -> String {
     match state {
         WorkspaceState::Stopped => {
             format!("boot it from its disks: `hotcell workspace start {id}`")
+        }
+        WorkspaceState::Hibernated => {
+            format!("`hotcell workspace start {id}` lets it go on where it was")
         }
         _ => format!("`hotcell workspace status {id}` says how it is"),
     }

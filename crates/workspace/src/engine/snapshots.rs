@@ -21,7 +21,7 @@ use super::Engine;
 use super::terms::shown;
 use crate::disks::NewLayers;
 use crate::home::WorkspaceFiles;
-use crate::keeper::asking::{Restore, SaveMachine};
+use crate::keeper::asking::{GuestMeanwhile, Restore, SaveMachine};
 use crate::keeper::client::KeeperConnection;
 use crate::origin::Origin;
 use crate::saved::shelf::{Hold, Named, Place, Removal};
@@ -97,7 +97,7 @@ impl Engine {
         template: &Template,
         durability: Durability,
     ) -> Result<(Place, KeeperConnection), OpError> {
-        if record.state != WorkspaceState::Running {
+        if !matches!(record.state, WorkspaceState::Running | WorkspaceState::Hibernated) {
             let message = format!("workspace {} is {} and has no memory", record.id, record.state);
             return Err(OpError::plain(ErrorKind::Conflict, message)
                 .hinted("start it first: `hotcell workspace start`"));
@@ -109,6 +109,7 @@ impl Engine {
                 directory: place.directory().to_owned(),
                 empty_layer: template.empty_layer(),
                 durability,
+                guest: GuestMeanwhile::RunsOn,
             })
             .await
             .map_err(|error| error.during("cannot take the snapshot"))?;

@@ -126,10 +126,9 @@ impl Handler<Delete> for Engine {
             }
         }
         if matches!(record.state, WorkspaceState::Creating | WorkspaceState::Starting) {
-            return Err(OpError::plain(
-                ErrorKind::Conflict,
-                format!("workspace {} is {} in another process", record.id, record.state),
-            ));
+            let message = format!("workspace {} is {} in another process", record.id, record.state);
+            return Err(OpError::plain(ErrorKind::Conflict, message)
+                .hinted("wait until that is done, and try again"));
         }
         self.home.workspace(record.id).delete()?;
         self.store.step(record.id, Step::Delete, Some("deleted"))?;
@@ -138,8 +137,17 @@ impl Handler<Delete> for Engine {
 }
 
 impl Engine {
-    /// A connection to the keeper of a running workspace.
+    /// A connection to the keeper of a running workspace. One that was put aside with
+    /// its memory is woken for it.
     pub(super) async fn connect(&self, record: &Record) -> Result<KeeperConnection, OpError> {
+        let woken;
+        let record = match record.state {
+            WorkspaceState::Hibernated | WorkspaceState::Starting => {
+                woken = self.awake(record).await?;
+                &woken
+            }
+            _ => record,
+        };
         let files = self.home.workspace(record.id);
         if record.state == WorkspaceState::Running {
             match socket::connect(files.directory(), WorkspaceFiles::SOCKET).await {

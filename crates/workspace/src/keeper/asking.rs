@@ -75,6 +75,8 @@ pub(crate) enum Ask {
     ListPorts(ListPorts),
     /// See [`SetIdle`].
     SetIdle(SetIdle),
+    /// See [`Hibernate`].
+    Hibernate(Hibernate),
     /// See [`SaveMachine`].
     SaveMachine(SaveMachine),
     /// See [`AdoptLayer`].
@@ -94,14 +96,16 @@ impl Ask {
             | Self::Restore(_)
             | Self::PublishPort(_)
             | Self::UnpublishPort(_)
-            | Self::SetIdle(_)
-            | Self::SaveMachine(_) => true,
+            | Self::SetIdle(_) => true,
+            // To be put aside is no use of it.
+            Self::SaveMachine(save) => matches!(save.guest, GuestMeanwhile::RunsOn),
             Self::Activity(_)
             | Self::WriteLedger(_)
             | Self::AwaitNetwork(_)
             | Self::ShowNetwork(_)
             | Self::ReadNetworkLog(_)
             | Self::AwaitJob(_)
+            | Self::Hibernate(_)
             | Self::AdoptLayer(_)
             | Self::ListPorts(_) => false,
         }
@@ -182,6 +186,20 @@ pub(crate) struct SaveMachine {
     pub(crate) empty_layer: PathBuf,
     /// For how long.
     pub(crate) durability: Durability,
+    /// What the guest does.
+    #[serde(default)]
+    pub(crate) guest: GuestMeanwhile,
+}
+
+/// What a guest does while its machine is saved, and afterwards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum GuestMeanwhile {
+    /// It runs on.
+    #[default]
+    RunsOn,
+    /// It stands still.
+    StandsStill,
 }
 
 impl Question for SaveMachine {
@@ -191,6 +209,21 @@ impl Question for SaveMachine {
 impl From<SaveMachine> for Ask {
     fn from(question: SaveMachine) -> Self {
         Self::SaveMachine(question)
+    }
+}
+
+/// Put the machine aside with its memory. That it was done is the last thing that the
+/// keeper says; it answers only if that cannot be done.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Hibernate {}
+
+impl Question for Hibernate {
+    type Answer = ();
+}
+
+impl From<Hibernate> for Ask {
+    fn from(question: Hibernate) -> Self {
+        Self::Hibernate(question)
     }
 }
 

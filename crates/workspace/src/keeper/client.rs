@@ -23,7 +23,7 @@ use workspace_api::ledger::LedgerEvent;
 use workspace_api::output::{Capture, OutputBytes};
 use workspace_api::run::{CommandEnd, CommandEvent, CommandResult};
 
-use super::asking::Question;
+use super::asking::{Hibernate, Question};
 use super::protocol::{FromKeeper, KeeperRequest, ToKeeper};
 use crate::framing::{FrameReader, FrameSender, FramingError, parse, spawn_writer};
 
@@ -122,7 +122,9 @@ impl KeeperConnection {
                         Some(FromKeeper::Lost { error } | FromKeeper::Failed { error }) => {
                             return Err(error);
                         }
-                        Some(FromKeeper::Deleted | FromKeeper::Stopped) => {
+                        Some(
+                            FromKeeper::Deleted | FromKeeper::Stopped | FromKeeper::Hibernated,
+                        ) => {
                             return Err(keeper_gone());
                         }
                         _ => {}
@@ -156,6 +158,23 @@ impl KeeperConnection {
         }
     }
 
+    /// Has the machine put aside with its memory, and waits until that is done.
+    pub(crate) async fn hibernate(mut self) -> Result<(), OpError> {
+        self.last_question += 1;
+        let ask = ToKeeper::Ask { id: self.last_question, ask: Hibernate {}.into() };
+        self.sender.message(StreamId::EPOCH, &ask).expect("a short message");
+        loop {
+            match self.hear().await? {
+                FromKeeper::Hibernated => return Ok(()),
+                FromKeeper::Declined { error, .. }
+                | FromKeeper::Failed { error }
+                | FromKeeper::Lost { error } => return Err(error),
+                FromKeeper::Deleted | FromKeeper::Stopped => return Err(keeper_gone()),
+                _ => {}
+            }
+        }
+    }
+
     /// Asks the keeper something and waits for the answer.
     pub(crate) async fn ask<Q: Question>(&mut self, question: Q) -> Result<Q::Answer, OpError> {
         self.last_question += 1;
@@ -174,7 +193,8 @@ impl KeeperConnection {
                 }
                 FromKeeper::Declined { id, error } if id == asked => return Err(error),
                 FromKeeper::Failed { error } | FromKeeper::Lost { error } => return Err(error),
-                FromKeeper::Deleted => return Err(keeper_gone()),
+                FromKeeper::Deleted | FromKeeper::Stopped => return Err(keeper_gone()),
+                FromKeeper::Hibernated => return Err(hibernated()),
                 _ => {}
             }
         }
@@ -341,6 +361,7 @@ impl RunningCommand {
                 Ok(Some(FromKeeper::Stopped)) => {
                     Some(Err(OpError::plain(ErrorKind::MachineLost, "the workspace was stopped")))
                 }
+                Ok(Some(FromKeeper::Hibernated)) => Some(Err(hibernated())),
                 Ok(_) => None,
                 Err(error) => Some(Err(broken(error))),
             };
@@ -518,6 +539,11 @@ pub(crate) fn command_end(end: End) -> (u8, CommandEnd) {
             CommandEnd::Signaled { signal: number },
         ),
     }
+}
+
+fn hibernated() -> OpError {
+    OpError::plain(ErrorKind::MachineLost, "the workspace was hibernated while this was under way")
+        .hinted("try again: that wakes it")
 }
 
 fn keeper_gone() -> OpError {

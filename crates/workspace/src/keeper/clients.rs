@@ -30,7 +30,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 type ClientFrame = (ClientId, Result<Frame, FramingError>);
 
+/// Where a client comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Door {
+    /// From another process.
+    Outside,
+    /// It is a part of the keeper.
+    Inside,
+}
+
 struct Client {
+    door: Door,
     sender: FrameSender,
     writer: JoinHandle<()>,
     reader: JoinHandle<()>,
@@ -74,6 +84,7 @@ impl Clients {
         mut reader: FrameReader<OwnedReadHalf>,
         sender: FrameSender,
         writer: JoinHandle<()>,
+        door: Door,
     ) -> ClientId {
         let id = ClientId(self.next);
         self.next += 1;
@@ -87,7 +98,7 @@ impl Clients {
                 }
             }
         });
-        self.connected.insert(id, Client { sender, writer, reader });
+        self.connected.insert(id, Client { door, sender, writer, reader });
         id
     }
 
@@ -95,20 +106,25 @@ impl Clients {
     /// New clients are taken in meanwhile. Cancel safe.
     pub(super) async fn next(&mut self) -> ClientFrame {
         loop {
-            let connection = tokio::select! {
+            let (connection, door) = tokio::select! {
                 Some(frame) = self.frames.recv() => return frame,
-                connection = accept(self.listener.as_ref()) => connection,
-                Some(connection) = self.arriving.recv() => connection,
+                connection = accept(self.listener.as_ref()) => (connection, Door::Outside),
+                Some(connection) = self.arriving.recv() => (connection, Door::Inside),
             };
             let (read, write) = connection.into_split();
             let (sender, writer) = spawn_writer(write);
-            self.add(FrameReader::new(read), sender, writer);
+            self.add(FrameReader::new(read), sender, writer, door);
         }
     }
 
     /// The way back to a client, if it is still there.
     pub(super) fn sender(&self, client: ClientId) -> Option<&FrameSender> {
         self.connected.get(&client).map(|client| &client.sender)
+    }
+
+    /// Whether a client is another process.
+    pub(super) fn is_outside(&self, client: ClientId) -> bool {
+        self.connected.get(&client).is_some_and(|client| client.door == Door::Outside)
     }
 
     /// Forgets a client.

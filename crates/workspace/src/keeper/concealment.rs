@@ -102,7 +102,8 @@ impl Concealment {
             plain @ (FromKeeper::Ready
             | FromKeeper::Kept
             | FromKeeper::Deleted
-            | FromKeeper::Stopped) => plain,
+            | FromKeeper::Stopped
+            | FromKeeper::Hibernated) => plain,
         }
     }
 

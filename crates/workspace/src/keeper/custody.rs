@@ -78,6 +78,22 @@ impl Custody {
         }
     }
 
+    /// Halts the guest, if the machine is here and can do that.
+    pub(super) async fn pause(&mut self) -> Option<Result<(), MachineError>> {
+        match self {
+            Self::Here(machine) => Some(machine.pausing()?.pause().await),
+            Self::Lent(_) | Self::Gone => None,
+        }
+    }
+
+    /// Lets a halted guest go on.
+    pub(super) async fn unpause(&mut self) -> Option<Result<(), MachineError>> {
+        match self {
+            Self::Here(machine) => Some(machine.pausing()?.unpause().await),
+            Self::Lent(_) | Self::Gone => None,
+        }
+    }
+
     /// Hands the machine to a task that snapshots it.
     pub(super) fn lend(&mut self, plan: SnapshotPlan) {
         *self = match std::mem::replace(self, Self::Gone) {

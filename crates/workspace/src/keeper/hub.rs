@@ -138,6 +138,11 @@ impl Hub {
         self.by_client.values().filter(|stream| is_command(*stream)).count()
     }
 
+    /// Whether something is under way for a client of some kind.
+    pub(crate) fn serves(&self, is_wanted: impl Fn(ClientId) -> bool) -> bool {
+        self.by_client.keys().any(|(client, _)| is_wanted(*client))
+    }
+
     /// A frame of a client, on any stream but 0.
     pub(crate) fn client_says(
         &mut self,

@@ -1,11 +1,15 @@
 //! When a workspace that nobody uses is put aside.
 //!
 //! ```text
-//!             time passes        more passes             still nobody
-//! in use ──▶ idle ──────▶ warned ──────────▶ guest synced ──────▶ keeper ends
-//!   ▲          │             │                    │
-//!   └──────────┴─────────────┴── somebody uses it ┘
+//!             time passes        more passes                still nobody
+//! in use ──▶ idle ──────▶ warned ──────────▶ guest prepared ──────▶ keeper ends
+//!   ▲          │             │                     │
+//!   └──────────┴─────────────┴── somebody uses it ─┘
 //! ```
+//!
+//! A guest that is going to be stopped is prepared by writing its disks, one that is
+//! going to be hibernated by being saved (`hibernating`). Somebody may also ask for
+//! that; then it is due at once.
 //!
 //! [`due`] decides from what is known and what time it is; everything else here
 //! collects what is known and does what is due. Time is the host's clock, so that
@@ -25,14 +29,18 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use operation::OpError;
+use operation::{ErrorKind, OpError};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-use workspace_api::idle::{IdleAfter, IdlePolicy};
+use workspace_api::idle::{IdleAction, IdleAfter, IdlePolicy};
 use workspace_api::ledger::LedgerEvent;
 
-use super::inside::Inside;
+use super::asking::{GuestMeanwhile, Hibernate, SaveMachine, answer};
+use super::hub::ClientId;
 use super::serving::{Ending, Keeper};
+use crate::hibernation::Hibernation;
+use crate::saved::Durability;
+use crate::saved::shelf::Place;
 
 /// A warning comes this long before the end, or a part of the policy's span if
 /// that is less.
@@ -44,10 +52,18 @@ const WARNING_PART: u32 = 4;
 /// How long nobody looks at the clock at most: it may have been set.
 const LOOK_MAX: Duration = Duration::from_secs(30);
 
+/// How long nothing is tried again that failed.
+const FAILED_PAUSE: Duration = Duration::from_secs(5 * 60);
+
+/// How long nobody is interrupted again who just looked at something.
+const BUSY_PAUSE: Duration = Duration::from_secs(5);
+
 /// Everything that is decided from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Facts {
     policy: IdlePolicy,
+    /// Who asked for it to be put aside now, if anybody did.
+    asked: Option<(ClientId, u64)>,
     /// Whether something runs that holds the end off.
     held: bool,
     /// When somebody last used the workspace.
@@ -56,6 +72,8 @@ struct Facts {
     extended_until: Option<Timestamp>,
     /// When it was warned of the end.
     warned_at: Option<Timestamp>,
+    /// When it could not be put aside, and when that is tried again.
+    not_before: Option<Timestamp>,
 }
 
 /// What is due.
@@ -73,6 +91,9 @@ enum Step {
 
 /// What is due at a moment.
 fn due(now: Timestamp, facts: &Facts) -> Step {
+    if facts.asked.is_some() {
+        return Step::PutAside;
+    }
     let (Some(end), Some(warning)) = (facts.end(), facts.warning()) else { return Step::Rest };
     match facts.warned_at {
         None if now < end - warning => Step::Wait(end - warning),
@@ -92,7 +113,7 @@ impl Facts {
         let end = self.used_at + span.duration();
         let extended = self.extended_until.map_or(end, |until| end.max(until));
         let warned = self.warned_at.zip(self.warning()).map(|(at, warning)| at + warning);
-        Some(warned.map_or(extended, |warned| extended.max(warned)))
+        Some([Some(extended), warned, self.not_before].into_iter().flatten().max().unwrap_or(end))
     }
 
     /// How long before the end it is warned of.
@@ -112,11 +133,22 @@ pub(super) struct Idleness {
 }
 
 /// How far the guest is prepared for the end.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Preparation {
+    #[default]
     None,
-    UnderWay(JoinHandle<Result<(), OpError>>),
-    Done,
+    UnderWay(JoinHandle<Result<Prepared, OpError>>),
+    Done(Prepared),
+    Failed(OpError),
+}
+
+/// What a guest was prepared by.
+#[derive(Debug)]
+pub(super) enum Prepared {
+    /// Its disks are written.
+    Synced,
+    /// It was saved here, and stands still since.
+    Saved(Place),
 }
 
 impl Idleness {
@@ -124,10 +156,12 @@ impl Idleness {
     pub(super) fn new(policy: IdlePolicy) -> Self {
         let facts = Facts {
             policy,
+            asked: None,
             held: false,
             used_at: Timestamp::now(),
             extended_until: None,
             warned_at: None,
+            not_before: None,
         };
         Self { facts, preparation: Preparation::None }
     }
@@ -136,7 +170,25 @@ impl Idleness {
     pub(super) fn used(&mut self) {
         self.facts.used_at = Timestamp::now();
         self.facts.warned_at = None;
+        if self.facts.asked.is_none() {
+            self.preparation = Preparation::None;
+        }
+    }
+
+    /// Somebody wants it hibernated now; the answer is that it is, or why not.
+    pub(super) fn ask(&mut self, client: ClientId, id: u64) {
+        self.facts.asked = Some((client, id));
         self.preparation = Preparation::None;
+    }
+
+    /// Whether the guest is being prepared for the end, or is.
+    pub(super) fn is_preparing(&self) -> bool {
+        matches!(self.preparation, Preparation::UnderWay(_) | Preparation::Done(_))
+    }
+
+    fn later(&mut self, pause: Duration) {
+        self.facts.asked = None;
+        self.facts.not_before = Some(Timestamp::now() + pause);
     }
 
     /// Puts a policy in force; with an extension it is kept ready for so long at
@@ -172,15 +224,11 @@ impl Idleness {
     /// Waits until something may be due. Cancel safe.
     pub(super) async fn next(&mut self) {
         if let Preparation::UnderWay(task) = &mut self.preparation {
-            match task.await {
-                Ok(Ok(())) => self.preparation = Preparation::Done,
-                // Whoever stops it by hand will hear of it. Until then it is
-                // better off as it is.
-                failed => {
-                    tracing::warn!(?failed, "an idle guest does not write its disks");
-                    self.used();
-                }
-            }
+            self.preparation = match task.await {
+                Ok(Ok(prepared)) => Preparation::Done(prepared),
+                Ok(Err(error)) => Preparation::Failed(error),
+                Err(error) => Preparation::Failed(OpError::new(ErrorKind::Internal, &error)),
+            };
             return;
         }
         let now = Timestamp::now();
@@ -193,29 +241,18 @@ impl Idleness {
             Step::Warn(_) | Step::PutAside => {}
         }
     }
-
-    /// Prepares the guest for the end; whether that is done.
-    fn prepare(&mut self, inside: &Inside) -> bool {
-        match self.preparation {
-            Preparation::Done => return true,
-            Preparation::UnderWay(_) => {}
-            Preparation::None => {
-                let inside = inside.clone();
-                let sync = async move { inside.connect().await?.sync().await };
-                self.preparation = Preparation::UnderWay(tokio::task::spawn_local(sync));
-            }
-        }
-        false
-    }
 }
 
 impl Keeper {
     /// Sees whether the workspace is used, and does what is due.
-    pub(super) fn look_for_idleness(&mut self) -> Option<Ending> {
+    pub(super) async fn look_for_idleness(&mut self) -> Option<Ending> {
         let held = self.is_held();
         self.idleness.observe(held);
-        match due(Timestamp::now(), &self.idleness.facts) {
-            Step::Rest | Step::Wait(_) => None,
+        let ending = match due(Timestamp::now(), &self.idleness.facts) {
+            Step::Rest | Step::Wait(_) => {
+                self.idleness.preparation = Preparation::None;
+                None
+            }
             Step::Warn(end) => {
                 self.idleness.facts.warned_at = Some(Timestamp::now());
                 self.scribe.note(LedgerEvent::IdleWarned {
@@ -224,11 +261,81 @@ impl Keeper {
                 });
                 None
             }
-            Step::PutAside => {
-                let is_ready = self.idleness.prepare(self.clients.inside());
-                is_ready.then_some(Ending::Idle(self.idleness.facts.policy))
-            }
+            Step::PutAside => self.put_aside().await,
+        };
+        if ending.is_none() {
+            self.go_on_unless_preparing().await;
         }
+        ending
+    }
+
+    async fn put_aside(&mut self) -> Option<Ending> {
+        let Facts { policy, asked, .. } = self.idleness.facts;
+        match std::mem::take(&mut self.idleness.preparation) {
+            Preparation::None => {
+                let wanted = asked.map_or(policy.idle_then, |_| IdleAction::Hibernate);
+                self.idleness.preparation = Preparation::UnderWay(self.prepare(wanted));
+                None
+            }
+            under_way @ Preparation::UnderWay(_) => {
+                self.idleness.preparation = under_way;
+                None
+            }
+            Preparation::Done(Prepared::Synced) => Some(Ending::Idle(policy)),
+            // It would be cut short, although it is not even meant to be a use.
+            Preparation::Done(Prepared::Saved(_)) if asked.is_none() && self.serves_somebody() => {
+                self.idleness.later(BUSY_PAUSE);
+                None
+            }
+            Preparation::Done(Prepared::Saved(place)) => {
+                let reason = match asked {
+                    Some(_) => "somebody asked for it".to_owned(),
+                    None => format!("nobody used it for {}", policy.idle_after),
+                };
+                match self.hibernate(place, &reason).await {
+                    Ok(()) => Some(Ending::Hibernated),
+                    Err(error) => self.not_put_aside(error),
+                }
+            }
+            Preparation::Failed(error) => self.not_put_aside(error),
+        }
+    }
+
+    /// Tells whoever asked for it; if it was nobody, it is better off as it is.
+    fn not_put_aside(&mut self, error: OpError) -> Option<Ending> {
+        match self.idleness.facts.asked {
+            Some((client, id)) => {
+                self.answer(client, id, async { answer::<Hibernate>(Err(error)) });
+            }
+            None => tracing::warn!(%error, "an idle workspace is not put aside"),
+        }
+        self.idleness.later(FAILED_PAUSE);
+        None
+    }
+
+    fn prepare(&self, wanted: IdleAction) -> JoinHandle<Result<Prepared, OpError>> {
+        let inside = self.clients.inside().clone();
+        let hibernation = Hibernation::of(&self.files);
+        let empty_layer = self.request.empty_layer.clone();
+        tokio::task::spawn_local(async move {
+            let mut connection = inside.connect().await?;
+            // Also of a guest that is saved: its disks shall be worth something alone.
+            connection.sync().await?;
+            match wanted {
+                IdleAction::Stop => Ok(Prepared::Synced),
+                IdleAction::Hibernate => {
+                    let place = hibernation.begin()?;
+                    let save = SaveMachine {
+                        directory: place.directory().to_owned(),
+                        empty_layer,
+                        durability: Durability::Synced,
+                        guest: GuestMeanwhile::StandsStill,
+                    };
+                    connection.ask(save).await?;
+                    Ok(Prepared::Saved(place))
+                }
+            }
+        })
     }
 }
 
@@ -243,7 +350,15 @@ mod tests {
     /// A workspace with a policy of 40 minutes that was used at 0.
     fn facts() -> Facts {
         let policy = IdlePolicy { idle_after: "40m".parse().unwrap(), ..IdlePolicy::default() };
-        Facts { policy, held: false, used_at: at(0), extended_until: None, warned_at: None }
+        Facts {
+            policy,
+            asked: None,
+            held: false,
+            used_at: at(0),
+            extended_until: None,
+            warned_at: None,
+            not_before: None,
+        }
     }
 
     /// Lets time pass, in steps that are as long as is waited for, and warns when
@@ -292,6 +407,15 @@ mod tests {
         assert_eq!(pass(facts(), 100_000), (vec![100_000], 100_300));
         let warned = Facts { warned_at: Some(at(35 * 60)), ..facts() };
         assert_eq!(due(at(100_000), &warned), Step::PutAside);
+    }
+
+    #[test]
+    fn what_is_asked_for_is_due_at_once_and_what_failed_is_not() {
+        let asked = Facts { asked: Some((ClientId(1), 1)), held: true, ..facts() };
+        assert_eq!(due(at(0), &asked), Step::PutAside);
+        let failed = Facts { warned_at: Some(at(0)), not_before: Some(at(5000)), ..facts() };
+        assert_eq!(due(at(4999), &failed), Step::Wait(at(5000)));
+        assert_eq!(due(at(5000), &failed), Step::PutAside);
     }
 
     #[test]

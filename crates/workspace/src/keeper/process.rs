@@ -27,7 +27,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
-use super::clients::{Clients, FAREWELL_DEADLINE, tell};
+use super::clients::{Clients, Door, FAREWELL_DEADLINE, tell};
 use super::concealment::Concealment;
 use super::custody::Custody;
 use super::hub::{ClientId, Hub};
@@ -38,6 +38,7 @@ use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper, Unkept};
 use super::scribe::Scribe;
 use super::serving::{Keeper, explain};
 use crate::framing::{FrameReader, parse, spawn_writer};
+use crate::hibernation::Hibernation;
 use crate::home::{Home, WorkspaceFiles};
 use crate::jobs::Jobs;
 use crate::link::GuestLink;
@@ -106,7 +107,7 @@ async fn keep() -> io::Result<()> {
     };
     tracing::debug!("the guest is ready");
     tell(&sender, &FromKeeper::Ready);
-    keeper.creator = keeper.clients.add(reader, sender, writer);
+    keeper.creator = keeper.clients.add(reader, sender, writer, Door::Outside);
     let ending = keeper.serve().await;
     tracing::info!(?ending, "ending");
     keeper.end(ending).await;
@@ -154,6 +155,10 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         Unkept::Vanishes => Lifetime::WithCreator,
         Unkept::Stays => {
             Store::open(&home)?.step(request.workspace, Step::Ready, None)?;
+            // What it went on from is out of date from now on; the machine has it open.
+            if let Err(error) = Hibernation::of(&files).discard() {
+                tracing::warn!(%error, "memory that is out of date stays");
+            }
             request.lifetime
         }
     };
@@ -176,6 +181,7 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         creator: ClientId::default(),
         errands: VecDeque::new(),
         saving: None,
+        halted: false,
         compacting: Rc::default(),
         terminate,
     })

@@ -76,6 +76,8 @@ pub(crate) enum FromKeeper {
     Deleted,
     /// The machine was stopped. Final.
     Stopped,
+    /// The machine was put aside with its memory. Final.
+    Hibernated,
     /// Answers a question.
     Answer {
         /// Which.
@@ -117,6 +119,8 @@ pub(crate) struct KeeperRequest {
     pub(crate) operator: Operator,
     /// Ports of it that were published when its machine last ran.
     pub(crate) ports: Vec<PortMapping>,
+    /// A drive's layer without content.
+    pub(crate) empty_layer: PathBuf,
     /// What becomes of it when nobody uses it.
     pub(crate) idle: IdlePolicy,
     /// How long the workspace lives.

@@ -74,6 +74,7 @@ impl Keeper {
         self.request.identity.machine_id = Uuid::new_v4().simple().to_string();
         let (machine, link) = bring_up(&self.request, &self.files).await?;
         self.machine = Custody::Here(machine);
+        self.halted = false;
         self.link = link;
         let snapshot = snapshot.map(|name| name.to_string());
         self.scribe.note(LedgerEvent::Reset { snapshot });

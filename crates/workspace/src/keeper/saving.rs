@@ -21,7 +21,7 @@ use machine::{
 };
 use operation::{ErrorKind, OpError};
 
-use super::asking::{SaveMachine, answer};
+use super::asking::{GuestMeanwhile, SaveMachine, answer};
 use super::hub::ClientId;
 use super::serving::{Ending, Keeper};
 use crate::disks::{Chains, Frozen};
@@ -55,8 +55,12 @@ pub(super) struct Saving {
 
 impl Keeper {
     /// Begins to save the machine; says no if that cannot work.
-    pub(super) fn begin_saving(&mut self, client: ClientId, id: u64, save: SaveMachine) {
-        match self.prepare_saving(client, id, save) {
+    pub(super) async fn begin_saving(&mut self, client: ClientId, id: u64, save: SaveMachine) {
+        let halted = match save.guest {
+            GuestMeanwhile::RunsOn => Ok(()),
+            GuestMeanwhile::StandsStill => self.halt().await,
+        };
+        match halted.and_then(|()| self.prepare_saving(client, id, save)) {
             Ok(saving) => self.saving = Some(saving),
             Err(error) => self.answer(client, id, async { answer::<SaveMachine>(Err(error)) }),
         }
@@ -68,7 +72,7 @@ impl Keeper {
         id: u64,
         save: SaveMachine,
     ) -> Result<Saving, OpError> {
-        let SaveMachine { directory, empty_layer, durability } = save;
+        let SaveMachine { directory, empty_layer, durability, guest: _ } = save;
         if !self.machine.can_snapshot() {
             return Err(OpError::plain(
                 ErrorKind::Unavailable,

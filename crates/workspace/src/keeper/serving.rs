@@ -20,7 +20,7 @@ use operation::{ErrorKind, OpError};
 use serde_json::Value;
 use tokio::signal::unix::Signal;
 use tokio::time::timeout;
-use workspace_api::idle::{IdleAction, IdlePolicy};
+use workspace_api::idle::IdlePolicy;
 use workspace_api::ledger::LedgerEvent;
 use workspace_api::state::Step;
 use workspace_api::workspace::Activity;
@@ -78,6 +78,8 @@ pub(super) struct Keeper {
     pub(super) errands: VecDeque<(ClientId, u64, Errand)>,
     /// What is done once the machine is back.
     pub(super) saving: Option<Saving>,
+    /// Whether the guest stands still.
+    pub(super) halted: bool,
     /// Whether layers are being made one.
     pub(super) compacting: Rc<Cell<bool>>,
     pub(super) terminate: Signal,
@@ -98,8 +100,10 @@ pub(super) enum Ending {
     Deleted,
     /// Somebody stopped its machine.
     Stopped,
-    /// Nobody uses it.
+    /// Nobody uses it, so it is stopped.
     Idle(IdlePolicy),
+    /// It was put aside with its memory, which is on record.
+    Hibernated,
     /// The workspace lived with its creator, who is gone.
     CreatorGone,
     /// Somebody ended this process politely.
@@ -136,7 +140,7 @@ impl Keeper {
             if let Some(ending) = self.run_errands().await {
                 return ending;
             }
-            if let Some(ending) = self.look_for_idleness() {
+            if let Some(ending) = self.look_for_idleness().await {
                 return ending;
             }
         }
@@ -149,7 +153,7 @@ impl Keeper {
         {
             let ending = match errand {
                 Errand::Save(save) => {
-                    self.begin_saving(client, id, save);
+                    self.begin_saving(client, id, save).await;
                     None
                 }
                 Errand::Adopt(adopt) => self.adopt(client, id, adopt).await,
@@ -331,6 +335,7 @@ impl Keeper {
                 }
                 self.answer(client, id, async move { answer::<SetIdle>(Ok(until)) });
             }
+            Ask::Hibernate(_) => self.idleness.ask(client, id),
             Ask::Restore(restore) => self.errand(client, id, Errand::Restore(restore)),
             Ask::AdoptLayer(adopt) => self.errand(client, id, Errand::Adopt(adopt)),
             Ask::SaveMachine(save) => self.errand(client, id, Errand::Save(save)),
@@ -407,8 +412,13 @@ impl Keeper {
             Ending::NotReset(error) => Outcome::Lost(error),
             Ending::Deleted | Ending::CreatorGone => Outcome::Deleted,
             Ending::Stopped => Outcome::Stopped(None),
-            Ending::Idle(IdlePolicy { idle_after, idle_then: IdleAction::Stop }) => {
+            Ending::Idle(IdlePolicy { idle_after, .. }) => {
                 Outcome::Stopped(Some(format!("nobody used it for {idle_after}")))
+            }
+            Ending::Hibernated => {
+                // They go on when the machine does.
+                self.jobs.let_go(&self.jobs.under_way());
+                Outcome::Hibernated
             }
             Ending::Terminated => Outcome::Lost(OpError::plain(
                 ErrorKind::MachineLost,
@@ -427,6 +437,7 @@ impl Keeper {
             (Outcome::Lost(error), _) => FromKeeper::Lost { error },
             (Outcome::Deleted, Ok(())) => FromKeeper::Deleted,
             (Outcome::Stopped(_), Ok(())) => FromKeeper::Stopped,
+            (Outcome::Hibernated, _) => FromKeeper::Hibernated,
             (Outcome::Deleted | Outcome::Stopped(_), Err(error)) => FromKeeper::Failed { error },
         };
         self.clients.dismiss(&farewell).await;
@@ -436,6 +447,7 @@ impl Keeper {
         let store = Store::open(&self.home)?;
         let vanishes = self.lifetime == Lifetime::WithCreator;
         let (step, reason) = match outcome {
+            Outcome::Hibernated => return Ok(()),
             Outcome::Stopped(reason) => (Step::Stop, reason.as_deref()),
             Outcome::Lost(error) if !vanishes => (Step::MachineEnded, Some(error.message.as_str())),
             Outcome::Lost(error) => (Step::Delete, Some(error.message.as_str())),
@@ -458,6 +470,8 @@ enum Outcome {
     Deleted,
     /// For this reason, if nobody asked for it.
     Stopped(Option<String>),
+    /// Its record says so already.
+    Hibernated,
     Lost(OpError),
 }
 
@@ -465,7 +479,7 @@ impl Outcome {
     fn concealed(self, concealment: &Concealment) -> Self {
         match self {
             Self::Lost(error) => Self::Lost(concealment.error(error)),
-            plain @ (Self::Deleted | Self::Stopped(_)) => plain,
+            plain @ (Self::Deleted | Self::Stopped(_) | Self::Hibernated) => plain,
         }
     }
 }

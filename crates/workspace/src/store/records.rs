@@ -83,8 +83,9 @@ impl Store {
                     bury(transaction, &record, reason.unwrap_or("deleted")).map_err(failed)?;
                     return Ok(state);
                 }
-                Step::Start => None,
+                Step::Start | Step::PutBack => None,
                 Step::Ready => Some(LedgerEvent::Started {}),
+                Step::Hibernate => Some(LedgerEvent::Hibernated { reason: told() }),
                 Step::Stop | Step::MachineEnded => Some(LedgerEvent::Stopped { reason: told() }),
             };
             if let Some(event) = event.filter(|_| record.lifetime == Lifetime::UntilDeleted) {
@@ -125,6 +126,16 @@ impl Store {
             touch(transaction, id, at)
                 .map_err(|source| StoreError::Record { action: ACTION, source })
         })
+    }
+
+    /// How many machines run or are about to, and how much memory they have in all,
+    /// in MiB.
+    pub(crate) fn machines(&self) -> Result<(u32, u64), StoreError> {
+        let query = "SELECT COUNT(*), IFNULL(SUM(memory_mib), 0) FROM workspaces
+                     WHERE state IN ('creating', 'running', 'starting')";
+        self.connection()
+            .query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .map_err(|source| StoreError::Record { action: "count the machines", source })
     }
 
     /// The number that a workspace has for itself alone.

@@ -27,7 +27,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::{GRANT_MIN, INPUT_MAX, KeeperConnection, broken, read_some, refused};
+use super::{GRANT_MIN, INPUT_MAX, KeeperConnection, broken, hibernated, read_some, refused};
 use crate::framing::{FrameReader, FrameSender, parse};
 use crate::keeper::protocol::{FromKeeper, ToKeeper};
 
@@ -335,6 +335,7 @@ impl Process {
                 Some(FromKeeper::Stopped) => {
                     Err(OpError::plain(ErrorKind::MachineLost, "the workspace was stopped"))
                 }
+                Some(FromKeeper::Hibernated) => Err(hibernated()),
                 _ => Ok(None),
             };
         }
