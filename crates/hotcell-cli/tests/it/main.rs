@@ -10,6 +10,7 @@ mod background;
 mod bad_input;
 mod commands;
 mod concurrency;
+mod conformance;
 mod contract;
 mod diff;
 mod egress;

@@ -1,6 +1,7 @@
 //! What the tests share: the program, a prepared home, and proofs that nothing
 //! is left over.
 
+pub(crate) mod inventory;
 pub(crate) mod operator;
 pub(crate) mod toolbox;
 
@@ -67,11 +68,19 @@ pub(crate) fn test_cache() -> PathBuf {
     base
 }
 
+/// Names what shall execute guests, and with it the driver that all tests run on, as
+/// `HOTCELL_ACCELERATOR` does for users.
+pub(crate) const MACHINES_VARIABLE: &str = "HOTCELL_TEST_MACHINES";
+
 /// The program, on a home of the caller's choice.
 pub(crate) fn hotcell_in(home: &Path) -> Command {
     let mut command = Command::new(program());
     command.env("HOTCELL_HOME", home).stdin(Stdio::null());
-    for theirs in ["HOTCELL_ACCELERATOR", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {
+    match std::env::var_os(MACHINES_VARIABLE) {
+        Some(machines) => command.env("HOTCELL_ACCELERATOR", machines),
+        None => command.env_remove("HOTCELL_ACCELERATOR"),
+    };
+    for theirs in ["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {
         command.env_remove(theirs);
     }
     command
