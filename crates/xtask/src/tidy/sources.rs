@@ -27,6 +27,7 @@ const INTERNAL_VARIABLES: &[(&str, &str)] = &[
     ("HOTCELL_GUEST_AGENT", "the engine's build script tells its crate where the agent lies"),
     ("HOTCELL_GUEST_TOOLS", "the same for the tools"),
     ("HOTCELL_TEST_CACHE", "tests keep environments and kernels there"),
+    ("HOTCELL_TEST_MACHINES", "it names the driver that the tests run on"),
 ];
 
 /// Marks of unfinished work, in two parts lest this list be a violation.
