@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "guest-tools/src",
         "guest-tools/Cargo.toml",
         "guest-protocol/src",
+        "file-tree/src",
     ];
     for part in parts {
         println!("cargo::rerun-if-changed={}", root.join("crates").join(part).display());

@@ -12,6 +12,8 @@ use std::fmt::Debug;
 
 use guest_protocol::frame::StreamId;
 use guest_protocol::message::{self, GuestMessage, HostMessage};
+use guest_protocol::tools::transfer::{Listed, Packed};
+use guest_protocol::tools::{self, Answer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -33,6 +35,15 @@ pub fn pieces<'a>(cuts: &Cuts, mut stream: &'a [u8]) -> impl Iterator<Item = &'a
 pub fn check_message(payload: &[u8]) {
     check_as::<GuestMessage>(payload);
     check_as::<HostMessage>(payload);
+    check_answer::<Vec<Listed>>(payload);
+    check_answer::<Answer<Packed>>(payload);
+}
+
+/// The same for what a tool answers.
+fn check_answer<M: Serialize + DeserializeOwned + PartialEq + Debug>(json: &[u8]) {
+    let Ok(answer) = tools::parse::<M>(json) else { return };
+    let bytes = serde_json::to_vec(&answer).expect("answers are plain data");
+    assert_eq!(answer, tools::parse::<M>(&bytes).expect("our own words"));
 }
 
 /// What was understood once is understood the same once more.

@@ -87,6 +87,13 @@ impl Root {
     }
 }
 
+impl From<OwnedFd> for Root {
+    /// Takes an open directory; what is no directory fails at its first use.
+    fn from(directory: OwnedFd) -> Self {
+        Self(directory)
+    }
+}
+
 impl AsFd for Root {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

@@ -39,5 +39,5 @@ pub use entry::{Entry, Kind, Moment};
 pub use error::TreeError;
 pub use pack::pack;
 pub use path::{NotATreePath, TreePath};
-pub use unpack::{LeftOut, Replacing, Unpacked, unpack};
+pub use unpack::{LeftOut, Replacing, SetId, Unpacked, unpack};
 pub use walk::{Found, walk};

@@ -38,6 +38,18 @@ pub enum Replacing {
     Atomically,
 }
 
+/// What happens to bits that make a program run as its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetId {
+    /// They are kept: the tree is for a guest.
+    Kept,
+    /// They are dropped, and the file is named.
+    Dropped,
+}
+
+/// The set-user-id and set-group-id bits of a mode.
+const SET_ID: u16 = 0o6000;
+
 /// Something that was not taken over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
@@ -74,12 +86,14 @@ pub fn unpack<R: Read>(
     archive: &mut Reader<R>,
     root: &Root,
     replacing: Replacing,
+    set_id: SetId,
     go_on: &mut dyn FnMut() -> bool,
 ) -> Result<Unpacked, TreeError> {
     let mut unpacker = Unpacker {
         root,
         directories: Directories::new(root),
         replacing,
+        set_id,
         unpacked: Unpacked::default(),
         finishing: Vec::new(),
         buffer: vec![0; CHUNK_BYTES],
@@ -97,6 +111,7 @@ struct Unpacker<'a> {
     root: &'a Root,
     directories: Directories<'a>,
     replacing: Replacing,
+    set_id: SetId,
     unpacked: Unpacked,
     /// Directories, in order of appearance, whose mode and time are set last.
     finishing: Vec<(TreePath, u16, Moment)>,
@@ -106,6 +121,13 @@ struct Unpacker<'a> {
 impl Unpacker<'_> {
     fn take<R: Read>(&mut self, member: Member, data: &mut Reader<R>) -> Result<(), TreeError> {
         let Member { path, mode, modified, content } = member;
+        let mode = match self.set_id {
+            SetId::Dropped if mode & SET_ID != 0 => {
+                self.leave_out(path.clone(), "its set-id bits");
+                mode & !SET_ID
+            }
+            _ => mode,
+        };
         if path.is_root() {
             match content {
                 Content::Directory => self.finishing.push((path, mode, modified)),
@@ -114,10 +136,7 @@ impl Unpacker<'_> {
             return Ok(());
         }
         if let Content::Other(what) = content {
-            self.unpacked.left_out_total += 1;
-            if self.unpacked.left_out.len() < LEFT_OUT_MAX {
-                self.unpacked.left_out.push(LeftOut { path, what });
-            }
+            self.leave_out(path, what);
             return Ok(());
         }
         self.parents(&path)?;
@@ -153,6 +172,13 @@ impl Unpacker<'_> {
         }
         self.unpacked.files += 1;
         Ok(())
+    }
+
+    fn leave_out(&mut self, path: TreePath, what: &'static str) {
+        self.unpacked.left_out_total += 1;
+        if self.unpacked.left_out.len() < LEFT_OUT_MAX {
+            self.unpacked.left_out.push(LeftOut { path, what });
+        }
     }
 
     /// Creates the directories that an archive did not bother to name.

@@ -19,6 +19,7 @@
 pub mod file;
 pub mod patch;
 pub mod search;
+pub mod transfer;
 pub mod tree;
 
 use serde::de::DeserializeOwned;

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use guest_protocol::path::WorkspacePath;
 use guest_protocol::tools::{Failure, FailureKind, TooLong};
 
+use file_tree::TreeError;
+
 use crate::patch::PatchError;
 
 /// How many causes of an error are told.
@@ -148,6 +150,25 @@ pub enum ToolError {
     /// A patch that is not understood or does not fit.
     #[error(transparent)]
     Patch(#[from] PatchError),
+    /// A tree that cannot be listed, sent or received.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// What is to be changed is the tools' own.
+    #[error("`{0}` belongs to the tools")]
+    Reserved(WorkspacePath),
+}
+
+fn tree_kind(error: &TreeError) -> FailureKind {
+    match (error, error.io_kind()) {
+        (_, Some(io::ErrorKind::NotFound)) => FailureKind::NotFound,
+        (_, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) => {
+            FailureKind::Exhausted
+        }
+        (TreeError::TooMuch { .. }, _) => FailureKind::Exhausted,
+        (TreeError::Changed { .. } | TreeError::BehindLink { .. }, _) => FailureKind::Conflict,
+        (TreeError::Damaged(_) | TreeError::Member(_), _) => FailureKind::Invalid,
+        _ => FailureKind::Failed,
+    }
 }
 
 /// The numbers as a list.
@@ -218,6 +239,8 @@ impl ToolError {
                 FailureKind::Exhausted
             }
             Self::Patch(error) => error.kind(),
+            Self::Tree(error) => tree_kind(error),
+            Self::Reserved(_) => FailureKind::Invalid,
             Self::Step { source, .. } | Self::Staging { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::Exhausted,
                 _ => FailureKind::Failed,

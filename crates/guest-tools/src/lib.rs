@@ -26,6 +26,7 @@ mod root;
 pub mod search;
 mod selection;
 mod staging;
+pub mod transfer;
 pub mod tree;
 mod wire;
 
@@ -66,6 +67,7 @@ fn served(name: &str) -> ExitCode {
         tools::file::TOOL => file::serve(root(), &mut input, &mut output),
         tools::patch::TOOL => patch::serve(root(), &mut input, &mut output),
         tools::search::TOOL => search::serve(root(), &mut input, &mut output),
+        tools::transfer::TOOL => transfer::serve(root(), &mut input, &mut output),
         tools::tree::TOOL => tree::serve(root(), &mut input, &mut output),
         _ => return ExitCode::from(EXIT_UNKNOWN),
     };

@@ -115,7 +115,10 @@ impl Root {
     }
 
     /// Opens a directory, creating those that are missing.
-    fn make_directory(&self, path: &WorkspacePath) -> Result<(OwnedFd, WorkspacePath), ToolError> {
+    pub(crate) fn make_directory(
+        &self,
+        path: &WorkspacePath,
+    ) -> Result<(OwnedFd, WorkspacePath), ToolError> {
         match self.open_directory(path) {
             Err(ToolError::Missing(_)) => {}
             done => return done,

@@ -26,10 +26,11 @@
 //! root makes changes wait for each other; it is held only while names change and
 //! while a file is read that is about to be replaced.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::{Duration, Instant};
 
@@ -138,6 +139,17 @@ impl<'a> Staging<'a> {
     /// Where the directory lies in the whole file system.
     pub(crate) fn absolute(&self) -> std::path::PathBuf {
         self.root.absolute(&WorkspacePath::root()).join(STAGING).join(&self.name)
+    }
+
+    /// The directory, for what is made in it otherwise.
+    pub(crate) fn directory(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+
+    /// Brings everything that was made to the disk at once, which is cheaper than
+    /// one file after the other.
+    pub(crate) fn sync(&self) -> Result<(), ToolError> {
+        rustix::fs::syncfs(&self.directory).map_err(ToolError::staging("sync"))
     }
 
     /// A slot that nothing waits in yet.
@@ -354,6 +366,14 @@ fn read_journal(directory: &OwnedFd) -> Result<Option<Journal>, ToolError> {
 
 /// Does what has not been done yet.
 fn forward(root: &Root, staging: &OwnedFd, journal: &Journal) -> Result<(), ToolError> {
+    // The journal stays until all of them are on the disk, so none is waited for
+    // before the last step.
+    let mut changed_in: BTreeMap<WorkspacePath, WorkspacePath> = BTreeMap::new();
+    let mut note = |place: &Place| {
+        if let Some((parent, _)) = place.path.split() {
+            changed_in.entry(parent).or_insert_with(|| place.path.clone());
+        }
+    };
     for step in &journal.steps {
         let parents = if step.new.is_some() { Parents::Create } else { Parents::Require };
         let place = match root.place(&step.path, parents, "changed") {
@@ -378,14 +398,22 @@ fn forward(root: &Root, staging: &OwnedFd, journal: &Journal) -> Result<(), Tool
             (Some(old), None) if now == Some(old) => {
                 rustix::fs::renameat(&place.directory, &place.name, staging, &slot)
                     .map_err(ToolError::at("remove", &step.path))?;
-                sync(&place.directory, &place.path)?;
+                note(&place);
                 continue;
             }
             (_, None) => continue,
         };
         rustix::fs::renameat_with(staging, &slot, &place.directory, &place.name, flags)
             .map_err(ToolError::at("put in place", &step.path))?;
-        sync(&place.directory, &place.path)?;
+        note(&place);
+    }
+    for path in changed_in.values() {
+        match root.place(path, Parents::Require, "changed") {
+            Ok(place) => sync(&place.directory, &place.path)?,
+            // It was removed by a later step, whose directory is among these.
+            Err(ToolError::Missing(_) | ToolError::WrongKind { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
     // As git does, a directory that has lost its last file goes too.
     for step in journal.steps.iter().filter(|step| step.new.is_none()) {

@@ -63,7 +63,8 @@ pub use workspace_api::spec::{Accelerator, EnvironmentRef, Shape, Variable};
 pub use workspace_api::state::WorkspaceState;
 pub use workspace_api::summary::{Summarize, Summary};
 pub use workspace_api::time::TimeSpan;
-pub use workspace_api::{env, file, network, patch, snapshot, workspace as operations};
+pub use workspace_api::workspace::{ArchiveFormat, Existing, Export, Exported};
+pub use workspace_api::{env, file, network, patch, snapshot, sync, workspace as operations};
 
 /// Carries operations out.
 #[derive(Debug, Clone)]
@@ -348,6 +349,35 @@ impl Workspace {
     pub async fn diff(&self, format: DiffFormat) -> Result<Difference, Error> {
         let diff = Diff { format, ..Diff::new(self.id.into()) };
         self.client.call(diff, &mut Call::quiet()).await
+    }
+
+    /// Copies a file, a directory or a link out, to where nothing is yet on the
+    /// host; [`operations::Export`] has more to choose from.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`] if something is there.
+    pub async fn export(
+        &self,
+        path: PathText,
+        to: impl AsRef<std::path::Path>,
+    ) -> Result<Exported, Error> {
+        let to = to.as_ref().to_string_lossy();
+        self.client.call(Export::new(self.id.into(), path, to), &mut Call::quiet()).await
+    }
+
+    /// Brings what changed in a host directory into `/workspace`, and deletes
+    /// nothing; [`sync::Push`] has more to choose from.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`] if a file would replace a directory.
+    pub async fn push(
+        &self,
+        directory: impl AsRef<std::path::Path>,
+    ) -> Result<sync::Pushed, Error> {
+        let directory = directory.as_ref().to_string_lossy();
+        self.client.call(sync::Push::new(self.id.into(), directory), &mut Call::quiet()).await
     }
 
     /// Changes its name and labels.

@@ -14,6 +14,7 @@
 
 pub mod command;
 pub mod diff;
+pub mod crossing;
 pub mod digest;
 pub mod doctor;
 pub mod env;
@@ -39,6 +40,7 @@ pub mod snapshot;
 pub mod spec;
 pub mod state;
 pub mod summary;
+pub mod sync;
 mod text;
 pub mod time;
 pub mod workspace;
@@ -61,7 +63,9 @@ operation::operations! {
     workspace::Stop,
     workspace::Hibernate,
     workspace::Start,
+    workspace::Export,
     workspace::Delete,
+    sync::Push,
     file::List,
     file::Stat,
     file::Read,
@@ -112,6 +116,7 @@ operation::operations! {
 /// The nouns of the operations' names, and their help.
 pub const NOUNS: &[Noun] = &[
     Noun { name: "workspace", about: "Disposable machines that an agent inhabits" },
+    Noun { name: "sync", about: "Changes of the host for a workspace" },
     Noun { name: "file", about: "Files of a workspace" },
     Noun { name: "patch", about: "Patches for a workspace" },
     Noun { name: "command", about: "Commands in the background of a workspace" },

@@ -1,9 +1,11 @@
 //! Workspaces that stay until they are deleted.
 //!
+//! * `export`: copying out of one.
 //! * `fork`: making more of one.
 //! * `listing`: finding them, also when they are gone.
 //! * `update`: changing what they are called.
 
+mod export;
 mod fork;
 mod listing;
 mod update;
@@ -16,6 +18,7 @@ use operation::{Effect, Example, NoEvents, Operation, Present, Screen};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::export::{ArchiveFormat, Existing, Export, Exported, ExportedKind};
 pub use self::fork::{Fork, Forked};
 pub use self::listing::{List, NamePattern, NotAPattern, Tombstone, Workspaces};
 pub use self::update::Update;

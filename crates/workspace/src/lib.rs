@@ -6,6 +6,7 @@
 //!   ├─ store      records, in SQLite
 //!   ├─ template   warm machines: find, make
 //!   ├─ seeds      images of trees
+//!   ├─ crossing   trees between host and guest
 //!   ├─ secrets    the sealed store, and what each workspace was given
 //!   ├─ keeper     a process per workspace that owns its machine
 //!   └─ recovery   tidying up after killed processes
@@ -19,6 +20,7 @@
 //! This crate never prints.
 
 mod console;
+mod crossing;
 mod disks;
 pub mod engine;
 mod framing;

@@ -38,6 +38,7 @@ pub(crate) fn recover(home: &Home, store: &Store) -> Result<(), OpError> {
             settle(home, store, &record)?;
         }
     }
+    crate::seeds::sweep_clones(home)?;
     sweep(home, store)
 }
 

@@ -30,11 +30,13 @@
 mod archive;
 mod cache;
 mod checkout;
+mod clones;
 mod git;
 mod listing;
 mod making;
 mod report;
 mod repository;
+mod selection;
 
 use std::path::{Path, PathBuf};
 
@@ -48,6 +50,8 @@ use crate::trouble::environment_error;
 use git::Checkout;
 
 pub(crate) use cache::{hold, prune};
+pub(crate) use clones::sweep as sweep_clones;
+pub(crate) use selection::{Selection, is_git_own};
 
 /// A tree that is ready to be mounted.
 #[derive(Debug, Clone)]
@@ -107,12 +111,7 @@ async fn from_path(
     files: workspace_api::seed::SeedFiles,
     cancel: &Cancel,
 ) -> Result<Seeded, OpError> {
-    let failed = |source| FileError { action: "find", path: path.to_owned(), source };
-    // The resolved path names the tree even if the caller named a link to it.
-    let path = std::fs::canonicalize(path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => OpError::new(ErrorKind::NotFound, &failed(source)),
-        _ => failed(source).into(),
-    })?;
+    let path = resolved(path)?;
     let metadata = std::fs::metadata(&path).map_err(FileError::at("look at", &path))?;
     if metadata.is_file() {
         return archive::provide(home, path, cancel).await;
@@ -120,6 +119,15 @@ async fn from_path(
     let checkout = Checkout::find(&path, files).await?;
     let (home, cancel) = (home.clone(), cancel.clone());
     blocking(move || making::from_directory(&home, &path, files, checkout, &cancel)).await
+}
+
+/// The path of a tree without links, which names it even if the caller named a link.
+fn resolved(path: &Path) -> Result<PathBuf, OpError> {
+    let failed = |source| FileError { action: "find", path: path.to_owned(), source };
+    std::fs::canonicalize(path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => OpError::new(ErrorKind::NotFound, &failed(source)),
+        _ => failed(source).into(),
+    })
 }
 
 /// Runs work that blocks away from the threads that serve.

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use file_tree::archive::{Content, Reader};
-use file_tree::{Limits, Replacing, Root, TreeError, unpack};
+use file_tree::{Limits, Replacing, Root, SetId, TreeError, unpack};
 use tar::{Builder, EntryType, Header};
 
 use crate::support::*;
@@ -62,7 +62,13 @@ fn no_member_leaves_the_root() {
             let inside = tempfile::tempdir_in(outside.path()).unwrap();
             let root = Root::open(inside.path()).unwrap();
             let bytes = archive(&members);
-            let done = unpack(&mut Reader::new(&*bytes, LIMITS), &root, replacing, &mut || true);
+            let done = unpack(
+                &mut Reader::new(&*bytes, LIMITS),
+                &root,
+                replacing,
+                SetId::Kept,
+                &mut || true,
+            );
             assert!(done.is_err(), "{members:?}");
         }
     }
@@ -84,7 +90,8 @@ fn a_link_is_replaced_and_not_written_through() {
             (EntryType::Directory, "dir", "", b""),
         ]);
         let root = Root::open(inside.path()).unwrap();
-        unpack(&mut Reader::new(&*bytes, LIMITS), &root, replacing, &mut || true).unwrap();
+        unpack(&mut Reader::new(&*bytes, LIMITS), &root, replacing, SetId::Kept, &mut || true)
+            .unwrap();
         assert_eq!(fs::read_to_string(inside.path().join("file")).unwrap(), "new");
         assert!(inside.path().join("dir").symlink_metadata().unwrap().is_dir());
     }
@@ -106,12 +113,42 @@ fn devices_are_left_out_and_named() {
 }
 
 #[test]
+fn set_id_bits_are_dropped_and_named() {
+    let inside = tempfile::tempdir().unwrap();
+    let mut builder = Builder::new(Vec::new());
+    for (name, kind, mode) in [
+        ("program", EntryType::Regular, 0o4755),
+        ("shared", EntryType::Directory, 0o2775),
+        ("plain", EntryType::Regular, 0o755),
+    ] {
+        let mut header = Header::new_gnu();
+        header.set_path(name).unwrap();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_size(0);
+        header.set_cksum();
+        builder.append(&header, &b""[..]).unwrap();
+    }
+    let bytes = builder.into_inner().unwrap();
+    let root = Root::open(inside.path()).unwrap();
+    let mut reader = Reader::new(&*bytes, LIMITS);
+    let done = unpack(&mut reader, &root, Replacing::Unseen, SetId::Dropped, &mut || true).unwrap();
+    let named: Vec<String> = done.left_out.iter().map(|left| left.path.to_string()).collect();
+    assert_eq!(named, ["program", "shared"]);
+    let mode = |name: &str| {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::metadata(inside.path().join(name)).unwrap().permissions().mode() & 0o7777
+    };
+    assert_eq!((mode("program"), mode("shared"), mode("plain")), (0o755, 0o775, 0o755));
+}
+
+#[test]
 fn what_is_too_much_is_refused_before_it_is_taken() {
     let small = Limits { members: 2, bytes: 10, file_bytes: 100 };
     let check = |bytes: &[u8]| {
         let inside = tempfile::tempdir().unwrap();
         let root = Root::open(inside.path()).unwrap();
-        unpack(&mut Reader::new(bytes, small), &root, Replacing::Unseen, &mut || true)
+        unpack(&mut Reader::new(bytes, small), &root, Replacing::Unseen, SetId::Kept, &mut || true)
     };
     let many = archive(&[(EntryType::Regular, "a", "", &b""[..]); 3]);
     assert!(matches!(check(&many), Err(TreeError::TooMuch { what: "files", .. })));

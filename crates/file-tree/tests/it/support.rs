@@ -9,7 +9,9 @@ use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use file_tree::archive::{Reader, Writer};
-use file_tree::{Entry, Kind, Limits, Root, TreeError, TreePath, pack, walk};
+use file_tree::{
+    Entry, Kind, Limits, Replacing, Root, SetId, TreeError, TreePath, pack, unpack, walk,
+};
 
 pub(crate) const LIMITS: Limits = Limits { members: 10_000, bytes: 1 << 30, file_bytes: 1 << 40 };
 
@@ -54,7 +56,7 @@ pub(crate) fn packed(at: &Path) -> Vec<u8> {
 pub(crate) fn unpacked(archive: &[u8], at: &Path) -> Result<file_tree::Unpacked, TreeError> {
     let root = Root::open(at).unwrap();
     let mut reader = Reader::new(archive, LIMITS);
-    file_tree::unpack(&mut reader, &root, file_tree::Replacing::Unseen, &mut || true)
+    unpack(&mut reader, &root, Replacing::Unseen, SetId::Kept, &mut || true)
 }
 
 /// Asserts that two trees are the same in everything that is carried. Times are

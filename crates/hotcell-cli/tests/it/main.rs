@@ -13,6 +13,7 @@ mod concurrency;
 mod conformance;
 mod contract;
 mod diff;
+mod crossing;
 mod egress;
 mod failures;
 mod files;

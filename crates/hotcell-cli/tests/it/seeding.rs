@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
 
 use crate::support::*;
 
@@ -44,17 +43,6 @@ fn checkout() -> tempfile::TempDir {
     fs::write(at("file-7"), "changed\n").unwrap();
     fs::remove_file(at("file-8")).unwrap();
     source
-}
-
-fn git(directory: &Path, arguments: &[&str]) -> String {
-    let done = std::process::Command::new("git")
-        .args(["-c", "user.name=t", "-c", "user.email=t@example.org"])
-        .args(arguments)
-        .current_dir(directory)
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{}", text(&done.stderr));
-    text(&done.stdout)
 }
 
 #[test]

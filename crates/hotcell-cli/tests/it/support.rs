@@ -296,3 +296,15 @@ pub(crate) fn assert_gone(directory: &Path) {
     let listed = hotcell().args(["--json", "workspace", "list"]).output().unwrap();
     assert!(!text(&listed.stdout).contains(&id), "the record is left");
 }
+
+/// Runs git on the host.
+pub(crate) fn git(directory: &Path, arguments: &[&str]) -> String {
+    let done = Command::new("git")
+        .args(["-c", "user.name=t", "-c", "user.email=t@example.org"])
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    text(&done.stdout)
+}

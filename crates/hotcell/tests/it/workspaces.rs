@@ -35,6 +35,13 @@ async fn a_workspace_is_created_used_found_and_deleted() {
     let filter = List { label: vec![label.to_string().parse().unwrap()], ..List::default() };
     assert_eq!(client.find(filter.clone()).await.unwrap().workspaces[0].id, id);
 
+    let host = tempfile::tempdir().unwrap();
+    std::fs::write(host.path().join("pushed"), "in").unwrap();
+    assert_eq!(found.push(host.path()).await.unwrap().sent, ["pushed"]);
+    let out = host.path().join("out");
+    assert_eq!(found.export("file".parse().unwrap(), &out).await.unwrap().bytes, 5);
+    assert_eq!(std::fs::read(out).unwrap(), b"kept\n");
+
     let summary = found.summary().await.unwrap();
     assert_eq!((summary.commands_total, summary.commands_failed), (2, 0));
     assert_eq!(summary.ledger.broken_at, None);

@@ -1,11 +1,15 @@
 //! How long work tells how far it is.
 
+use std::time::Duration;
+
 use environment::{Phase, Progress};
 use operation::{Call, ErrorKind, OpError};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use workspace_api::prepare::{Task, WorkProgress};
 
 use super::follow;
+use crate::crossing::stream::Meter;
 
 /// How many events of blocking work may wait for a slow listener.
 const PROGRESS_QUEUE: usize = 64;
@@ -79,5 +83,32 @@ pub(super) fn library_progress(
             total: Some(PHASES.len() as u64 * STEPS_PER_PHASE),
             finished: false,
         });
+    }
+}
+
+/// How long a crossing takes before anybody hears of it.
+const CROSSING_QUIET: Duration = Duration::from_secs(1);
+
+/// How often they hear of it from then on.
+const CROSSING_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Waits for blocking work that moves bytes, and tells how far it is.
+pub(super) async fn crossing<T, E: Send + 'static>(
+    call: &mut Call<E>,
+    mut work: JoinHandle<Result<T, OpError>>,
+    meter: &Meter,
+    told: impl Fn(u64) -> E,
+) -> Result<T, OpError> {
+    let mut wait = CROSSING_QUIET;
+    loop {
+        tokio::select! {
+            done = &mut work => {
+                return done.map_err(|error| OpError::new(ErrorKind::Internal, &error))?;
+            }
+            () = tokio::time::sleep(wait) => {
+                wait = CROSSING_INTERVAL;
+                call.emit(told(meter.bytes())).await;
+            }
+        }
     }
 }

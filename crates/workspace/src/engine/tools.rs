@@ -1,9 +1,9 @@
 //! Asks the guest's program of tools, see [`guest_protocol::tools`].
 
-use guest_protocol::TOOLS_PATH;
-use guest_protocol::message::End;
+mod asked;
+
 use guest_protocol::path::WorkspacePath;
-use guest_protocol::tools::{self, Answer, CHUNK_MAX, EXIT_UNKNOWN, Failure, FailureKind};
+use guest_protocol::tools::{self, CHUNK_MAX};
 use operation::{ErrorKind, OpError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,11 +11,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 use workspace_api::ledger::LedgerEvent;
 use workspace_api::path::PathText;
-use workspace_api::run::CommandOptions;
+
+pub(super) use asked::Asked;
 
 use super::Engine;
-use super::run::to_exec;
-use crate::keeper::client::{PipeInput, PipeOutput};
+use crate::keeper::client::PipeInput;
 use crate::store::Record;
 
 /// How much of a caller's input is passed on at once, in bytes.
@@ -45,46 +45,23 @@ impl Engine {
         bulk_max: u64,
         cancel: &CancellationToken,
     ) -> Result<(T, Vec<u8>), OpError> {
-        let header = tools::header(request)
-            .map_err(|error| OpError::new(ErrorKind::InvalidRequest, &error))?;
-        let argv = vec![TOOLS_PATH.to_owned(), name.to_owned()];
-        let root = CommandOptions { cwd: Some("/".to_owned()), ..CommandOptions::default() };
-        let pipe = self.connect(record).await?.pipe(to_exec(argv, root)?)?;
-        let (input, mut output, mut ending) = pipe.into_parts();
-        let answered = {
-            let send = send(input, &header, bulk);
-            let receive = receive::<T>(&mut output, bulk_max);
-            tokio::pin!(send, receive);
-            let mut is_sent = false;
-            loop {
-                tokio::select! {
-                    sent = &mut send, if !is_sent => {
-                        sent?;
-                        is_sent = true;
-                    }
-                    // A tool that refuses does not wait for the rest.
-                    answered = &mut receive => break answered,
-                    () = cancel.cancelled() => {
-                        return Err(OpError::plain(ErrorKind::Cancelled, "it was cancelled"));
-                    }
+        let mut asked = self.ask_tool(record, name, request).await?;
+        let input = asked.input.take();
+        let send = send(input, bulk);
+        let receive = receive::<T>(&mut asked, bulk_max);
+        tokio::pin!(send, receive);
+        let mut is_sent = false;
+        loop {
+            tokio::select! {
+                sent = &mut send, if !is_sent => {
+                    sent?;
+                    is_sent = true;
                 }
-            }
-        };
-        match answered {
-            Ok((Answer::Done(done), bulk)) => Ok((done, bulk)),
-            Ok((Answer::Failed(failure), _)) => Err(failed(failure, record)),
-            Err(error) => {
-                drop(output);
-                let end = ending.wait().await?;
-                if end.end == (End::Code { code: EXIT_UNKNOWN }) {
-                    let message = "the workspace's guest is too old for this";
-                    return Err(OpError::plain(ErrorKind::Unavailable, message)
-                        .hinted("workspaces that are created from now on can do it"));
+                // A tool that refuses does not wait for the rest.
+                answered = &mut receive => return answered,
+                () = cancel.cancelled() => {
+                    return Err(OpError::plain(ErrorKind::Cancelled, "it was cancelled"));
                 }
-                let mut error = OpError::new(ErrorKind::Internal, &error)
-                    .during("the guest did not answer as it should");
-                error.causes.extend((!end.stderr.is_empty()).then_some(end.stderr));
-                Err(error)
             }
         }
     }
@@ -99,9 +76,9 @@ impl Engine {
     }
 }
 
-async fn send(mut input: PipeInput, header: &[u8], bulk: Bulk<'_>) -> Result<(), OpError> {
+async fn send(input: Option<PipeInput>, bulk: Bulk<'_>) -> Result<(), OpError> {
+    let Some(mut input) = input else { return Ok(()) };
     // A tool that no longer reads has answered, or will never.
-    let _ = input.write_all(header).await;
     match bulk {
         Bulk::None => {}
         Bulk::Bytes(bytes) => {
@@ -138,34 +115,17 @@ async fn send_chunk(input: &mut PipeInput, chunk: &[u8]) -> std::io::Result<()> 
 }
 
 async fn receive<T: DeserializeOwned>(
-    output: &mut PipeOutput,
+    asked: &mut Asked,
     bulk_max: u64,
-) -> std::io::Result<(Answer<T>, Vec<u8>)> {
-    let mut prefix = [0; 4];
-    output.read_exact(&mut prefix).await?;
-    let length = tools::header_length(prefix).map_err(std::io::Error::other)?;
-    let mut json = vec![0; length];
-    output.read_exact(&mut json).await?;
-    let answer = tools::parse(&json)?;
+) -> Result<(T, Vec<u8>), OpError> {
+    let done = asked.answer().await?;
     let mut bulk = Vec::new();
-    output.take(bulk_max).read_to_end(&mut bulk).await?;
-    Ok((answer, bulk))
-}
-
-fn failed(failure: Failure, record: &Record) -> OpError {
-    let kind = match failure.kind {
-        FailureKind::Invalid => ErrorKind::InvalidRequest,
-        FailureKind::NotFound => ErrorKind::NotFound,
-        FailureKind::Conflict => ErrorKind::Conflict,
-        FailureKind::Outside => ErrorKind::Denied,
-        FailureKind::Exhausted => ErrorKind::Exhausted,
-        FailureKind::Failed => ErrorKind::Internal,
-    };
-    let Failure { message, causes, mut hints, .. } = failure;
-    if matches!(kind, ErrorKind::NotFound | ErrorKind::Conflict) && hints.is_empty() {
-        hints.push(format!("`hotcell file list {}` shows what there is", record.id));
+    if let Some(output) = asked.output.take()
+        && let Err(error) = output.take(bulk_max).read_to_end(&mut bulk).await
+    {
+        return Err(asked.why_not(&error).await);
     }
-    OpError { kind, message, causes, hints }
+    Ok((done, bulk))
 }
 
 /// The place that a text means.

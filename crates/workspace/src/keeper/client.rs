@@ -5,7 +5,9 @@
 
 mod pipe;
 
-pub(crate) use pipe::{GuestPipe, PipeControl, PipeEnd, PipeInput, PipeOutput, StandardError};
+pub(crate) use pipe::{
+    GuestPipe, PipeControl, PipeEnd, PipeEnding, PipeInput, PipeOutput, StandardError,
+};
 
 use std::time::Duration;
 

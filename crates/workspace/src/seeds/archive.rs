@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use environment::{Cancel, IMAGE_VIRTUAL_BYTES, tree};
 use file_tree::archive::Reader;
-use file_tree::{Limits, Replacing, Root, TreeError, unpack, walk};
+use file_tree::{Limits, Replacing, Root, SetId, TreeError, unpack, walk};
 use operation::{ErrorKind, OpError};
 use sha2::{Digest, Sha256};
 use workspace_api::seed::{SeedReport, SeedSource};
@@ -77,9 +77,10 @@ fn make(
     let packed_bytes = file.metadata().map_err(FileError::at("look at", path))?.len();
     let stream = Bounded { stream: opened(file, path)?, packed_bytes, given: 0 };
     let mut archive = Reader::new(stream, LIMITS);
-    let unpacked = unpack(&mut archive, &root, Replacing::Unseen, &mut || !cancel.is_cancelled())
-        .and_then(|unpacked| archive.finish().map(|_| unpacked))
-        .map_err(tree_error)?;
+    let unpacked =
+        unpack(&mut archive, &root, Replacing::Unseen, SetId::Kept, &mut || !cancel.is_cancelled())
+            .and_then(|unpacked| archive.finish().map(|_| unpacked))
+            .map_err(tree_error)?;
     let found = walk(&root, FILES_MAX, &mut |_| true).map_err(tree_error)?;
     let mut told = report::of(SeedSource::Archive, path.display().to_string(), key, &found.entries);
     for left_out in &unpacked.left_out {

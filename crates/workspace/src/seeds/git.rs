@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use file_tree::TreePath;
 use operation::{ErrorKind, OpError};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt as _};
 use tokio::process::Command;
 use workspace_api::seed::{SeedFiles, Submodule, SubmoduleContent};
 
@@ -246,6 +246,16 @@ pub(super) async fn line(directory: &Path, question: &[&str]) -> Result<Option<S
     }
 }
 
+/// Those of some names, each with a NUL byte behind it, that are ignored.
+pub(super) async fn ignored(directory: &Path, names: Vec<u8>) -> Result<Vec<u8>, OpError> {
+    match ask(directory, &["check-ignore", "-z", "--stdin"], names).await {
+        Ok(answer) => Ok(answer),
+        // None of them: then it says nothing.
+        Err(Failure::Said(text)) if text.is_empty() => Ok(Vec::new()),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
 /// Why git gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
@@ -272,6 +282,11 @@ impl From<Failure> for OpError {
 
 /// Asks git and takes its answer.
 pub(super) async fn run(directory: &Path, question: &[&str]) -> Result<Vec<u8>, Failure> {
+    ask(directory, question, Vec::new()).await
+}
+
+/// Asks git about what it is given on its standard input.
+async fn ask(directory: &Path, question: &[&str], input: Vec<u8>) -> Result<Vec<u8>, Failure> {
     // It ends with the thread that started it: nothing is left behind by a
     // client that is killed.
     let mut command = Command::new("setpriv");
@@ -287,7 +302,7 @@ pub(super) async fn run(directory: &Path, question: &[&str]) -> Result<Vec<u8>, 
         .env("GIT_ALLOW_PROTOCOL", "file:git:http:https:ssh")
         .env("LC_ALL", "C.UTF-8")
         .kill_on_drop(true)
-        .stdin(Stdio::null())
+        .stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|source| match source.kind() {
@@ -297,16 +312,24 @@ pub(super) async fn run(directory: &Path, question: &[&str]) -> Result<Vec<u8>, 
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let (Some(mut out), Some(mut err)) = (out, err) else { return Err(Failure::Missing) };
     let (mut answer, mut said) = (Vec::new(), Vec::new());
-    let both = async {
+    let stdin = child.stdin.take();
+    let all = async {
         let answered = async { (&mut out).take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await };
         // More than this is not shown, but has to be read so that git goes on.
         let complained = async {
             (&mut err).take(64 * 1024).read_to_end(&mut said).await?;
             tokio::io::copy(&mut err, &mut tokio::io::sink()).await
         };
-        tokio::try_join!(answered, complained)
+        let told = async {
+            if let Some(mut stdin) = stdin {
+                // One that stops listening says why.
+                let _ = stdin.write_all(&input).await;
+            }
+            Ok(())
+        };
+        tokio::try_join!(answered, complained, told)
     };
-    both.await.map_err(Failure::Start)?;
+    all.await.map_err(Failure::Start)?;
     if answer.len() as u64 == ANSWER_BYTES_MAX {
         return Err(Failure::TooLong);
     }

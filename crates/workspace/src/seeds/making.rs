@@ -5,7 +5,7 @@ use std::io::ErrorKind as IoKind;
 use std::path::Path;
 
 use environment::{Cancel, EnvironmentError, IMAGE_VIRTUAL_BYTES, tree};
-use file_tree::{Entry, Kind, Root, TreeError, copy, walk};
+use file_tree::{Entry, Kind, Root, TreeError, copy};
 use operation::{ErrorKind, OpError};
 use sha2::{Digest, Sha256};
 use workspace_api::seed::{SeedFiles, SeedReport, SeedSource};
@@ -13,8 +13,7 @@ use workspace_api::seed::{SeedFiles, SeedReport, SeedSource};
 use super::cache::{self, IMAGE, TREE};
 use super::checkout::History;
 use super::git::{Checkout, OwnFiles};
-use super::listing::{self, FILES_MAX};
-use super::{Seeded, report};
+use super::{Seeded, listing, report, selection};
 use crate::home::FileError;
 use crate::home::Home;
 use crate::trouble::{environment_error, tree_error};
@@ -74,19 +73,8 @@ impl<'a> Listed<'a> {
             error.during(format!("cannot copy {} into the workspace", directory.display()))
         };
         let root = Root::open(directory).map_err(|error| during(tree_error(error)))?;
-        let (entries, unreadable) = match checkout.and_then(|checkout| checkout.files.as_ref()) {
-            Some(files) => (listing::of_files(&root, files), Vec::new()),
-            None => {
-                let is_checkout = checkout.is_some();
-                // git's own files are put together apart.
-                let mut enter = |entry: &Entry| !is_checkout || entry.path.as_bytes() != b".git";
-                match walk(&root, FILES_MAX, &mut enter) {
-                    Ok(found) => (Ok(found.entries), found.unreadable),
-                    Err(error) => (Err(error), Vec::new()),
-                }
-            }
-        };
-        let entries = entries.map_err(|error| during(tree_error(error)))?;
+        let (entries, unreadable) =
+            selection::entries(&root, checkout).map_err(|error| during(tree_error(error)))?;
         listing::check_size(&entries).map_err(|error| during(too_large(&error, &entries)))?;
         let history = match checkout.map(|checkout| &checkout.own) {
             Some(OwnFiles::Taken { checkout, shared, settings }) => {

@@ -15,14 +15,12 @@ use workspace_api::seed::{SeedFiles, SeedReport, SeedSource, Submodule, Submodul
 
 use super::cache::{self, IMAGE, TREE};
 use super::checkout::History;
+use super::clones::CloneDirectory;
 use super::git::{Checkout, OwnFiles, run};
 use super::listing::{self, FILES_MAX};
 use super::{Seeded, blocking, report};
-use crate::home::{FileError, Home, create_private, remove_tree};
+use crate::home::{FileError, Home, remove_tree};
 use crate::trouble::{environment_error, tree_error};
-
-/// Where clones are made: their tree, without git's own, is not seen by anybody.
-const CLONES: &str = "clones";
 
 /// The image of a repository at a reference; its default branch if there is none.
 pub(super) async fn provide(
@@ -48,34 +46,25 @@ pub(super) async fn provide(
     }
     let key = crate::hex::hex(&key.finalize());
     let image = home.seeds().join(&key).with_added_extension("ext4");
-    let clones = home.seeds().join(CLONES);
-    let clone = clones.join(uuid::Uuid::new_v4().to_string());
-    let checkout = if image.exists() {
+    let cloned = if image.exists() {
         None
     } else {
-        create_private(&clones)?;
-        create_private(&clone)?;
-        let cloned = fetch(&clone, url, &commit, reference).await;
-        match cloned {
-            Ok(checkout) => Some(checkout),
-            Err(error) => {
-                let _ = remove_tree(&clone);
-                return Err(error.during(format!("cannot clone {url}")));
-            }
-        }
+        let directory = CloneDirectory::create(home)?;
+        let checkout = fetch(directory.path(), url, &commit, reference)
+            .await
+            .map_err(|error| error.during(format!("cannot clone {url}")))?;
+        Some((directory, checkout))
     };
     let (home, cancel, url) = (home.clone(), cancel.clone(), url.to_owned());
     blocking(move || {
         let name = key.clone();
-        let seeded = cache::find_or_make(&home, &key, &cancel, |making| {
-            let checkout = checkout.as_ref().ok_or_else(|| {
+        cache::find_or_make(&home, &key, &cancel, |making| {
+            let (directory, checkout) = cloned.as_ref().ok_or_else(|| {
                 OpError::plain(ErrorKind::Conflict, "the seed's image was pruned just now")
                     .hinted("try again")
             })?;
-            make(&clone, checkout, &url, commit, name, making, &cancel)
-        });
-        let _ = remove_tree(&clone);
-        seeded
+            make(directory.path(), checkout, &url, commit, name, making, &cancel)
+        })
     })
     .await
 }

@@ -1,0 +1,323 @@
+//! What leaves a workspace: from the guest's bytes to a name on the host.
+//!
+//! ```text
+//! staged ──unpacked, within limits──▶ sealed ──▶ published
+//!    └────────── dropped: removed ───────┘
+//! ```
+//!
+//! Whatever leaves is first put together in a directory beside its new place,
+//! whose name follows from that place. Nothing leaves a workspace by another way,
+//! so [`Sealed`] is where content can be judged before anybody sees it.
+//!
+//! **SIGKILL here.** The new place has what it had, or all of the new. What was
+//! put together stays beside it until something is copied to the same place
+//! again: its lock is free then, and it is removed. If something was replaced,
+//! the old lies there for the moment between the exchange and its removal.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use file_tree::archive::{Reader, Writer};
+use file_tree::{
+    Entry, Kind, Limits, Replacing, Root, SetId, TreeError, TreePath, Unpacked, pack, unpack, walk,
+};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use operation::{ErrorKind, OpError};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock};
+use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
+use workspace_api::workspace::{ArchiveFormat, Existing};
+
+use crate::home::{FileError, sync_directory};
+use crate::trouble::tree_error;
+
+/// What our directories beside a new place begin with.
+const PREFIX: &str = ".hotcell-export-";
+
+/// A place on the host that something is copied to.
+#[derive(Debug, Clone)]
+pub(crate) struct HostPlace {
+    directory: PathBuf,
+    name: OsString,
+}
+
+impl HostPlace {
+    /// The place that a path means: its directory must exist, and links on the way
+    /// to it are followed, as the path is the caller's own.
+    pub(crate) fn find(path: &str) -> Result<Self, OpError> {
+        let path = Path::new(path);
+        let name = path.file_name().ok_or_else(|| {
+            let message = format!("{} is no place for a copy", path.display());
+            OpError::plain(ErrorKind::InvalidRequest, message)
+        })?;
+        let parent = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let directory = fs::canonicalize(parent).map_err(|source| {
+            let kind = match source.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ErrorKind::NotFound,
+                io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+                _ => ErrorKind::Internal,
+            };
+            OpError::new(kind, &FileError { action: "find", path: parent.to_owned(), source })
+        })?;
+        Ok(Self { directory, name: name.to_owned() })
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.join(&self.name)
+    }
+
+    /// Refuses early what would be refused at the end.
+    pub(crate) fn check(&self, existing: Existing) -> Result<(), OpError> {
+        match (existing, self.path().symlink_metadata()) {
+            (Existing::Refuse, Ok(_)) => Err(self.taken()),
+            _ => Ok(()),
+        }
+    }
+
+    fn taken(&self) -> OpError {
+        let message = format!("{} exists already", self.path().display());
+        OpError::plain(ErrorKind::Conflict, message)
+            .hinted("name another place, or ask for it to be replaced (--existing replace)")
+    }
+}
+
+/// What is being put together.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    place: HostPlace,
+    directory: PathBuf,
+    /// The directory, locked.
+    lock: File,
+    root: Root,
+}
+
+impl Staged {
+    /// Begins, and removes what a killed process has left.
+    pub(crate) fn begin(place: HostPlace) -> Result<Self, OpError> {
+        let digest = Sha256::digest(place.name.as_bytes());
+        let name = format!("{PREFIX}{}", crate::hex::hex(&digest[..8]));
+        let directory = place.directory.join(name);
+        let during = |error: OpError| {
+            error.during(format!("cannot put anything at {}", place.path().display()))
+        };
+        // One that was left is locked before it is removed; then there is a new one.
+        for _ in 0..2 {
+            match DirBuilder::new().mode(0o700).create(&directory) {
+                Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(during(FileError::at("create", &directory)(source).into()));
+                }
+                _ => {}
+            }
+            let lock = File::open(&directory).map_err(FileError::at("open", &directory))?;
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK) => {
+                    let message = "another copy to the same place is under way";
+                    return Err(during(OpError::plain(ErrorKind::Conflict, message)));
+                }
+                Err(errno) => return Err(FileError::at("lock", &directory)(errno.into()).into()),
+            }
+            let is_new = fs::read_dir(&directory).is_ok_and(|mut left| left.next().is_none());
+            if is_new {
+                let root = Root::open(&directory).map_err(tree_error)?;
+                return Ok(Self { place, directory, lock, root });
+            }
+            discard(&directory)?;
+        }
+        Err(during(OpError::plain(ErrorKind::Conflict, "another copy fills the same place")))
+    }
+
+    /// Unpacks an archive of the guest's.
+    pub(crate) fn unpack(
+        self,
+        archive: impl Read,
+        limits: Limits,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<(Sealed, Unpacked), OpError> {
+        let mut reader = Reader::new(archive, limits);
+        let unpacked = unpack(&mut reader, &self.root, Replacing::Unseen, SetId::Dropped, go_on)
+            .and_then(|unpacked| reader.finish().map(|_| unpacked));
+        match unpacked {
+            Ok(unpacked) => Ok((Sealed { staged: Some(self) }, unpacked)),
+            Err(error) => {
+                let _ = discard(&self.directory);
+                Err(match error {
+                    TreeError::TooMuch { .. } => OpError::new(ErrorKind::Exhausted, &error)
+                        .hinted("allow more with --max-mib and --max-files"),
+                    error => tree_error(error),
+                })
+            }
+        }
+    }
+}
+
+/// What shall leave as a file or link of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Everything that was unpacked, as one directory.
+    Directory,
+    /// The one thing that was unpacked.
+    Single,
+}
+
+/// What is whole and may leave. Dropping it removes it.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    /// `None` once it is published.
+    staged: Option<Staged>,
+}
+
+impl Sealed {
+    /// Gives it its name; tells what it is.
+    pub(crate) fn publish(
+        mut self,
+        shape: Shape,
+        archive: Option<ArchiveFormat>,
+        existing: Existing,
+    ) -> Result<Kind, OpError> {
+        let staged = self.staged.as_ref().expect("it is published once");
+        // The archive's limits have bounded it.
+        let found = walk(&staged.root, usize::MAX, &mut |_| true).map_err(tree_error)?;
+        let (kind, inner) = match shape {
+            Shape::Directory => (Kind::Directory, None),
+            Shape::Single => {
+                let single = single(&found.entries)?;
+                (single.kind, Some(single.path.clone()))
+            }
+        };
+        if let Some(format) = archive {
+            let packed = staged.directory.join(PACKED);
+            write_archive(staged, &found.entries, format, &packed)?;
+            let name =
+                TreePath::parse(PACKED.as_bytes()).map_err(|error| tree_error(error.into()))?;
+            staged.rename(Some(&name), existing)?;
+            return Ok(kind);
+        }
+        // What has its name must not be empty after a power loss.
+        rustix::fs::syncfs(&staged.lock)
+            .map_err(|errno| FileError::at("sync", &staged.directory)(errno.into()))?;
+        let left = staged.rename(inner.as_ref(), existing)?;
+        if inner.is_none() && left == LeftBehind::Nothing {
+            self.staged = None;
+        }
+        Ok(kind)
+    }
+}
+
+impl Drop for Sealed {
+    fn drop(&mut self) {
+        if let Some(staged) = &self.staged {
+            // What cannot be removed now is removed by the next copy to this place.
+            let _ = discard(&staged.directory);
+        }
+    }
+}
+
+/// What lies where the new was, once it has its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LeftBehind {
+    Nothing,
+    /// What was replaced.
+    Old,
+}
+
+impl Staged {
+    /// Gives the directory, or something in it, the new name. What was replaced
+    /// then lies where the new was.
+    fn rename(&self, inner: Option<&TreePath>, existing: Existing) -> Result<LeftBehind, OpError> {
+        let from = match inner {
+            Some(inner) => self.directory.join(inner.as_path()),
+            None => self.directory.clone(),
+        };
+        let to = self.place.path();
+        let rename = |flags| rustix::fs::renameat_with(CWD, &from, CWD, &to, flags);
+        let renamed = match existing {
+            Existing::Refuse => rename(RenameFlags::NOREPLACE).map(|()| LeftBehind::Nothing),
+            Existing::Replace => match rename(RenameFlags::EXCHANGE) {
+                Err(Errno::NOENT) => rename(RenameFlags::NOREPLACE).map(|()| LeftBehind::Nothing),
+                other => other.map(|()| LeftBehind::Old),
+            },
+        };
+        match renamed {
+            Ok(left) => {
+                sync_directory(&self.place.directory)?;
+                Ok(left)
+            }
+            Err(Errno::EXIST) => Err(self.place.taken()),
+            Err(errno) => Err(FileError::at("put in place", &to)(errno.into()).into()),
+        }
+    }
+}
+
+/// The name of an archive while it is written. A member of that name would have
+/// been refused: only a directory's content may have several members.
+const PACKED: &str = ".hotcell-packed";
+
+/// The only thing in a tree.
+fn single(entries: &[Entry]) -> Result<&Entry, OpError> {
+    match entries {
+        [_, single] if matches!(single.kind, Kind::File | Kind::Symlink) => Ok(single),
+        _ => Err(OpError::plain(ErrorKind::Internal, "the guest sent something else than it said")),
+    }
+}
+
+fn write_archive(
+    staged: &Staged,
+    entries: &[Entry],
+    format: ArchiveFormat,
+    to: &Path,
+) -> Result<(), OpError> {
+    let failed = |source| FileError { action: "write", path: to.to_owned(), source };
+    // The tree's own modes may not let us.
+    fs::set_permissions(&staged.directory, Permissions::from_mode(0o700)).map_err(failed)?;
+    let file =
+        OpenOptions::new().write(true).create_new(true).mode(0o666).open(to).map_err(failed)?;
+    let file = match format {
+        ArchiveFormat::Tar => {
+            let mut archive = Writer::new(io::BufWriter::new(file));
+            pack(&staged.root, entries, &mut archive, &mut |_, error| Err(error))
+                .map_err(tree_error)?;
+            let buffer = archive.finish().map_err(tree_error)?;
+            buffer.into_inner().map_err(|error| failed(error.into_error()))?
+        }
+        ArchiveFormat::TarGz => {
+            let mut archive = Writer::new(GzEncoder::new(file, Compression::default()));
+            pack(&staged.root, entries, &mut archive, &mut |_, error| Err(error))
+                .map_err(tree_error)?;
+            archive.finish().map_err(tree_error)?.finish().map_err(failed)?
+        }
+    };
+    file.sync_all().map_err(failed)?;
+    Ok(())
+}
+
+/// Removes a tree whose directories may forbid it.
+pub(crate) fn discard(path: &Path) -> Result<(), FileError> {
+    fn open_up(directory: &Path) -> io::Result<()> {
+        fs::set_permissions(directory, Permissions::from_mode(0o700))?;
+        for child in fs::read_dir(directory)? {
+            let child = child?;
+            if child.file_type()?.is_dir() {
+                open_up(&child.path())?;
+            }
+        }
+        Ok(())
+    }
+    match path.symlink_metadata() {
+        Err(_) => return Ok(()),
+        Ok(found) if !found.is_dir() => {
+            return fs::remove_file(path).map_err(FileError::at("remove", path));
+        }
+        Ok(_) => {}
+    }
+    open_up(path).map_err(FileError::at("open up", path))?;
+    crate::home::remove_tree(path)
+}
