@@ -13,8 +13,8 @@
 //! The table that all faces are derived from is [`operations`].
 
 pub mod command;
-pub mod diff;
 pub mod crossing;
+pub mod diff;
 pub mod digest;
 pub mod doctor;
 pub mod env;
