@@ -190,7 +190,9 @@ impl Qemu {
         })?;
         let process = Process::new(child, Control::new(control));
         output::copy_console(console, console_file);
-        Ok(QemuMachine::new(process, agent, spec.ram.sharing, memory_bytes(spec), drives))
+        let (accelerator, sharing) = (spec.accelerator, spec.ram.sharing);
+        let bytes = memory_bytes(spec);
+        Ok(QemuMachine::new(process, agent, accelerator, sharing, bytes, drives))
     }
 }
 

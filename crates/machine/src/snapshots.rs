@@ -30,7 +30,8 @@ pub trait Snapshots {
     /// plan's fresh layers, and what was their top is frozen for good. So the
     /// stream and the frozen layers agree.
     ///
-    /// The guest runs beside this but for a short pause. The stream has to be
+    /// The guest runs beside this but for a short pause, if the driver can tell
+    /// what it changes meanwhile; otherwise it stands still. The stream has to be
     /// [materialised](Materialising::materialise) before it can be resumed from.
     /// It is not synced to the host's disk.
     ///
@@ -108,14 +109,15 @@ pub struct Snapshot {
     pub stream_bytes: u64,
 }
 
-/// Whether copying a guest's memory caught up with the guest.
+/// Whether a guest could run while its memory was copied, until the copy had
+/// caught up with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Convergence {
     /// It did.
     Converged,
-    /// The guest changed its memory faster than it could be copied, so it was
-    /// paused before the rest was.
+    /// The guest was halted before, because it changed its memory faster than it
+    /// could be copied, or because the driver cannot tell what it changes.
     Paused,
 }
 

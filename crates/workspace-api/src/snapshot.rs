@@ -105,8 +105,9 @@ text_value!(SnapshotRef, "^[a-z][a-z0-9-]{0,62}$");
 
 /// Take a snapshot of a running workspace
 ///
-/// Disks, memory and processes, as they are at one moment; the workspace runs on
-/// and stands still only for a moment. `workspace reset --to NAME` goes back to
+/// Disks, memory and processes, as they are at one moment; the workspace runs on.
+/// It stands still for some milliseconds, or if it is emulated until its memory
+/// is saved. `workspace reset --to NAME` goes back to
 /// it, `workspace fork --from NAME` makes more workspaces of it. Secrets in
 /// memory are in the snapshot too. Fails with `conflict` if the name is taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
@@ -145,10 +146,7 @@ impl Present for Taken {
         screen.line(format!("Memory    {} KiB", memory_bytes.div_ceil(1024)));
         screen.line(format!("Pause     {}.{} ms", pause_us / 1000, pause_us % 1000 / 100));
         if self.snapshot.halted {
-            screen.note(
-                "the workspace changed its memory faster than it could be saved, \
-                 so it stood still for the rest",
-            );
+            screen.note("it stood still until its memory was saved");
         }
     }
 }
@@ -171,8 +169,9 @@ pub struct Snapshot {
     pub jobs: u32,
     /// How long the workspace stood still for it, in microseconds.
     pub pause_us: u64,
-    /// Whether the workspace was halted because it changed its memory faster
-    /// than that could be saved.
+    /// Whether the workspace stood still until its memory was saved: an emulated
+    /// one always does, another one if it changes its memory faster than that
+    /// can be saved.
     pub halted: bool,
 }
 

@@ -10,7 +10,8 @@ use super::messages::{Event, MigrationStatus, migration_failure};
 use super::orders::{Memory, Order};
 use super::process::{Process, is_hang_up};
 use crate::{
-    Exit, Machine, MachineError, MachineFuture, Notice, Pausing, RamSharing, Saving, Snapshots,
+    Accelerator, Exit, Machine, MachineError, MachineFuture, Notice, Pausing, RamSharing, Saving,
+    Snapshots,
 };
 
 /// How long saving the state may take, in milliseconds. Without memory in it,
@@ -39,6 +40,7 @@ pub(super) struct QemuMachine {
     pub(super) drives: Vec<Drive>,
     pub(super) sets: Sets,
     pub(super) wanted: Wanted,
+    pub(super) accelerator: Accelerator,
     /// Size of the guest's memory.
     pub(super) memory_bytes: u64,
     agent: Option<UnixStream>,
@@ -50,6 +52,7 @@ impl QemuMachine {
     pub(super) fn new(
         process: Process,
         agent: UnixStream,
+        accelerator: Accelerator,
         sharing: RamSharing,
         memory_bytes: u64,
         drives: Vec<Drive>,
@@ -59,6 +62,7 @@ impl QemuMachine {
             drives,
             sets: Sets::new(),
             wanted: Wanted::Running,
+            accelerator,
             memory_bytes,
             agent: Some(agent),
             sharing,
