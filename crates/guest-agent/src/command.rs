@@ -99,8 +99,13 @@ pub(crate) fn start(
             return Err(SpawnError::started(error, exec));
         }
     };
-    let parts =
-        Parts { hearing, kept_as: exec.keep.clone(), terminal: pipes.terminal.clone(), stdin };
+    let parts = Parts {
+        hearing,
+        kept_as: exec.keep.clone(),
+        leftovers: exec.leftovers,
+        terminal: pipes.terminal.clone(),
+        stdin,
+    };
     let stream = Rc::new(Stream::new(parts, leader, group));
     shared.reaper.register(leader, &stream.exit);
     let pid = leader.as_raw_pid().unsigned_abs();

@@ -340,7 +340,12 @@ fn instruct(id: StreamId, stream: &Stream, payload: &[u8]) -> Result<(), String>
         HostMessage::Resize(size) => stream.resize(size),
         HostMessage::Signal { number } if (1..=64).contains(&number) => stream.signal(number),
         HostMessage::Signal { number } => return Err(format!("{number} is no signal")),
-        HostMessage::Cancel { grace_ms } => stream.cancel(Duration::from_millis(grace_ms)),
+        HostMessage::Cancel { signal: Some(number), .. } if !(1..=64).contains(&number) => {
+            return Err(format!("{number} is no signal"));
+        }
+        HostMessage::Cancel { grace_ms, signal } => {
+            stream.cancel(Duration::from_millis(grace_ms), signal.unwrap_or(libc::SIGINT));
+        }
         HostMessage::Kill => stream.kill(KillReason::Host),
         _ => return Err("this stream is open already".into()),
     }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use guest_protocol::message::{End, TerminalSize};
+use guest_protocol::message::{End, Leftovers, TerminalSize};
 use rustix::process::Pid;
 use tokio::time::sleep;
 
@@ -42,6 +42,7 @@ pub(crate) struct Stream {
     pub(crate) hearing: Rc<Hearing>,
     /// The name under which it is kept across epochs.
     pub(crate) kept_as: Option<String>,
+    leftovers: Leftovers,
     pub(crate) terminal: Option<Terminal>,
     pub(crate) leader: Pid,
     pub(crate) started: Instant,
@@ -63,16 +64,18 @@ pub(crate) struct Stream {
 pub(crate) struct Parts {
     pub(crate) hearing: Rc<Hearing>,
     pub(crate) kept_as: Option<String>,
+    pub(crate) leftovers: Leftovers,
     pub(crate) terminal: Option<Terminal>,
     pub(crate) stdin: Input,
 }
 
 impl Stream {
     pub(crate) fn new(parts: Parts, leader: Pid, group: Group) -> Self {
-        let Parts { hearing, kept_as, terminal, stdin } = parts;
+        let Parts { hearing, kept_as, leftovers, terminal, stdin } = parts;
         Self {
             hearing,
             kept_as,
+            leftovers,
             terminal,
             leader,
             started: Instant::now(),
@@ -99,15 +102,15 @@ impl Stream {
     }
 
     /// Asks the command to end. Its own task kills what is left afterwards.
-    pub(crate) fn cancel(&self, grace: Duration) {
-        self.signal(libc::SIGINT);
+    pub(crate) fn cancel(&self, grace: Duration, signal: i32) {
+        self.signal(signal);
         self.cancelled.set(Instant::now() + grace.min(GRACE_MAX));
     }
 
     /// Waits until what was killed is dead: a large tree takes a while to die,
     /// and whoever had it killed counts on its being gone.
     pub(crate) async fn buried(&self) {
-        if self.cancelled.get().is_some() {
+        if self.cancelled.get().is_some() || self.leftovers == Leftovers::Killed {
             self.kill(KillReason::Host);
         } else if self.killed.get().is_none() {
             return;

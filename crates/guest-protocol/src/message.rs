@@ -50,12 +50,16 @@ pub enum HostMessage {
         /// Number of the signal, 1 to 64.
         number: i32,
     },
-    /// On a command's stream: end it. Its process group gets SIGINT; what is left
-    /// of its process tree when it has ended, or when the grace is over, is
+    /// On a command's stream: end it. Its process group gets a signal; what is
+    /// left of its process tree when it has ended, or when the grace is over, is
     /// killed.
     Cancel {
         /// How long it may take to end by itself, in milliseconds.
         grace_ms: u64,
+        /// Number of the signal, 1 to 64; SIGINT unless another is named. Older
+        /// guests know no other.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signal: Option<i32>,
     },
     /// On a command's stream: kill its whole process tree.
     Kill,
@@ -102,6 +106,27 @@ pub struct Exec {
     /// attaches. Without a name, it goes on unheard in the next epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<String>,
+    /// What becomes of its descendants once it has ended.
+    #[serde(default, skip_serializing_if = "Leftovers::are_spared")]
+    pub leftovers: Leftovers,
+}
+
+/// What becomes of a command's descendants once it has ended by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leftovers {
+    /// They go on, unheard. What older guests always do.
+    #[default]
+    Spared,
+    /// They are killed before the end is told.
+    Killed,
+}
+
+impl Leftovers {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+    const fn are_spared(&self) -> bool {
+        matches!(self, Self::Spared)
+    }
 }
 
 /// How large a terminal is, in characters.
@@ -277,10 +302,12 @@ mod tests {
             keep: Some("shell".into()),
             ..exec.clone()
         };
+        let service = Exec { leftovers: Leftovers::Killed, ..exec.clone() };
         let host = [
             HostMessage::Begin(begin),
             HostMessage::Exec(exec),
             HostMessage::Exec(shell),
+            HostMessage::Exec(service),
             HostMessage::Attach { name: "shell".into() },
             HostMessage::Resize(TerminalSize { columns: 100, rows: 50 }),
             HostMessage::MountWorkspace,
@@ -288,7 +315,8 @@ mod tests {
             HostMessage::Credit { channel: Channel::Stdout, bytes: 3 },
             HostMessage::StdinClosed,
             HostMessage::Signal { number: 2 },
-            HostMessage::Cancel { grace_ms: 3 },
+            HostMessage::Cancel { grace_ms: 3, signal: None },
+            HostMessage::Cancel { grace_ms: 3, signal: Some(15) },
             HostMessage::Kill,
         ];
         let guest = [

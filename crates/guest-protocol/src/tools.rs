@@ -18,6 +18,7 @@
 
 pub mod file;
 pub mod patch;
+pub mod probe;
 pub mod search;
 pub mod transfer;
 pub mod tree;

@@ -22,6 +22,7 @@ mod error;
 pub mod file;
 mod network;
 pub mod patch;
+pub mod probe;
 mod root;
 pub mod search;
 mod selection;
@@ -66,6 +67,7 @@ fn served(name: &str) -> ExitCode {
     let served = match name {
         tools::file::TOOL => file::serve(root(), &mut input, &mut output),
         tools::patch::TOOL => patch::serve(root(), &mut input, &mut output),
+        tools::probe::TOOL => probe::serve(&mut input, &mut output),
         tools::search::TOOL => search::serve(root(), &mut input, &mut output),
         tools::transfer::TOOL => transfer::serve(root(), &mut input, &mut output),
         tools::tree::TOOL => tree::serve(root(), &mut input, &mut output),

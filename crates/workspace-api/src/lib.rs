@@ -35,6 +35,7 @@ pub mod profile;
 pub mod run;
 pub mod secret;
 pub mod seed;
+pub mod service;
 pub mod shell;
 pub mod snapshot;
 pub mod spec;
@@ -100,6 +101,12 @@ operation::operations! {
     snapshot::Create,
     snapshot::List,
     snapshot::Delete,
+    service::Start,
+    service::List,
+    service::Status,
+    service::Logs,
+    service::Stop,
+    service::Restart,
     network::operations::Show,
     network::operations::Set,
     network::operations::Log,
@@ -123,6 +130,7 @@ pub const NOUNS: &[Noun] = &[
     Noun { name: "shell", about: "Programs on terminals, inhabited across many calls" },
     Noun { name: "secret", about: "Values that commands get and nobody else sees" },
     Noun { name: "snapshot", about: "States that a workspace can go back to" },
+    Noun { name: "service", about: "Named processes that a workspace looks after" },
     Noun { name: "network", about: "What a workspace may reach, and what it was refused" },
     Noun { name: "port", about: "Ports of a workspace that can be reached from this host" },
     Noun { name: "env", about: "Environments: what a workspace starts from" },

@@ -198,6 +198,15 @@ pub struct Activity {
     /// How many shells are open.
     #[serde(default)]
     pub open_shells: u32,
+    /// How many services are looked after, whatever state they are in.
+    #[serde(default)]
+    pub running_services: u32,
+    /// How many of them are ready.
+    #[serde(default)]
+    pub ready_services: u32,
+    /// How many services have failed for good.
+    #[serde(default)]
+    pub failed_services: u32,
 }
 
 impl Workspace {
@@ -240,9 +249,16 @@ impl Present for Workspace {
             screen.line(format!("Secrets        was given {}", names.join(", ")));
         }
         if let Some(activity) = &self.activity {
-            let Activity { running_commands, open_shells } = activity;
+            let Activity { running_commands, open_shells, .. } = activity;
             screen
                 .line(format!("Running        {running_commands} commands, {open_shells} shells"));
+            let Activity { running_services, ready_services, failed_services, .. } = activity;
+            if running_services + failed_services > 0 {
+                screen.line(format!(
+                    "Services       {ready_services} of {running_services} ready, \
+                     {failed_services} failed"
+                ));
+            }
         }
     }
 }

@@ -23,6 +23,7 @@ mod push;
 mod readiness;
 mod run;
 mod secrets;
+mod services;
 mod shells;
 mod snapshots;
 mod summary;

@@ -171,6 +171,11 @@ impl WorkspaceFiles {
         self.0.join("jobs")
     }
 
+    /// What is known of services.
+    pub(crate) fn services(&self) -> PathBuf {
+        self.0.join("services")
+    }
+
     pub(crate) fn keeper_log(&self) -> PathBuf {
         self.0.join("keeper.log")
     }

@@ -14,7 +14,7 @@
 //!   itself through [`inside`].
 //! * [`concealment`]: what is hidden in everything that leaves.
 //! * [`scribe`]: what happens is written down.
-//! * `ports`: connections from the host.
+//! * `ports`: connections from the host; [`services`]: processes looked after.
 //! * `idle`: when a workspace that nobody uses is put aside; `hibernating`: with its
 //!   memory.
 //! * [`asking`]: what is asked of a keeper besides carrying frames.
@@ -47,5 +47,6 @@ pub(crate) mod protocol;
 mod resetting;
 mod saving;
 pub(crate) mod scribe;
+pub(crate) mod services;
 mod serving;
 pub(crate) mod spawn;

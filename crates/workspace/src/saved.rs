@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use crate::disks::{Chains, Frozen};
 use crate::home::{FileError, FileStamp, disk_space, replace_file, sync_directory};
 use crate::jobs::JobRecord;
+use crate::services::ServiceRecord;
 
 /// Version of the manifest and of what it is about.
 const FORMAT: u32 = 1;
@@ -51,6 +52,9 @@ pub(crate) struct Manifest {
     pub(crate) chains: Chains,
     /// What ran in the background and can be attached to.
     pub(crate) jobs: Vec<JobRecord>,
+    /// The services that were looked after; their processes are among the jobs.
+    #[serde(default)]
+    pub(crate) services: Vec<ServiceRecord>,
     /// What the addresses stand for that its guest has been given.
     pub(crate) names: Names,
     /// How long the machine stood still for it, in microseconds.
@@ -66,6 +70,7 @@ pub(crate) struct Knowledge {
     pub(crate) token: Token,
     pub(crate) chains: Chains,
     pub(crate) jobs: Vec<JobRecord>,
+    pub(crate) services: Vec<ServiceRecord>,
     pub(crate) names: Names,
     pub(crate) taken: Snapshot,
 }
@@ -105,7 +110,7 @@ impl Unfinished {
         knowledge: Knowledge,
         durability: Durability,
     ) -> Result<(), FileError> {
-        let Knowledge { token, chains, jobs, names, taken } = knowledge;
+        let Knowledge { token, chains, jobs, services, names, taken } = knowledge;
         let stream = self.stream();
         fs::remove_file(&stream).map_err(FileError::at("remove", &stream))?;
         if durability == Durability::Synced {
@@ -123,6 +128,7 @@ impl Unfinished {
             token,
             chains,
             jobs,
+            services,
             names,
             pause_us: taken.pause_us,
             convergence: taken.convergence,

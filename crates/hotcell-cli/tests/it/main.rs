@@ -32,6 +32,7 @@ mod power;
 mod reset;
 mod secrets;
 mod seeding;
+mod services;
 mod shells;
 mod snapshot_crashes;
 mod snapshots;

@@ -1,19 +1,14 @@
 //! `run`: one command in a machine of its own.
 
-use std::collections::BTreeMap;
-
-use guest_protocol::message::{Exec, Stdin};
-use operation::{Call, ErrorKind, Handler, OpError};
+use operation::{Call, Handler, OpError};
 use workspace_api::idle::IdlePolicy;
-use workspace_api::run::{CommandEvent, CommandOptions, Run, RunResult};
+use workspace_api::run::{CommandEvent, Run, RunResult};
 
 use super::Engine;
 use super::creation::{Created, Plan};
 use super::network::policy;
+pub(super) use crate::exec::to_exec;
 use crate::keeper::Lifetime;
-
-/// Where commands run unless they say otherwise.
-const DEFAULT_DIRECTORY: &str = "/workspace";
 
 impl Handler<Run> for Engine {
     async fn handle(&self, run: Run, call: &mut Call<CommandEvent>) -> Result<RunResult, OpError> {
@@ -54,26 +49,4 @@ impl Handler<Run> for Engine {
             result,
         })
     }
-}
-
-/// The guest's request for a command, without the secrets that it is given: see
-/// [`Engine::give`].
-pub(super) fn to_exec(argv: Vec<String>, options: CommandOptions) -> Result<Exec, OpError> {
-    if argv.is_empty() {
-        return Err(OpError::plain(ErrorKind::InvalidRequest, "there is no command to run")
-            .hinted("put it behind `--`: `hotcell run debian:12 -- git --version`"));
-    }
-    if argv.iter().any(|word| word.contains('\0')) {
-        return Err(OpError::plain(ErrorKind::InvalidRequest, "the command holds a NUL byte"));
-    }
-    let env: BTreeMap<String, String> =
-        options.env.into_iter().map(|variable| (variable.name, variable.value)).collect();
-    Ok(Exec {
-        argv,
-        env,
-        cwd: options.cwd.unwrap_or_else(|| DEFAULT_DIRECTORY.to_owned()),
-        timeout_ms: options.timeout.map(workspace_api::time::TimeSpan::as_millis),
-        stdin: Stdin::Stream,
-        ..Exec::default()
-    })
 }

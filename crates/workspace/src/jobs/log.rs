@@ -50,7 +50,7 @@ impl LogWriter {
         self.position += bytes.len() as u64;
         let segment = match self.segment.take() {
             Some(segment) if begin - segment.begin < SEGMENT_MAX => segment,
-            _ => self.begin_segment(begin)?,
+            _ => self.segment_for(begin)?,
         };
         let path = path(&self.directory, self.channel, segment.begin);
         let segment = self.segment.insert(segment);
@@ -62,13 +62,22 @@ impl LogWriter {
         written.map_err(FileError::at("write", &path))
     }
 
-    fn begin_segment(&self, begin: u64) -> Result<Segment, FileError> {
+    /// The segment for what comes at `begin`: the last one if it ends there and
+    /// has room, or else a new one.
+    fn segment_for(&self, begin: u64) -> Result<Segment, FileError> {
         let mut older = begins(&self.directory, self.channel)?;
-        older.pop();
-        for begin in older {
-            let path = path(&self.directory, self.channel, begin);
-            fs::remove_file(&path).map_err(FileError::at("remove", &path))?;
-        }
+        let last = older.pop();
+        let ends_here = end(&self.directory, self.channel)? == begin;
+        let begin = match last.filter(|last| ends_here && begin - last < SEGMENT_MAX) {
+            Some(last) => last,
+            None => {
+                for begin in older {
+                    let path = path(&self.directory, self.channel, begin);
+                    fs::remove_file(&path).map_err(FileError::at("remove", &path))?;
+                }
+                begin
+            }
+        };
         let path = path(&self.directory, self.channel, begin);
         let file = OpenOptions::new()
             .create(true)
@@ -171,6 +180,10 @@ mod tests {
         let mut log = LogWriter::open(directory.path(), "stdout").unwrap();
         assert_eq!(log.position(), 11);
         log.write(b"!").unwrap();
+        for _ in 0..3 {
+            // Whoever goes on for the third time still has the beginning.
+            LogWriter::open(directory.path(), "stdout").unwrap().write(b"").unwrap();
+        }
         let all = read(directory.path(), "stdout", 0, 100).unwrap();
         assert_eq!(all, Excerpt { begin: 0, bytes: b"hello world!".to_vec(), end: 12 });
         let some = read(directory.path(), "stdout", 6, 3).unwrap();

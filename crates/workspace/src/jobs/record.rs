@@ -122,6 +122,8 @@ impl Jobs {
     /// Forgets the oldest of those that have ended, so that they do not pile up.
     pub(crate) fn forget_old(&self) -> Result<(), FileError> {
         let ended = self.list()?.into_iter().filter(|job| job.state != JobState::Running);
+        // Services are few, and whoever asks for their log means the last one.
+        let ended = ended.filter(|job| !matches!(job.kind, JobKind::Service { .. }));
         for job in ended.skip(ENDED_MAX) {
             crate::home::remove_tree(&self.directory(&job.id))?;
         }

@@ -22,10 +22,12 @@ use workspace_api::idle::IdlePolicy;
 use workspace_api::network::NetworkPolicy;
 use workspace_api::output::OutputBytes;
 use workspace_api::port::{PortMapping, PublishedPort};
+use workspace_api::service::{ServiceName, ServiceState, Start};
 use workspace_api::snapshot::SnapshotName;
 use workspace_api::workspace::Activity;
 
 use super::jobs::{JobOrder, JobProgress, Until};
+use super::services::ServiceUntil;
 use crate::disks::{DriveName, NewLayers};
 use crate::jobs::{JobId, JobKind};
 use crate::network::gateway::GatewayState;
@@ -73,6 +75,12 @@ pub(crate) enum Ask {
     UnpublishPort(UnpublishPort),
     /// See [`ListPorts`].
     ListPorts(ListPorts),
+    /// See [`StartService`].
+    StartService(Box<StartService>),
+    /// See [`StopService`].
+    StopService(StopService),
+    /// See [`AwaitService`].
+    AwaitService(AwaitService),
     /// See [`SetIdle`].
     SetIdle(SetIdle),
     /// See [`Hibernate`].
@@ -96,6 +104,8 @@ impl Ask {
             | Self::Restore(_)
             | Self::PublishPort(_)
             | Self::UnpublishPort(_)
+            | Self::StartService(_)
+            | Self::StopService(_)
             | Self::SetIdle(_) => true,
             // To be put aside is no use of it.
             Self::SaveMachine(save) => matches!(save.guest, GuestMeanwhile::RunsOn),
@@ -107,7 +117,8 @@ impl Ask {
             | Self::AwaitJob(_)
             | Self::Hibernate(_)
             | Self::AdoptLayer(_)
-            | Self::ListPorts(_) => false,
+            | Self::ListPorts(_)
+            | Self::AwaitService(_) => false,
         }
     }
 }
@@ -474,6 +485,65 @@ impl Question for ListPorts {
 impl From<ListPorts> for Ask {
     fn from(question: ListPorts) -> Self {
         Self::ListPorts(question)
+    }
+}
+
+/// Start a service. It is on record when this is answered.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct StartService {
+    /// How it is defined.
+    pub(crate) definition: Start,
+    /// What its process is.
+    pub(crate) exec: Exec,
+    /// Names of the secrets that are among its variables.
+    pub(crate) secrets: Vec<String>,
+}
+
+impl Question for StartService {
+    type Answer = ();
+}
+
+impl From<StartService> for Ask {
+    fn from(question: StartService) -> Self {
+        Self::StartService(Box::new(question))
+    }
+}
+
+/// Have a service stopped.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct StopService {
+    /// Which.
+    pub(crate) service: ServiceName,
+}
+
+impl Question for StopService {
+    type Answer = ();
+}
+
+impl From<StopService> for Ask {
+    fn from(question: StopService) -> Self {
+        Self::StopService(question)
+    }
+}
+
+/// Wait for something of a service. The answer is how it is then.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AwaitService {
+    /// Which.
+    pub(crate) service: ServiceName,
+    /// For what.
+    pub(crate) until: ServiceUntil,
+    /// How long at most, in milliseconds.
+    pub(crate) deadline_ms: u64,
+}
+
+impl Question for AwaitService {
+    type Answer = ServiceState;
+}
+
+impl From<AwaitService> for Ask {
+    fn from(question: AwaitService) -> Self {
+        Self::AwaitService(question)
     }
 }
 

@@ -468,7 +468,7 @@ impl RunningCommand {
     /// The guest gives the command its grace and kills what is left of it.
     fn cancel(&mut self) {
         let grace_ms = u64::try_from(CANCEL_GRACE.as_millis()).unwrap_or(u64::MAX);
-        self.say(&HostMessage::Cancel { grace_ms });
+        self.say(&HostMessage::Cancel { grace_ms, signal: None });
         let until = Instant::now() + CANCEL_GRACE + KILL_GRACE;
         self.patience = Patience::Ending { until, because: EndReason::Cancelled };
     }

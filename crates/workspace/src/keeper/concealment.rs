@@ -12,12 +12,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use guest_protocol::message::Exec;
 use operation::OpError;
 use redaction::Veil;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use workspace_api::id::WorkspaceId;
+use workspace_api::secret::SecretUse;
 
 use super::protocol::FromKeeper;
 use crate::home::Home;
@@ -39,6 +41,25 @@ impl Concealment {
     pub(crate) fn new(home: &Home, workspace: WorkspaceId) -> Self {
         let (veil, store) = (Veil::default(), Arc::default());
         Self { veil, home: home.clone(), workspace, store }
+    }
+
+    /// Puts the present values of secrets among the variables of a command, as
+    /// somebody wanted before its machine was put back; the names of those secrets.
+    pub(crate) fn give(&self, uses: &[SecretUse], exec: &mut Exec) -> Result<Vec<String>, OpError> {
+        if uses.is_empty() {
+            return Ok(Vec::new());
+        }
+        let store = Store::open(&self.home)?;
+        let vault = Vault { home: &self.home, store: &store };
+        let mut values = Vec::new();
+        for SecretUse { secret, variable } in uses {
+            let value = vault.get(secret)?;
+            exec.env.insert(variable.to_string(), value.reveal().to_owned());
+            values.push((secret.clone(), value));
+        }
+        vault.hold(self.workspace, &values)?;
+        self.refresh()?;
+        Ok(uses.iter().map(|given| given.secret.to_string()).collect())
     }
 
     /// Hides what the workspace holds by now.

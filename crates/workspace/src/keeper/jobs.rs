@@ -100,6 +100,14 @@ pub(crate) enum JobOrder {
         /// How long it may take, in milliseconds.
         grace_ms: u64,
     },
+    /// Ask it to end by a signal, and kill what is left of it when it has ended
+    /// or the grace is over.
+    Stop {
+        /// Number of the signal.
+        signal: i32,
+        /// How long it may take, in milliseconds.
+        grace_ms: u64,
+    },
 }
 
 /// All jobs of a keeper.
@@ -235,7 +243,7 @@ impl JobTable {
     }
 
     /// Goes on with a job whose process the guest has kept.
-    async fn attach(self: &Rc<Self>, record: JobRecord) -> Result<(), OpError> {
+    pub(crate) async fn attach(self: &Rc<Self>, record: JobRecord) -> Result<(), OpError> {
         let attach = HostMessage::Attach { name: record.id.0.clone() };
         self.follow(record, &attach).await
     }
@@ -345,7 +353,10 @@ impl JobTable {
                 // A shell at its prompt ignores an interrupt, which is what
                 // a cancellation sends, but not this.
                 job.control.signal(HANG_UP);
-                job.control.cancel(Duration::from_millis(grace_ms));
+                job.control.cancel(Duration::from_millis(grace_ms), None);
+            }
+            JobOrder::Stop { signal, grace_ms } => {
+                job.control.cancel(Duration::from_millis(grace_ms), Some(signal));
             }
         }
         Ok(())
@@ -386,6 +397,14 @@ impl JobTable {
             }
         }
         Ok(*progress.borrow())
+    }
+
+    /// Waits until a job has ended; its record says how.
+    pub(crate) async fn until_ended(&self, id: &JobId) {
+        // It has ended if nobody follows it, or whoever did has gone.
+        let Ok(job) = self.job(id) else { return };
+        let mut progress = job.progress.clone();
+        let _ = progress.wait_for(|seen| !seen.running).await;
     }
 
     fn ended_progress(&self, id: &JobId) -> JobProgress {

@@ -31,6 +31,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use workspace_api::ledger::LedgerEvent;
 use workspace_api::port::{PortMapping, PublishedPort};
+use workspace_api::service::ServiceName;
 
 use super::inside::Inside;
 use super::scribe::Scribe;
@@ -175,6 +176,17 @@ impl PortTable {
         published.remove(&guest);
         self.scribe.note(LedgerEvent::PortUnpublished { guest_port: guest.get() });
         Ok(told)
+    }
+
+    /// Closes the ports of a service.
+    pub(crate) fn release(&self, service: &ServiceName) {
+        self.published.borrow_mut().retain(|guest, published| {
+            let is_its = published.port.service.as_deref() == Some(service.as_str());
+            if is_its {
+                self.scribe.note(LedgerEvent::PortUnpublished { guest_port: guest.get() });
+            }
+            !is_its
+        });
     }
 
     /// All that are published.

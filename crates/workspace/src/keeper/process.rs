@@ -36,6 +36,7 @@ use super::jobs::JobTable;
 use super::ports::PortTable;
 use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper, Unkept};
 use super::scribe::Scribe;
+use super::services::{self, ServiceTable};
 use super::serving::{Keeper, explain};
 use crate::framing::{FrameReader, parse, spawn_writer};
 use crate::hibernation::Hibernation;
@@ -46,6 +47,7 @@ use crate::machines;
 use crate::network::gateway::Gateway;
 use crate::origin::{Origin, WorkspaceTree};
 use crate::saved::SavedMachine;
+use crate::services::ServiceFiles;
 use crate::socket;
 use crate::store::Store;
 use crate::trouble::GuestTrouble;
@@ -147,9 +149,19 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
     let jobs = JobTable::new(jobs, clients.inside().clone(), scribe.clone(), concealment.clone());
     let ports = PortTable::new(clients.inside().clone(), scribe.clone());
     ports.restore(&request.ports);
+    let services = ServiceTable::new(services::Parts {
+        files: ServiceFiles::at(files.services()),
+        job_files: Jobs::at(files.jobs()),
+        jobs: Rc::clone(&jobs),
+        ports: Rc::clone(&ports),
+        inside: clients.inside().clone(),
+        scribe: scribe.clone(),
+        concealment: concealment.clone(),
+    });
     if let Some(saved) = saved_machine(&request.origin)? {
         network.set_names(saved.manifest.names);
-        jobs.go_on(saved.manifest.jobs);
+        let jobs_left = services.go_on(saved.manifest.services, saved.manifest.jobs);
+        jobs.go_on(jobs_left);
     }
     let lifetime = match request.unkept {
         Unkept::Vanishes => Lifetime::WithCreator,
@@ -175,6 +187,7 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         jobs,
         network,
         ports,
+        services,
         scribe,
         idleness,
         concealment,

@@ -19,6 +19,7 @@ use std::rc::Rc;
 use operation::OpError;
 use uuid::Uuid;
 use workspace_api::ledger::LedgerEvent;
+use workspace_api::service::ServiceStep;
 
 use super::asking::{Restore, answer};
 use super::custody::Custody;
@@ -36,20 +37,22 @@ impl Keeper {
         id: u64,
         restore: Restore,
     ) -> Option<Ending> {
-        let (jobs, names) = match saved_machine(&restore.origin) {
-            Ok(Some(saved)) => (saved.manifest.jobs, Some(saved.manifest.names)),
-            Ok(None) => (Vec::new(), None),
+        let saved = match saved_machine(&restore.origin) {
+            Ok(saved) => saved.map(|saved| saved.manifest),
             Err(error) => {
                 self.answer(client, id, async { answer::<Restore>(Err(error)) });
                 return None;
             }
         };
+        let (jobs, services, names) =
+            saved.map(|saved| (saved.jobs, saved.services, Some(saved.names))).unwrap_or_default();
         if let Err(error) = self.put_back(restore, &jobs).await {
             return Some(Ending::NotReset(error));
         }
         if let Some(names) = names {
             self.network.set_names(names);
         }
+        let jobs = self.services.go_on(services, jobs);
         let (heard, network) = (self.jobs.go_on(jobs), Rc::clone(&self.network));
         self.answer(client, id, async move {
             // It has gone on with them, or knows that it cannot.
@@ -62,6 +65,7 @@ impl Keeper {
 
     async fn put_back(&mut self, restore: Restore, jobs: &[JobRecord]) -> Result<(), OpError> {
         let Restore { origin, layers, snapshot } = restore;
+        self.services.end_all(ServiceStep::Halt, "the workspace was reset");
         // Before their streams end, which would be the end of all of them.
         self.jobs.let_go(jobs);
         let hub = Hub::starting_after(MOUNT_STREAM, self.concealment.veil());

@@ -193,6 +193,7 @@ impl Keeper {
             token: self.link.next_token,
             chains: before,
             jobs,
+            services: self.services.under_way(),
             names: self.network.names(),
             taken,
         };

@@ -22,13 +22,14 @@ use tokio::signal::unix::Signal;
 use tokio::time::timeout;
 use workspace_api::idle::IdlePolicy;
 use workspace_api::ledger::LedgerEvent;
+use workspace_api::service::ServiceStep;
 use workspace_api::state::Step;
 use workspace_api::workspace::Activity;
 
 use super::asking::{
-    AdoptLayer, Ask, AwaitJob, AwaitNetwork, CurrentActivity, HideSecrets, ListPorts, Now,
-    OrderJob, PublishPort, ReadNetworkLog, Restore, SaveMachine, SetIdle, SetNetwork, ShowNetwork,
-    StartJob, UnpublishPort, WriteJob, WriteLedger, answer,
+    AdoptLayer, Ask, AwaitJob, AwaitNetwork, AwaitService, CurrentActivity, HideSecrets, ListPorts,
+    Now, OrderJob, PublishPort, ReadNetworkLog, Restore, SaveMachine, SetIdle, SetNetwork,
+    ShowNetwork, StartJob, StartService, StopService, UnpublishPort, WriteJob, WriteLedger, answer,
 };
 use super::clients::{Clients, tell};
 use super::concealment::Concealment;
@@ -40,6 +41,7 @@ use super::ports::{Port, PortTable};
 use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper};
 use super::saving::Saving;
 use super::scribe::Scribe;
+use super::services::{Process, ServiceTable};
 use crate::framing::{FramingError, parse};
 use crate::home::{Home, WorkspaceFiles};
 use crate::jobs::JobKind;
@@ -70,6 +72,7 @@ pub(super) struct Keeper {
     pub(super) jobs: Rc<JobTable>,
     pub(super) network: Rc<Gateway>,
     pub(super) ports: Rc<PortTable>,
+    pub(super) services: Rc<ServiceTable>,
     pub(super) scribe: Scribe,
     pub(super) idleness: Idleness,
     pub(super) concealment: Concealment,
@@ -339,6 +342,22 @@ impl Keeper {
             Ask::Restore(restore) => self.errand(client, id, Errand::Restore(restore)),
             Ask::AdoptLayer(adopt) => self.errand(client, id, Errand::Adopt(adopt)),
             Ask::SaveMachine(save) => self.errand(client, id, Errand::Save(save)),
+            Ask::StartService(start) => {
+                let StartService { definition, exec, secrets } = *start;
+                let done = self.services.start(definition, Process { exec, secrets });
+                self.answer(client, id, async move { answer::<StartService>(done) });
+            }
+            Ask::StopService(StopService { service }) => {
+                let done = self.services.stop(&service);
+                self.answer(client, id, async move { answer::<StopService>(done) });
+            }
+            Ask::AwaitService(AwaitService { service, until, deadline_ms }) => {
+                let services = Rc::clone(&self.services);
+                self.answer(client, id, async move {
+                    let deadline = Duration::from_millis(deadline_ms);
+                    answer::<AwaitService>(services.wait(&service, until, deadline).await)
+                });
+            }
             Ask::WriteLedger(_) => {
                 let scribe = self.scribe.clone();
                 self.answer(client, id, async move {
@@ -351,16 +370,24 @@ impl Keeper {
 
     fn activity(&self) -> Activity {
         let open_shells = self.jobs.running(|kind| matches!(kind, JobKind::Shell { .. }));
+        let services = self.services.counts();
+        let own = open_shells
+            + self.jobs.running(|kind| matches!(kind, JobKind::Service { .. }))
+            + self.services.checking();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Activity {
-            running_commands: count(self.hub.commands().saturating_sub(open_shells)),
+            running_commands: count(self.hub.commands().saturating_sub(own)),
             open_shells: count(open_shells),
+            running_services: count(services.running),
+            ready_services: count(services.ready),
+            failed_services: count(services.failed),
         }
     }
 
     /// Whether something runs that is a use of the workspace as long as it does.
     pub(super) fn is_held(&self) -> bool {
-        self.activity().running_commands > 0
+        let Activity { running_commands, running_services, .. } = self.activity();
+        running_commands + running_services > 0
     }
 
     /// Answers a question when `work` is done, which holds up nothing else.
@@ -425,6 +452,14 @@ impl Keeper {
                 "the workspace's keeper was told to end",
             )),
         };
+        match &outcome {
+            Outcome::Stopped(reason) => {
+                let reason = reason.as_deref().unwrap_or("the workspace was stopped");
+                self.services.end_all(ServiceStep::Halt, reason);
+            }
+            Outcome::Lost(error) => self.services.end_all(ServiceStep::Lose, &error.message),
+            Outcome::Deleted => {}
+        }
         self.ports.close();
         let outcome = outcome.concealed(&self.concealment);
         let exit = self.machine.stop().await;

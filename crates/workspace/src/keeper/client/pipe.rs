@@ -79,9 +79,9 @@ impl PipeControl {
     }
 
     /// Asks it to end and has what is left of it killed after the grace.
-    pub(crate) fn cancel(&self, grace: Duration) {
+    pub(crate) fn cancel(&self, grace: Duration, signal: Option<i32>) {
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        self.say(&HostMessage::Cancel { grace_ms });
+        self.say(&HostMessage::Cancel { grace_ms, signal });
     }
 
     fn say(&self, message: &HostMessage) {
@@ -135,7 +135,6 @@ impl GuestPipe {
     }
 
     /// Closes the input, drops what is still to be read, and waits.
-    #[expect(dead_code, reason = "tools that work on files use it next")]
     pub(crate) async fn finish(mut self) -> Result<PipeEnd, OpError> {
         // A process that no longer reads has closed it already.
         let _ = self.input.shutdown().await;

@@ -1,0 +1,293 @@
+//! Services: what a workspace looks after without a caller.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+
+use crate::support::*;
+
+fn service(workspace: &TestWorkspace, verb: &str, arguments: &[&str]) -> Output {
+    hotcell().args(["--json", "service", verb, &workspace.id]).args(arguments).output().unwrap()
+}
+
+#[track_caller]
+fn start(workspace: &TestWorkspace, name: &str, options: &[&str], command: &[&str]) -> Value {
+    let output = service(workspace, "start", &[&[name], options, &["--"], command].concat());
+    assert_code(&output, 0);
+    json(&output)
+}
+
+fn status(workspace: &TestWorkspace, name: &str) -> Value {
+    json(&service(workspace, "status", &[name]))
+}
+
+/// Answers `/` with its second argument and everything else with 404.
+const WEB: &str = r#"
+use IO::Socket::INET;
+my $server = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => $ARGV[0],
+    Listen => 64, ReuseAddr => 1) or die "cannot listen: $!";
+$| = 1;
+print "listening on $ARGV[0]\n";
+while (my $client = $server->accept) {
+    my $line = <$client>;
+    while (my $rest = <$client>) { last if $rest =~ /^\r?\n$/ }
+    print STDERR "asked: $line";
+    my ($code, $body) = $line =~ m{^GET / } ? ("200 OK", $ARGV[1]) : ("404 Not Found", "");
+    print $client "HTTP/1.0 $code\r\nContent-Length: ", length $body, "\r\n\r\n$body";
+    close $client;
+}
+"#;
+
+fn fetch(address: &str) -> std::io::Result<String> {
+    let mut connection = TcpStream::connect(address)?;
+    connection.write_all(b"GET / HTTP/1.0\r\nHost: test\r\n\r\n")?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// How many processes of the guest have exactly this command line.
+fn processes(workspace: &TestWorkspace, command: &str) -> usize {
+    let script = format!("pgrep -fxc '{command}' || true");
+    workspace.script(&script).trim().parse().unwrap()
+}
+
+#[test]
+fn a_service_is_ready_reached_by_its_port_and_followed_by_what_comes_after_it() {
+    let workspace = TestWorkspace::create(&[]);
+    let web = ["perl", "-e", WEB, "8000", "hello from web"];
+    let options = ["--ready", "http:8000/", "--publish", "8000", "--health-interval", "200ms"];
+    let started = start(&workspace, "web", &options, &web);
+    assert_eq!(started["state"], "ready");
+    let mapping = started["ports"][0].as_str().unwrap();
+    let address = format!("127.0.0.1:{}", mapping.strip_prefix("8000:").unwrap());
+    // Ready means: the very first request is answered.
+    let answer = fetch(&address).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.0 200 OK") && answer.ends_with("hello from web"),
+        "{answer}"
+    );
+
+    let worker = ["sh", "-c", "curl -s http://127.0.0.1:8000/; sleep 1000"];
+    let options = ["--after", "web", "--ready", "log:hello from \\w+$"];
+    assert_eq!(start(&workspace, "worker", &options, &worker)["state"], "ready");
+    let activity = workspace.status()["activity"].take();
+    let counts = ["running_services", "ready_services", "failed_services", "running_commands"];
+    assert_eq!(counts.map(|count| activity[count].as_u64().unwrap()), [2, 2, 0, 0]);
+
+    // What cannot be is refused, and nothing changes.
+    let refused = |name: &str, options: &[&str], code| {
+        let output = service(&workspace, "start", &[&[name], options, &["--", "true"]].concat());
+        assert_code(&output, code);
+        text(&output.stderr)
+    };
+    refused("web", &[], 114);
+    refused("other", &["--after", "nobody"], 113);
+    refused("other", &["--ready", "tcp:0"], 2);
+    refused("Other", &[], 2);
+    refused("other", &["--health-interval", "1s"], 2);
+    refused("other", &["--publish", "8000"], 114);
+    let port = ["port", "unpublish", &workspace.id, "8000"];
+    assert_code(&hotcell().args(port).output().unwrap(), 114);
+    let names = |listed: Value| -> Vec<String> {
+        let services = listed["services"].as_array().unwrap().clone();
+        services.iter().map(|service| service["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(json(&service(&workspace, "list", &[]))), ["web", "worker"]);
+
+    let stopped = service(&workspace, "stop", &["web"]);
+    assert_code(&stopped, 0);
+    assert_eq!(json(&stopped)["state"], "stopped");
+    assert!(TcpStream::connect(&address).is_err());
+    let cycle = refused("web", &["--after", "worker"], 114);
+    assert!(cycle.contains("web after worker after web"), "{cycle}");
+    let early = refused("other", &["--after", "web"], 114);
+    assert!(early.contains("`web` is stopped"), "{early}");
+    // As it was defined, at the port that it had.
+    let again = service(&workspace, "restart", &["web"]);
+    assert_code(&again, 0);
+    assert_eq!(json(&again)["ports"][0], mapping);
+    assert!(fetch(&address).unwrap().ends_with("hello from web"));
+    let logs = hotcell().args(["workspace", "logs", &workspace.id]).output().unwrap();
+    let logs = text(&logs.stdout);
+    for kind in ["service_started", "service_ready", "service_stopped", "port_published"] {
+        assert!(logs.contains(kind), "{kind}: {logs}");
+    }
+}
+
+#[test]
+fn a_process_that_is_killed_is_started_again_until_it_was_too_often() {
+    let workspace = TestWorkspace::create(&[]);
+    let options = [
+        "--ready",
+        "tcp:81",
+        "--restart",
+        "on-failure",
+        "--restart-limit",
+        "2",
+        "--backoff",
+        "50ms",
+    ];
+    start(&workspace, "web", &options, &["perl", "-e", WEB, "81", "again"]);
+    let kill = |times: usize| {
+        // It is ready a moment before it says so.
+        let said = || service(&workspace, "logs", &["web", "--channel", "stdout"]);
+        let said = || text(&said().stdout).matches("listening").count();
+        eventually("it has said so", || said() == times);
+        workspace.script("pkill -9 perl");
+    };
+    for restarts in 1..=2 {
+        kill(restarts);
+        let mut seen = Value::Null;
+        eventually("it is ready again", || {
+            seen = status(&workspace, "web");
+            seen["restarts"] == restarts && seen["state"] == "ready"
+        });
+    }
+    kill(3);
+    eventually("it has failed", || status(&workspace, "web")["state"] == "failed");
+    let seen = status(&workspace, "web");
+    let reason = seen["reason"].as_str().unwrap();
+    assert!(reason.contains("signal 9") && reason.contains("2 restarts"), "{reason}");
+    assert_eq!(workspace.status()["activity"]["failed_services"], 1);
+    // Its log is one, over all its processes.
+    let log = json(&service(&workspace, "logs", &["web", "--cursor", "0"]));
+    let said = log["stdout"]["output"]["text"].as_str().unwrap();
+    assert_eq!(said, "listening on 81\n".repeat(3));
+    let last = json(&service(&workspace, "logs", &["web", "--tail", "1", "--channel", "stdout"]));
+    assert_eq!(last["stdout"]["cursor"], 32);
+    assert!(last.get("stderr").is_none());
+}
+
+#[test]
+fn a_service_that_does_not_get_ready_fails_and_says_why() {
+    let workspace = TestWorkspace::create(&[]);
+    let failing = |name: &str, options: &[&str], command: &[&str]| {
+        let output = service(&workspace, "start", &[&[name], options, &["--"], command].concat());
+        assert_code(&output, 116);
+        assert_eq!(status(&workspace, name)["state"], "failed");
+        text(&output.stderr)
+    };
+    let waits = ["--ready", "file:/run/never", "--ready-timeout", "300ms"];
+    let why = failing("slow", &waits, &["sh", "-c", "echo last words >&2; sleep 1000"]);
+    assert!(why.contains("/run/never") && why.contains("last words"), "{why}");
+    assert_eq!(processes(&workspace, "sleep 1000"), 0);
+    let why = failing("early", &["--ready", "tcp:1"], &["true"]);
+    assert!(why.contains("exited with code 0 before it was ready"), "{why}");
+    let why = failing("absent", &["--restart", "always"], &["no-such-program"]);
+    assert!(why.contains("no-such-program"), "{why}");
+    let why = failing(
+        "broken",
+        &["--ready", "command:echo not yet >&2; exit 3", "--ready-timeout", "1s"],
+        &["sleep", "1000"],
+    );
+    assert!(why.contains("code 3 not yet"), "{why}");
+    // And what gets there, by the same checks.
+    let touch = ["sh", "-c", "sleep 0.2; touch ready; sleep 1000"];
+    start(&workspace, "slow", &["--ready", "file:ready"], &touch);
+    start(&workspace, "broken", &["--ready", "command:test -e ready"], &["sleep", "1000"]);
+    // Work that is done is no failure.
+    let done = start(&workspace, "early", &["--no-wait"], &["true"]);
+    assert!(["waiting", "starting", "ready", "stopped"].contains(&done["state"].as_str().unwrap()));
+    eventually("it is done", || status(&workspace, "early")["state"] == "stopped");
+}
+
+#[test]
+fn all_that_a_service_started_ends_with_it() {
+    let workspace = TestWorkspace::create(&[]);
+    let stubborn = "trap '' TERM; setsid sleep 1111 & echo up; while :; do sleep 0.1; done";
+    let options = ["--ready", "log:^up$", "--stop-timeout", "300ms"];
+    start(&workspace, "stubborn", &options, &["sh", "-c", stubborn]);
+    assert_eq!(processes(&workspace, "sleep 1111"), 1);
+    assert_eq!(json(&service(&workspace, "stop", &["stubborn"]))["state"], "stopped");
+    assert_eq!(processes(&workspace, "sleep 1111"), 0);
+    assert_eq!(status(&workspace, "stubborn")["process"]["exit_code"], 137);
+    // Whoever handles the signal has its time.
+    let polite = "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.1; done";
+    start(&workspace, "polite", &["--ready", "log:^up$"], &["sh", "-c", polite]);
+    assert_code(&service(&workspace, "stop", &["polite"]), 0);
+    let log = json(&service(&workspace, "logs", &["polite"]));
+    assert_eq!(log["stdout"]["output"]["text"], "up\nbye\n");
+    // One that ends by itself leaves nothing either.
+    let leaver = ["sh", "-c", "setsid sleep 2222 & exit 0"];
+    start(&workspace, "leaver", &["--no-wait"], &leaver);
+    eventually("it is done", || status(&workspace, "leaver")["state"] == "stopped");
+    assert_eq!(processes(&workspace, "sleep 2222"), 0);
+}
+
+#[test]
+fn health_is_watched_after_a_service_is_ready() {
+    let workspace = TestWorkspace::create(&[]);
+    workspace.script("touch /run/ok");
+    let health = ["--ready", "file:/run/ok", "--health-interval", "50ms", "--health-failures", "2"];
+    start(&workspace, "patient", &health, &["sleep", "1000"]);
+    let strict = [&health[..], &["--restart", "always", "--backoff", "50ms"]].concat();
+    start(&workspace, "strict", &strict, &["sleep", "1000"]);
+    workspace.script("rm /run/ok");
+    eventually("it is unhealthy", || status(&workspace, "patient")["state"] == "unhealthy");
+    eventually("it is restarted", || {
+        let seen = status(&workspace, "strict");
+        seen["restarts"] == 1 && seen["state"] == "starting"
+    });
+    workspace.script("touch /run/ok");
+    for name in ["patient", "strict"] {
+        eventually("it is ready again", || status(&workspace, name)["state"] == "ready");
+    }
+    assert_eq!(status(&workspace, "patient")["restarts"], 0);
+}
+
+#[test]
+fn services_end_with_their_machine_and_are_started_again_on_request_only() {
+    let workspace = TestWorkspace::create(&[]);
+    let power = |verb: &str| {
+        assert_code(&hotcell().args(["workspace", verb, &workspace.id]).output().unwrap(), 0);
+    };
+    let options = ["--ready", "tcp:82", "--publish", "82", "--restart", "always"];
+    let started = start(&workspace, "web", &options, &["perl", "-e", WEB, "82", "still here"]);
+    let mapping = started["ports"][0].as_str().unwrap();
+    let address = format!("127.0.0.1:{}", mapping.strip_prefix("82:").unwrap());
+    let restarted = || {
+        assert!(TcpStream::connect(&address).is_err());
+        assert_code(&service(&workspace, "restart", &["web"]), 0);
+        assert!(fetch(&address).unwrap().ends_with("still here"));
+    };
+    power("reset");
+    let seen = status(&workspace, "web");
+    assert_eq!(
+        (&seen["state"], &seen["reason"]),
+        (&"stopped".into(), &"the workspace was reset".into())
+    );
+    assert_eq!(workspace.script("pgrep -c perl || true").trim(), "0");
+    restarted();
+    power("stop");
+    assert_eq!(status(&workspace, "web")["reason"], "the workspace was stopped");
+    assert_code(&service(&workspace, "stop", &["web"]), 0);
+    assert_code(&service(&workspace, "restart", &["web"]), 118);
+    power("start");
+    assert_eq!(status(&workspace, "web")["state"], "stopped");
+    restarted();
+    // Nobody is left to say that it runs, so nobody says so.
+    kill(keeper_of(&workspace.directory()));
+    eventually("it is lost", || status(&workspace, "web")["state"] == "lost");
+    power("start");
+    assert_eq!(status(&workspace, "web")["state"], "lost");
+    restarted();
+}
+
+#[test]
+fn a_log_is_followed_until_its_service_ends() {
+    let workspace = TestWorkspace::create(&[]);
+    let script =
+        "for i in 1 2 3; do echo tick $i; echo tock $i >&2; sleep 0.1; done; exec sleep 1000";
+    start(&workspace, "clock", &["--ready", "log:tick 1"], &["sh", "-c", script]);
+    let mut follow = hotcell();
+    follow.args(["service", "logs", &workspace.id, "clock", "--follow"]);
+    let mut child = follow.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for_word(&mut child, "tick 3\n");
+    assert_code(&service(&workspace, "stop", &["clock"]), 0);
+    let output = child.wait_with_output().unwrap();
+    assert_code(&output, 0);
+    assert_eq!(text(&output.stderr), "tock 1\ntock 2\ntock 3\n");
+}
