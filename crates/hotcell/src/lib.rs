@@ -24,6 +24,7 @@ mod background;
 mod networking;
 mod port;
 mod secret;
+mod service;
 mod shell;
 
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ use workspace::{Engine, Settings};
 
 pub use background::BackgroundCommand;
 pub use operation::{Call, ErrorKind, OpError as Error};
+pub use service::{Service, ServiceDefinition};
 pub use shell::Shell;
 pub use tokio_util::sync::CancellationToken;
 pub use workspace::settings::AcceleratorChoice;
@@ -57,6 +59,9 @@ pub use workspace_api::run::{
 };
 pub use workspace_api::secret::{Secret, SecretName, SecretUse};
 pub use workspace_api::seed::{Seed, SeedFiles, SeedReport};
+pub use workspace_api::service::{
+    Check, Ending, Readiness, RestartPolicy, ServiceLogs, ServiceName, ServiceState,
+};
 pub use workspace_api::shell::{TerminalExcerpt, TerminalSize, View};
 pub use workspace_api::snapshot::{SnapshotName, SnapshotRef};
 pub use workspace_api::spec::{Accelerator, EnvironmentRef, Shape, Variable};

@@ -185,7 +185,7 @@ pub struct Workspace {
     pub secrets: Vec<SecretName>,
     /// Disk space that it uses beyond what it shares, in bytes.
     pub disk_bytes: u64,
-    /// What is going on in it right now; told of one workspace, not in lists.
+    /// What is going on in it right now, while its machine runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity: Option<Activity>,
 }
@@ -223,6 +223,22 @@ impl Workspace {
     }
 }
 
+impl Activity {
+    /// It in a few words; none if nothing is going on.
+    #[must_use]
+    pub fn in_short(&self) -> String {
+        let Self { ready_services, running_services, failed_services, .. } = *self;
+        let services = running_services + failed_services;
+        let mut parts = Vec::new();
+        parts.extend(
+            (self.running_commands > 0).then(|| format!("{} commands", self.running_commands)),
+        );
+        parts.extend((self.open_shells > 0).then(|| format!("{} shells", self.open_shells)));
+        parts.extend((services > 0).then(|| format!("{ready_services}/{services} services ready")));
+        parts.join(", ")
+    }
+}
+
 impl Present for Workspace {
     fn present(&self, screen: &mut Screen) {
         let name = self.name.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
@@ -253,12 +269,10 @@ impl Present for Workspace {
             screen
                 .line(format!("Running        {running_commands} commands, {open_shells} shells"));
             let Activity { running_services, ready_services, failed_services, .. } = activity;
-            if running_services + failed_services > 0 {
-                screen.line(format!(
-                    "Services       {ready_services} of {running_services} ready, \
-                     {failed_services} failed"
-                ));
-            }
+            screen.line(format!(
+                "Services       {ready_services} of {running_services} ready, \
+                 {failed_services} failed"
+            ));
         }
     }
 }

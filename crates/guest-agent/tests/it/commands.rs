@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use guest_protocol::frame::{Body, Channel};
-use guest_protocol::message::{self, End, Exec, GuestMessage, HostMessage, Refusal};
+use guest_protocol::message::{self, End, Exec, GuestMessage, HostMessage, Leftovers, Refusal};
 
 use crate::client::{Client, Hold, command, reading, shell, within};
 
@@ -248,4 +248,32 @@ fn a_request_that_takes_long_delays_nobody() {
     assert!(
         matches!(parsed, GuestMessage::Refused { message, .. } if message.contains("/dev/vdb"))
     );
+}
+
+#[test]
+fn what_a_command_leaves_is_killed_before_its_end_is_told_if_that_is_wanted() {
+    let script = "setsid sleep 60 >/dev/null 2>&1 & echo $!";
+    for hold in Hold::available().into_iter().filter(|hold| matches!(hold, Hold::Cgroups)) {
+        let mut client = Client::new(hold);
+        let spared = String::from_utf8(client.run(shell(script)).stdout).unwrap();
+        assert!(lives(&spared));
+        let wanted = Exec { leftovers: Leftovers::Killed, ..shell(script) };
+        let outcome = client.run(wanted);
+        assert_eq!(outcome.end(), exited(0));
+        let killed = String::from_utf8(outcome.stdout).unwrap();
+        assert!(!lives(&killed));
+    }
+}
+
+#[test]
+fn a_command_is_asked_to_end_by_the_signal_that_is_named() {
+    for hold in Hold::available() {
+        let mut client = Client::new(hold);
+        let id = client.start(shell(
+            "trap 'exit 15' TERM; trap 'exit 2' INT; echo; while :; do sleep 0.01; done",
+        ));
+        while !matches!(client.on(id), Body::Data(..)) {}
+        client.say(id, &HostMessage::Cancel { grace_ms: 60_000, signal: Some(15) });
+        assert_eq!(client.finish(id).end(), exited(15));
+    }
 }

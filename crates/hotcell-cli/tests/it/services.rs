@@ -77,6 +77,11 @@ fn a_service_is_ready_reached_by_its_port_and_followed_by_what_comes_after_it() 
     let counts = ["running_services", "ready_services", "failed_services", "running_commands"];
     assert_eq!(counts.map(|count| activity[count].as_u64().unwrap()), [2, 2, 0, 0]);
 
+    let listed = json(&hotcell().args(["--json", "workspace", "list"]).output().unwrap());
+    let listed = listed["workspaces"].as_array().unwrap().clone();
+    let listed = listed.iter().find(|listed| listed["id"] == *workspace.id).unwrap();
+    assert_eq!(listed["activity"]["ready_services"], 2);
+
     // What cannot be is refused, and nothing changes.
     let refused = |name: &str, options: &[&str], code| {
         let output = service(&workspace, "start", &[&[name], options, &["--", "true"]].concat());
@@ -290,4 +295,43 @@ fn a_log_is_followed_until_its_service_ends() {
     let output = child.wait_with_output().unwrap();
     assert_code(&output, 0);
     assert_eq!(text(&output.stderr), "tock 1\ntock 2\ntock 3\n");
+}
+
+#[test]
+fn a_service_has_its_secret_again_after_a_restart_and_nobody_sees_it() {
+    const VALUE: &str = "service-secret-value-1";
+    let workspace = TestWorkspace::create(&[]);
+    let mut set = hotcell();
+    set.args(["secret", "set", "SERVICE_TOKEN"]);
+    assert_code(&with_input(set, VALUE.into()), 0);
+    let script = "echo length ${#TOKEN}; echo value $TOKEN; sleep 1000";
+    let options = ["--secret", "SERVICE_TOKEN=TOKEN", "--ready", "log:value"];
+    start(&workspace, "holder", &options, &["sh", "-c", script]);
+    assert_code(&service(&workspace, "restart", &["holder"]), 0);
+    let log = service(&workspace, "logs", &["holder", "--channel", "stdout"]);
+    let said = json(&log)["stdout"]["output"]["text"].as_str().unwrap().to_owned();
+    assert_eq!(said.matches(&format!("length {}", VALUE.len())).count(), 2, "{said}");
+    let broken = format!("command:echo {VALUE} >&2; exit 1");
+    // What a check says is told with the reason.
+    let check = ["--ready", "command:echo $TOKEN >&2; exit 1", "--ready-timeout", "1s"];
+    let arguments =
+        [&["broken", "--secret", "SERVICE_TOKEN=TOKEN"], &check[..], &["--", "sleep", "9"]]
+            .concat();
+    let failed = service(&workspace, "start", &arguments);
+    assert_code(&failed, 116);
+    assert!(text(&failed.stderr).contains("code 1"), "{}", text(&failed.stderr));
+    // Where it would be written down it is refused.
+    let literal = service(&workspace, "start", &["literal", "--ready", &broken, "--", "true"]);
+    assert_code(&literal, 115);
+    let told = service(&workspace, "list", &[]);
+    for shown in [&log.stdout, &told.stdout, &failed.stderr, &failed.stdout] {
+        assert!(!text(shown).contains(VALUE), "{}", text(shown));
+    }
+    let directory = workspace.directory();
+    for kept in ["services/holder.json", "services/broken.json", "jobs/svc_holder/record.json"] {
+        let kept = std::fs::read_to_string(directory.join(kept)).unwrap();
+        assert!(!kept.contains(VALUE), "{kept}");
+    }
+    let delete = ["--yes", "secret", "delete", "SERVICE_TOKEN"];
+    assert_code(&hotcell().args(delete).output().unwrap(), 0);
 }

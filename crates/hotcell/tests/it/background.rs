@@ -1,6 +1,9 @@
 //! What goes on in a workspace without a caller.
 
-use hotcell::{CommandOptions, JobState, OutputChannel, Signal, TerminalSize, View};
+use hotcell::{
+    CommandOptions, ErrorKind, JobState, OutputChannel, Readiness, ServiceDefinition, ServiceName,
+    ServiceState, Signal, TerminalSize, View,
+};
 
 use crate::support::*;
 
@@ -64,4 +67,27 @@ async fn a_published_port_is_reached_from_this_host() {
     assert_eq!(answer, "hello");
     made.workspace.unpublish(8000).await.unwrap();
     assert_eq!(made.workspace.ports().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_started_looked_at_restarted_and_stopped() {
+    let client = client().await;
+    let made = TestWorkspace::create(&client).await;
+    let ready = Some("log:^up$".parse().unwrap());
+    let definition = ServiceDefinition {
+        readiness: Readiness { ready, ..Readiness::default() },
+        ..ServiceDefinition::default()
+    };
+    let command = ["sh", "-c", "echo up; sleep 1000"];
+    let name: ServiceName = "web".parse().unwrap();
+    let web = made.workspace.start_service(name, command, definition.clone()).await.unwrap();
+    assert_eq!(web.status().await.unwrap().state, ServiceState::Ready);
+    assert_eq!(web.restart().await.unwrap().state, ServiceState::Ready);
+    let logs = web.logs(10).await.unwrap();
+    assert_eq!(logs.stdout.unwrap().output.0, b"up\nup\n");
+    assert_eq!(web.stop().await.unwrap().state, ServiceState::Stopped);
+    let listed = made.workspace.services().await.unwrap();
+    assert_eq!(listed[0].name, *web.name());
+    let early = made.workspace.start_service("bad".parse().unwrap(), ["false"], definition).await;
+    assert_eq!(early.unwrap_err().kind, ErrorKind::Unavailable);
 }

@@ -8,7 +8,7 @@ use operation::{Effect, Example, NoEvents, Operation, Present, Screen};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Workspace;
+use super::{Activity, Workspace};
 use crate::id::{WorkspaceId, WorkspaceName};
 use crate::label::LabelFilter;
 use crate::spec::EnvironmentRef;
@@ -132,14 +132,16 @@ pub struct Tombstone {
 impl Present for Workspaces {
     fn present(&self, screen: &mut Screen) {
         for workspace in &self.workspaces {
-            screen.line(format!(
-                "{}  {:<20} {:<9} {:<16} {}",
+            let activity = workspace.activity.as_ref().map(Activity::in_short).unwrap_or_default();
+            let line = format!(
+                "{}  {:<20} {:<9} {:<16} {}  {activity}",
                 workspace.id,
                 shown(workspace.name.as_ref()),
                 workspace.state,
                 workspace.environment.as_str(),
                 workspace.last_activity_at
-            ));
+            );
+            screen.line(line.trim_end());
         }
         for tombstone in &self.deleted {
             screen.line(format!(

@@ -1,6 +1,8 @@
 //! What workspaces are called, finding them by it, and what else can be changed of
 //! them.
 
+use std::time::Duration;
+
 use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use workspace_api::idle::IdleAfter;
 use workspace_api::label::{LABELS_MAX, Label, LabelKey};
@@ -8,10 +10,19 @@ use workspace_api::state::WorkspaceState;
 use workspace_api::time::TimeSpan;
 use workspace_api::workspace::{List, Tombstone, Update, Workspace, Workspaces};
 
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
 use super::Engine;
 use super::terms::shown;
 use crate::keeper::asking::SetIdle;
 use crate::store::{self, Details, Record};
+
+/// How many keepers are asked at once.
+const ASKED_AT_ONCE: usize = 64;
+
+/// How long a list waits for a keeper; what it does not say is not told.
+const LIST_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Handler<List> for Engine {
     async fn handle(&self, list: List, _: &mut Call<NoEvents>) -> Result<Workspaces, OpError> {
@@ -36,8 +47,36 @@ impl Handler<List> for Engine {
                 && wanted.is_none_or(|e| found.environment == *e)
                 && (list.state.is_empty() || list.state.contains(&found.state))
         });
-        let workspaces = found.map(|record| self.describe(record)).collect();
+        let workspaces = self.describe_all(found.collect()).await;
         Ok(Workspaces { workspaces, deleted: Vec::new() })
+    }
+}
+
+impl Engine {
+    /// What is told of several workspaces; also what is going on in those whose
+    /// keepers say so soon.
+    async fn describe_all(&self, records: Vec<Record>) -> Vec<Workspace> {
+        let mut told = Vec::new();
+        for some in records.chunks(ASKED_AT_ONCE) {
+            let mut asked = JoinSet::new();
+            for (index, record) in some.iter().enumerate() {
+                if record.state == WorkspaceState::Running {
+                    let (engine, record) = (self.clone(), record.clone());
+                    asked.spawn(async move {
+                        let now = timeout(LIST_PATIENCE, engine.now(&record)).await;
+                        (index, now.ok().and_then(Result::ok).map(|now| now.activity))
+                    });
+                }
+            }
+            let begin = told.len();
+            told.extend(some.iter().cloned().map(|record| self.describe(record)));
+            while let Some(answered) = asked.join_next().await {
+                if let Ok((index, activity)) = answered {
+                    told[begin + index].activity = activity;
+                }
+            }
+        }
+        told
     }
 }
 

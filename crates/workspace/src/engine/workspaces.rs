@@ -187,7 +187,7 @@ impl Engine {
     }
 
     /// What is going on in a running workspace.
-    async fn now(&self, record: &Record) -> Result<Now, OpError> {
+    pub(super) async fn now(&self, record: &Record) -> Result<Now, OpError> {
         let mut connection = self.connect(record).await?;
         let asked = connection.ask(CurrentActivity {});
         tokio::time::timeout(ACTIVITY_DEADLINE, asked).await.unwrap_or_else(|_| {

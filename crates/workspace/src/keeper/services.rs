@@ -388,6 +388,16 @@ impl ServiceTable {
         }
     }
 
+    /// Ends all supervisors and leaves the records as they are: whoever wakes the
+    /// machine goes on with them.
+    pub(crate) fn let_go(&self) {
+        for known in self.known.borrow().values() {
+            if let Some(supervisor) = known.supervisor.borrow_mut().take() {
+                supervisor.abort();
+            }
+        }
+    }
+
     fn find(&self, name: &ServiceName) -> Option<Rc<Known>> {
         self.known.borrow().get(name).cloned()
     }

@@ -458,6 +458,7 @@ impl Keeper {
                 self.services.end_all(ServiceStep::Halt, reason);
             }
             Outcome::Lost(error) => self.services.end_all(ServiceStep::Lose, &error.message),
+            Outcome::Hibernated => self.services.let_go(),
             Outcome::Deleted => {}
         }
         self.ports.close();
