@@ -167,7 +167,7 @@ impl Engine {
         // The next keeper will write that down.
         if state.is_live() && workspace.state != WorkspaceState::Running {
             state = ServiceState::Lost;
-            reason = workspace.reason.clone().or(Some("its machine ended".to_owned()));
+            reason = workspace.reason.clone().or_else(|| Some("its machine ended".to_owned()));
         }
         let jobs = self.jobs_of(workspace);
         let process = jobs.find(&job_of(&definition.service));
