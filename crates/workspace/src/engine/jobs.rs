@@ -115,7 +115,7 @@ impl FoundJob {
 }
 
 /// Whether what runs in a workspace of this state runs on, if only when it is woken.
-const fn has_its_memory(state: WorkspaceState) -> bool {
+pub(super) const fn has_its_memory(state: WorkspaceState) -> bool {
     match state {
         WorkspaceState::Running | WorkspaceState::Hibernated | WorkspaceState::Starting => true,
         WorkspaceState::Creating | WorkspaceState::Stopped | WorkspaceState::Deleted => false,

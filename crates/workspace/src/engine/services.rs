@@ -10,10 +10,9 @@ use workspace_api::service::{
     CheckKind, List, LogChannel, LogEvent, Logs, Restart, Service, ServiceLog, ServiceLogs,
     ServiceName, ServiceState, Services, Start, Status, Stop,
 };
-use workspace_api::state::WorkspaceState;
 
 use super::Engine;
-use super::jobs::status;
+use super::jobs::{has_its_memory, status};
 use super::terms::shown;
 use crate::exec::DEFAULT_DIRECTORY;
 use crate::jobs::log::{self, Excerpt};
@@ -165,7 +164,7 @@ impl Engine {
     fn service_told(&self, workspace: &Record, record: ServiceRecord) -> Service {
         let ServiceRecord { definition, mut state, mut reason, .. } = record;
         // The next keeper will write that down.
-        if state.is_live() && workspace.state != WorkspaceState::Running {
+        if state.is_live() && !has_its_memory(workspace.state) {
             state = ServiceState::Lost;
             reason = workspace.reason.clone().or_else(|| Some("its machine ended".to_owned()));
         }
