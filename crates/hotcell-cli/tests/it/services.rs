@@ -335,3 +335,42 @@ fn a_service_has_its_secret_again_after_a_restart_and_nobody_sees_it() {
     let delete = ["--yes", "secret", "delete", "SERVICE_TOKEN"];
     assert_code(&hotcell().args(delete).output().unwrap(), 0);
 }
+
+#[test]
+fn a_service_that_was_up_in_a_snapshot_is_up_after_the_reset_and_in_a_fork() {
+    let workspace = TestWorkspace::create(&[]);
+    let options =
+        ["--ready", "tcp:83", "--publish", "83", "--restart", "always", "--backoff", "50ms"];
+    let started = start(&workspace, "web", &options, &["perl", "-e", WEB, "83", "the same"]);
+    let mapping = started["ports"][0].as_str().unwrap().to_owned();
+    let address = format!("127.0.0.1:{}", mapping.strip_prefix("83:").unwrap());
+    let process = workspace.script("pgrep perl");
+    let snapshot = ["snapshot", "create", &workspace.id, "up"];
+    assert_code(&hotcell().args(snapshot).output().unwrap(), 0);
+    assert_code(&service(&workspace, "stop", &["web"]), 0);
+    let reset = ["--yes", "workspace", "reset", &workspace.id, "--to", "up"];
+    assert_code(&hotcell().args(reset).output().unwrap(), 0);
+    assert_eq!(status(&workspace, "web")["state"], "ready");
+    assert_eq!(workspace.script("pgrep perl"), process);
+    assert!(fetch(&address).unwrap().ends_with("the same"));
+
+    // A copy has the service, and looks after it, but not the port of the host.
+    let fork = ["--json", "workspace", "fork", &workspace.id, "--from", "up"];
+    let forked = hotcell().args(fork).output().unwrap();
+    assert_code(&forked, 0);
+    let id = json(&forked)["children"][0]["id"].as_str().unwrap().to_owned();
+    let child = TestWorkspace { id };
+    let seen = status(&child, "web");
+    assert_eq!((&seen["state"], seen.get("ports")), (&"ready".into(), None));
+    assert_eq!(child.script("pgrep perl"), process);
+    // Both are looked after again.
+    for workspace in [&workspace, &child] {
+        workspace.script("pkill -9 perl");
+        eventually("it is restarted", || {
+            let seen = status(workspace, "web");
+            seen["restarts"] == 1 && seen["state"] == "ready"
+        });
+    }
+    assert!(fetch(&address).unwrap().ends_with("the same"));
+    assert_code(&service(&child, "stop", &["web"]), 0);
+}

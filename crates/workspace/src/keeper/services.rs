@@ -45,7 +45,7 @@ use super::inside::Inside;
 use super::jobs::JobTable;
 use super::ports::{Port, PortTable};
 use super::scribe::Scribe;
-use crate::jobs::{JobRecord, Jobs};
+use crate::jobs::{JobRecord, JobState, Jobs};
 use crate::services::{ServiceFiles, ServiceRecord, exec_of, job_of};
 
 /// How many services a workspace may have.
@@ -203,6 +203,11 @@ impl ServiceTable {
         for record in services {
             let job = job_of(record.name());
             let kept = jobs.iter().position(|kept| kept.id == job).map(|at| jobs.remove(at));
+            let kept = kept.map(|kept| JobRecord { state: JobState::Running, ..kept });
+            // It may have ended since, or this workspace may never have had it.
+            if let Some(error) = kept.as_ref().and_then(|kept| self.job_files.write(kept).err()) {
+                tracing::error!(%error, service = %record.name(), "a record could not be written");
+            }
             self.adopt(record, kept);
         }
         jobs
