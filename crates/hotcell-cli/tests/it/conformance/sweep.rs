@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::*;
 
 /// In how many parts the time of an operation is cut.
-const PARTS: u32 = 5;
+const PARTS: u32 = 4;
 
 /// Who is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,8 @@ enum Victim {
 
 /// What is swept.
 struct Swept {
+    /// What is run in the workspace before.
+    before: &'static [&'static [&'static str]],
     /// What is run in a workspace of [`FILES`] files; `WS` is its id, `TREE` a
     /// directory of the host.
     arguments: &'static [&'static str],
@@ -36,6 +38,11 @@ const FILES: usize = 20;
 /// What the files say of a workspace of which nothing happened.
 fn untouched(files: &[String]) -> bool {
     files.len() == FILES && files.iter().all(|line| line.starts_with("old "))
+}
+
+/// What they say once all of them were changed.
+fn renewed(files: &[String]) -> bool {
+    files.len() == FILES && files.iter().all(|line| line.starts_with("new "))
 }
 
 fn sweep(swept: &Swept) {
@@ -76,6 +83,11 @@ fn ready(home: &OwnHome, swept: &Swept) -> String {
         &id,
         &format!("for n in $(seq 0 {}); do echo old $n > file-$n; done; sync", FILES - 1),
     );
+    for words in swept.before {
+        let words: Vec<&str> =
+            words.iter().map(|word| if *word == "WS" { &*id } else { word }).collect();
+        home.done(&words);
+    }
     id
 }
 
@@ -147,9 +159,17 @@ fn assert_settled(home: &OwnHome, swept: &Swept, boots: bool) {
             // Whoever opens the tree finishes what was under way in it.
             home.done(&["file", "list", id]);
         }
-        let read = home.script(id, "cd /workspace; cat file-* 2> /dev/null; true");
-        let lines: Vec<String> = read.lines().map(str::to_owned).collect();
-        assert!((swept.is_whole)(&lines), "{id} is {state}: {lines:?}");
+        let mut states = vec![lines_of(home, id)];
+        // Whatever can be gone back to is whole as well.
+        let snapshots = home.done(&["snapshot", "list", id]);
+        for snapshot in snapshots["snapshots"].as_array().unwrap() {
+            let name = snapshot["name"].as_str().unwrap();
+            home.done(&["workspace", "reset", id, "--to", name]);
+            states.push(lines_of(home, id));
+        }
+        for lines in states {
+            assert!((swept.is_whole)(&lines), "{id} is {state}: {lines:?}");
+        }
     }
     for file in home.inventory().files {
         let name = file.to_string_lossy().into_owned();
@@ -158,6 +178,12 @@ fn assert_settled(home: &OwnHome, swept: &Swept, boots: bool) {
             assert!(found.iter().any(|(id, _)| id == owner), "{name} is nobody's");
         }
     }
+}
+
+/// The lines of the workspace's files.
+fn lines_of(home: &OwnHome, id: &str) -> Vec<String> {
+    let read = home.script(id, "cd /workspace; cat file-* 2> /dev/null; true");
+    read.lines().map(str::to_owned).collect()
 }
 
 /// Turns each `old` into `new`.
@@ -170,6 +196,7 @@ fn patch() -> String {
 #[test]
 fn creating_is_done_or_not() {
     sweep(&Swept {
+        before: &[],
         arguments: &["workspace", "create", ENVIRONMENT, "--seed-path", "TREE"],
         input: String::new(),
         is_whole: untouched,
@@ -179,6 +206,7 @@ fn creating_is_done_or_not() {
 #[test]
 fn resetting_is_done_or_not() {
     sweep(&Swept {
+        before: &[],
         arguments: &["workspace", "reset", "WS"],
         input: String::new(),
         is_whole: |files| files.is_empty() || untouched(files),
@@ -188,19 +216,51 @@ fn resetting_is_done_or_not() {
 #[test]
 fn a_patch_is_applied_whole_or_not_at_all() {
     sweep(&Swept {
+        before: &[],
         arguments: &["patch", "apply", "WS"],
         input: patch(),
-        is_whole: |files| {
-            untouched(files)
-                || files.iter().all(|line| line.starts_with("new ")) && files.len() == FILES
-        },
+        is_whole: |files| untouched(files) || renewed(files),
     });
 }
 
 #[test]
 fn deleting_is_done_or_not() {
     sweep(&Swept {
+        before: &[],
         arguments: &["workspace", "delete", "WS"],
+        input: String::new(),
+        is_whole: untouched,
+    });
+}
+
+#[test]
+fn a_snapshot_is_taken_or_not() {
+    sweep(&Swept {
+        before: &[],
+        arguments: &["snapshot", "create", "WS", "point"],
+        input: String::new(),
+        is_whole: untouched,
+    });
+}
+
+#[test]
+fn a_workspace_goes_back_to_a_snapshot_or_stays_as_it_is() {
+    sweep(&Swept {
+        before: &[
+            &["snapshot", "create", "WS", "point"],
+            &["workspace", "exec", "WS", "--", "sh", "-c", "sed -i s/old/new/ file-*; sync"],
+        ],
+        arguments: &["workspace", "reset", "WS", "--to", "point"],
+        input: String::new(),
+        is_whole: |files| untouched(files) || renewed(files),
+    });
+}
+
+#[test]
+fn children_are_made_or_not_and_the_parent_is_as_before() {
+    sweep(&Swept {
+        before: &[],
+        arguments: &["workspace", "fork", "WS", "--count", "2"],
         input: String::new(),
         is_whole: untouched,
     });

@@ -37,7 +37,8 @@ pub(crate) fn fetch_npm_package(package: &str, into: &Path) -> PathBuf {
     assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
     let archive = String::from_utf8(packed.stdout).unwrap();
     let mut tar = Command::new("tar");
-    let unpacked = tar.arg("xzf").arg(archive.trim()).current_dir(into).status().unwrap();
+    let unpacked =
+        tar.args(["--no-same-owner", "-xzf", archive.trim()]).current_dir(into).status().unwrap();
     assert!(unpacked.success());
     into.join("package")
 }
