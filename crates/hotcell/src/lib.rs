@@ -307,7 +307,14 @@ impl Workspace {
     pub async fn read_file(&self, path: PathText) -> Result<file::FileContent, Error> {
         let max_bytes = file::READ_DEFAULT;
         let workspace = self.id.into();
-        let read = file::Read { workspace, path, lines: None, offset: None, max_bytes };
+        let read = file::Read {
+            workspace,
+            path,
+            lines: None,
+            offset: None,
+            max_bytes,
+            allow_secrets: false,
+        };
         self.client.call(read, &mut Call::quiet()).await
     }
 

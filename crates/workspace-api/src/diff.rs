@@ -59,6 +59,11 @@ pub struct Diff {
     #[serde(default = "patch_default")]
     #[schemars(range(min = 1024, max = 67_108_864))]
     pub max_bytes: u32,
+    /// Tell contents even if they hold the value of a secret that the workspace
+    /// was given
+    #[arg(long)]
+    #[serde(default)]
+    pub allow_secrets: bool,
 }
 
 impl Diff {
@@ -72,6 +77,7 @@ impl Diff {
             after: None,
             limit: CHANGES_DEFAULT,
             max_bytes: PATCH_DEFAULT,
+            allow_secrets: false,
         }
     }
 }

@@ -131,6 +131,10 @@ pub struct Read {
     #[serde(default = "read_default")]
     #[schemars(range(min = 1, max = 4_194_304))]
     pub max_bytes: u32,
+    /// Read it even if it holds the value of a secret that the workspace was given
+    #[arg(long)]
+    #[serde(default)]
+    pub allow_secrets: bool,
 }
 
 impl Operation for Read {

@@ -2,7 +2,8 @@
 //!
 //! Every host crossing, command, edit, service, snapshot and decision of policy
 //! is one [`LedgerEvent`]. An event names things and counts them; it holds no
-//! content of files, no output of commands and no value of a secret. To add a
+//! content of files, no value of a secret, and of the output of a command its
+//! last lines if it failed. To add a
 //! kind, add a variant: older programs show an event that they do not know as
 //! it is ([`LedgerEvent::Other`]), so a variant's fields may grow, never change.
 
@@ -101,6 +102,10 @@ pub enum LedgerEvent {
         stdout_bytes: u64,
         /// Bytes that it wrote to its standard error.
         stderr_bytes: u64,
+        /// The last lines that it wrote, if it failed: to its standard error, or
+        /// else to its standard output. Shortened, and without values of secrets.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output_end: Option<String>,
     },
     /// A file was written whole.
     FileWritten {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use operation::{Effect, Example, NoEvents, Operation, Present, Screen};
+use operation::{Effect, Example, Operation, Present, Screen};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -35,6 +35,10 @@ pub struct Logs {
     #[serde(default = "default_limit")]
     #[schemars(range(min = 1, max = 1000))]
     pub limit: u32,
+    /// Go on and tell events as they come, until the workspace is deleted
+    #[arg(long)]
+    #[serde(default)]
+    pub follow: bool,
 }
 
 impl Logs {
@@ -46,7 +50,7 @@ impl Logs {
     /// The last events of a workspace.
     #[must_use]
     pub fn new(workspace: WorkspaceRef) -> Self {
-        Self { workspace, kind: Vec::new(), after: None, limit: Self::LIMIT }
+        Self { workspace, kind: Vec::new(), after: None, limit: Self::LIMIT, follow: false }
     }
 }
 
@@ -56,7 +60,7 @@ fn default_limit() -> u32 {
 
 impl Operation for Logs {
     type Output = Log;
-    type Event = NoEvents;
+    type Event = LoggedEvent;
     const NAME: &'static str = "workspace.logs";
     const EFFECT: Effect = Effect::Reads;
     const EXAMPLES: &'static [Example] = &[
@@ -126,19 +130,31 @@ pub struct LoggedEvent {
     pub event: LedgerEvent,
 }
 
+impl Present for LoggedEvent {
+    fn present(&self, screen: &mut Screen) {
+        let Self { sequence, at, event } = self;
+        let mut line = format!("{sequence:>6}  {at}  {:<18}", event.kind());
+        let mut last_lines = None;
+        // As JSON, so that nothing in a value can reach the terminal.
+        if let Ok(Value::Object(mut fields)) = serde_json::to_value(event) {
+            last_lines = fields.remove("output_end");
+            for (key, value) in fields.iter().filter(|(key, _)| *key != "kind") {
+                line.push_str(&[" ", key, "=", &value.to_string()].concat());
+            }
+        }
+        screen.line(line.trim_end());
+        let last_lines = last_lines.as_ref().and_then(Value::as_str).unwrap_or_default();
+        for line in last_lines.lines() {
+            let printable: String = line.chars().filter(|c| !c.is_control()).collect();
+            screen.line(format!("        | {printable}"));
+        }
+    }
+}
+
 impl Present for Log {
     fn present(&self, screen: &mut Screen) {
-        for LoggedEvent { sequence, at, event } in &self.events {
-            let mut line = format!("{sequence:>6}  {at}  {:<18}", event.kind());
-            // As JSON, so that nothing in a value can reach the terminal.
-            if let Ok(Value::Object(fields)) = serde_json::to_value(event) {
-                for (key, value) in fields.iter().filter(|(key, _)| *key != "kind") {
-                    line.push_str(&[" ", key, "=", &value.to_string()].concat());
-                }
-            }
-            screen.line(line.trim_end());
-        }
-        if self.events.is_empty() {
+        self.events.iter().for_each(|event| event.present(screen));
+        if self.events.is_empty() && self.next_after == 0 {
             screen.note("No such events");
         }
     }

@@ -101,6 +101,9 @@ pub struct SummarizedCommand {
     pub error: Option<String>,
     /// How long it ran, in milliseconds; none while it runs.
     pub duration_ms: Option<u64>,
+    /// The last lines that it wrote, if it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_end: Option<String>,
 }
 
 impl SummarizedCommand {
@@ -108,6 +111,10 @@ impl SummarizedCommand {
     #[must_use]
     pub const fn has_failed(&self) -> bool {
         self.error.is_some() || matches!(self.exit_code, Some(1..))
+    }
+
+    fn last_lines(&self) -> impl Iterator<Item = &str> {
+        self.output_end.iter().flat_map(|text| text.lines())
     }
 
     fn ending(&self) -> String {
@@ -152,10 +159,12 @@ impl Summary {
         if !self.commands.is_empty() {
             lines.extend(["", "### Commands", ""].map(str::to_owned));
         }
-        lines.extend(self.commands.iter().map(|command| {
+        for command in &self.commands {
             let mark = if command.has_failed() { "**failed** " } else { "" };
-            format!("* {mark}{}: {}", code(&command.line), escaped(&command.ending()))
-        }));
+            let ending = escaped(&command.ending());
+            lines.push(format!("* {mark}{}: {ending}", code(&command.line)));
+            lines.extend(command.last_lines().map(|line| format!("  * {}", code(line))));
+        }
         for (kind, events) in &self.events {
             let title = format!("### {} ({})", kind.replace('_', " "), events.count);
             lines.extend([String::new(), title, String::new()]);
@@ -202,6 +211,9 @@ impl Present for Summary {
             let mark = if command.has_failed() { "!" } else { " " };
             let (line, ending) = (printable(&command.line), printable(&command.ending()));
             screen.line(format!("{mark} {line}  ({ending})"));
+            for line in command.last_lines() {
+                screen.line(format!("  | {}", printable(line)));
+            }
         }
         for (kind, events) in &self.events {
             screen.line(format!("{} ({})", kind.replace('_', " "), events.count));

@@ -26,6 +26,7 @@
 //! nothing could hide them.
 
 mod key;
+pub(crate) mod leaving;
 
 use std::fmt;
 use std::path::PathBuf;

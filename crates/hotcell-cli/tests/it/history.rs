@@ -1,5 +1,7 @@
 //! What is on record of a workspace, while it exists and afterwards.
 
+use std::process::Stdio;
+
 use serde_json::Value;
 
 use crate::support::*;
@@ -51,10 +53,36 @@ fn what_ran_is_on_record_at_once_and_outlives_the_workspace() {
     let told = summary(&id, &["--format", "markdown"]);
     assert!(told.contains("* **failed** `sh -c 'exit 3'`: exit code 3"), "{told}");
 
-    drop(workspace);
-    assert_eq!(kinds(&logs(&id, &["--after", "4"])), ["deleted"]);
+    let script = "echo all is well; echo 'cannot find it' >&2; exit 4";
+    assert_code(&workspace.exec(&[], &["sh", "-c", script]), 4);
+    let started = ["--json", "command", "start", &id, "--", "sh", "-c", "echo bad luck; exit 5"];
+    let started = json(&hotcell().args(started).output().unwrap());
+    let command = started["id"].as_str().unwrap();
+    assert_code(&hotcell().args(["command", "wait", &id, command]).output().unwrap(), 5);
+    let failed = logs(&id, &["--kind", "command_ended", "--after", "4"]);
+    let ends: Vec<_> = failed.iter().map(|event| &event["event"]["output_end"]).collect();
+    assert_eq!(ends, ["cannot find it", "bad luck"], "what failed is quoted");
     let told = summary(&id, &[]);
-    assert!(told.contains("5 events, unbroken"), "{told}");
+    assert!(told.contains("\n  | cannot find it\n"), "{told}");
+    let before = failed.last().unwrap()["sequence"].to_string();
+
+    // Whoever follows is told until there is nothing more to come.
+    let mut following = hotcell()
+        .args(["workspace", "logs", &id, "--follow", "--after", &before])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    workspace.script("true");
+    wait_for_word(&mut following, "command_ended");
+    drop(workspace);
+    let rest = following.wait_with_output().unwrap();
+    assert_code(&rest, 0);
+    assert!(text(&rest.stdout).contains("deleted"), "{}", text(&rest.stdout));
+    let last = logs(&id, &["--limit", "1"])[0]["sequence"].as_u64().unwrap();
+    let before = (last - 1).to_string();
+    assert_eq!(kinds(&logs(&id, &["--after", &before])), ["deleted"]);
+    let told = summary(&id, &[]);
+    assert!(told.contains(&format!("{last} events, unbroken")), "{told}");
     assert!(told.contains("deleted"), "{told}");
     let unknown = hotcell().args(["workspace", "logs", "ws_00000000"]).output().unwrap();
     assert_code(&unknown, 113);

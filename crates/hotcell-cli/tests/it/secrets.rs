@@ -200,6 +200,32 @@ fn a_value_reaches_its_commands_and_nothing_that_is_shown_or_stored_holds_it() {
         redacted += usize::from(text(&bytes).contains("[REDACTED:T_FACES]"));
     }
     assert!(redacted >= 3, "the logs of a command and a shell, and the ledger: {redacted}");
+
+    // Bytes are never altered, so these stay inside; a search only shows.
+    assert_code(&workspace.exec(&given, &["sh", "-c", "printf 'key=%s' \"$TOKEN\" >leak"]), 0);
+    let refused = hotcell_json(&["file", "read", id, "leak"]);
+    assert_code(&refused, 115);
+    assert!(text(&refused.stderr).contains("`leak` holds"), "{}", text(&refused.stderr));
+    assert_hidden(&both(&refused), VALUE, "a refusal");
+    let allowed = hotcell().args(["file", "read", id, "leak", "--allow-secrets"]).output().unwrap();
+    assert_eq!(text(&allowed.stdout), format!("key={VALUE}"));
+    let refused = hotcell_json(&["workspace", "diff", id, "--format", "patch"]);
+    assert_code(&refused, 115);
+    assert!(text(&refused.stderr).contains("`leak` holds"), "{}", text(&refused.stderr));
+    assert_code(&hotcell_json(&["workspace", "diff", id]), 0);
+    let patch = ["workspace", "diff", id, "--format", "patch", "--allow-secrets"];
+    let allowed = hotcell().args(patch).output().unwrap();
+    assert!(text(&allowed.stdout).contains(&format!("+key={VALUE}\n")), "{allowed:?}");
+    let place = tempfile::tempdir().unwrap();
+    let place = place.path().join("leak");
+    let export = ["workspace", "export", id, "leak", place.to_str().unwrap()];
+    let refused = hotcell_json(&export);
+    assert_code(&refused, 115);
+    assert!(!place.exists());
+    assert_code(&hotcell().args(export).arg("--allow-secrets").output().unwrap(), 0);
+    assert_eq!(fs::read_to_string(&place).unwrap(), format!("key={VALUE}"));
+    let found = hotcell_json(&["file", "search", id, "key="]);
+    assert_eq!(json(&found)["lines"][0]["text"], "key=[REDACTED:T_FACES]");
 }
 
 /// Shows the variables of the first process that has a secret.

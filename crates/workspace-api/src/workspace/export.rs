@@ -40,6 +40,10 @@ pub struct Export {
     #[arg(long, value_name = "MIB", default_value_t = Export::MIB_DEFAULT)]
     #[serde(default = "mib_default")]
     pub max_mib: u64,
+    /// Copy it even if it holds the value of a secret that the workspace was given
+    #[arg(long)]
+    #[serde(default)]
+    pub allow_secrets: bool,
 }
 
 impl Export {
@@ -60,6 +64,7 @@ impl Export {
             archive: None,
             max_files: Self::FILES_DEFAULT,
             max_mib: Self::MIB_DEFAULT,
+            allow_secrets: false,
         }
     }
 }

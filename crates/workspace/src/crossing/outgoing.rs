@@ -28,12 +28,13 @@ use file_tree::{
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use operation::{ErrorKind, OpError};
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use workspace_api::workspace::{ArchiveFormat, Existing};
 
 use crate::home::{FileError, sync_directory};
+use crate::secrets::leaving::{Gate, refused};
 use crate::trouble::tree_error;
 
 /// What our directories beside a new place begin with.
@@ -176,6 +177,28 @@ pub(crate) struct Sealed {
 }
 
 impl Sealed {
+    /// Refuses a tree in which something holds the value of a secret.
+    pub(crate) fn judge(&self, gate: &Gate) -> Result<(), OpError> {
+        if gate.lets_all_pass() {
+            return Ok(());
+        }
+        let staged = self.staged.as_ref().expect("it is judged before it is published");
+        // The archive's limits have bounded it.
+        let found = walk(&staged.root, usize::MAX, &mut |_| true).map_err(tree_error)?;
+        for entry in found.entries.iter().filter(|entry| entry.kind == Kind::File) {
+            let path = staged.directory.join(entry.path.as_path());
+            let unread = |source| FileError { action: "read", path: path.clone(), source };
+            let file = staged
+                .root
+                .open_file(&entry.path, OFlags::RDONLY, Mode::empty())
+                .map_err(|errno| unread(errno.into()))?;
+            if let Some(secret) = gate.found(file).map_err(unread)? {
+                return Err(refused(&entry.path.to_string(), &secret));
+            }
+        }
+        Ok(())
+    }
+
     /// Gives it its name; tells what it is.
     pub(crate) fn publish(
         mut self,

@@ -18,8 +18,10 @@ use workspace_api::file::EntryKind;
 use workspace_api::output::OutputBytes;
 
 use super::Engine;
+use super::secrets::SecretsLeave;
 use super::tools::place;
 use super::trees::{GuestTree, ImageTree, Source};
+use crate::secrets::leaving::Gate;
 use crate::store::Record;
 
 /// How many changes' contents are held at once, and how many bytes unless a
@@ -52,21 +54,22 @@ impl Handler<Diff> for Engine {
             let mut changes = compared.changes;
             changes.retain(|change| after.as_ref().is_none_or(|after| change.path > *after));
             let limit = usize::try_from(diff.limit).unwrap_or(usize::MAX);
-            let mut told = Told { difference: &mut difference, max_bytes: diff.max_bytes };
+            let leaving = match diff.format {
+                DiffFormat::Patch => SecretsLeave::allowed(diff.allow_secrets),
+                // No content leaves with the others.
+                _ => SecretsLeave::Allowed,
+            };
+            let gate = engine.gate(&record, leaving)?;
+            let mut told = Told { difference: &mut difference, max_bytes: diff.max_bytes, gate };
             let whole =
                 told.tell(&changes[..changes.len().min(limit)], &mut before, &mut current)?;
             if !whole || changes.len() > limit {
                 difference.next = difference.changes.last().map(|last| last.path.clone());
             }
-            Ok(released(difference))
+            Ok(difference)
         });
         told.await.map_err(|error| OpError::new(ErrorKind::Internal, &error))?
     }
-}
-
-/// The one place through which contents of files leave here as a difference.
-const fn released(difference: Difference) -> Difference {
-    difference
 }
 
 impl Engine {
@@ -89,6 +92,8 @@ impl Engine {
 struct Told<'a> {
     difference: &'a mut Difference,
     max_bytes: u32,
+    /// What no content may hold that leaves.
+    gate: Gate,
 }
 
 impl Told<'_> {
@@ -106,7 +111,7 @@ impl Told<'_> {
         let mut rest = changes;
         while !rest.is_empty() {
             let (batch, others) = rest.split_at(batch(rest));
-            for (change, printed) in batch.iter().zip(printed(batch, before, after)?) {
+            for (change, printed) in batch.iter().zip(printed(batch, before, after, &self.gate)?) {
                 if !self.add(change, printed) {
                     return Ok(false);
                 }
@@ -150,6 +155,7 @@ fn printed(
     changes: &[Change],
     before: &mut Source,
     after: &mut Source,
+    gate: &Gate,
 ) -> Result<Vec<Option<Printed>>, OpError> {
     let origin = |change: &Change| match &change.from {
         Some(origin) => origin.path.clone(),
@@ -166,6 +172,9 @@ fn printed(
         .collect();
     let old: HashMap<_, _> = old.iter().cloned().zip(before.contents(&old)?).collect();
     let new: HashMap<_, _> = new.iter().cloned().zip(after.contents(&new)?).collect();
+    for (path, content) in old.iter().chain(&new) {
+        gate.judge(&path.to_string(), content)?;
+    }
     let nothing = Vec::new();
     let printed = changes.iter().map(|change| {
         let one = old.get(&origin(change)).unwrap_or(&nothing);

@@ -11,6 +11,7 @@ use workspace_api::workspace::{Export, Exported, ExportedKind};
 
 use super::Engine;
 use super::progress::crossing;
+use super::secrets::SecretsLeave;
 use super::tools::{Asked, place};
 use crate::crossing::outgoing::{HostPlace, Shape, Staged};
 use crate::crossing::stream::{FromGuest, Meter, cancelled};
@@ -62,7 +63,11 @@ impl Handler<Export> for Engine {
         let (sealed, unpacked) = crossing(call, unpack, &meter, received).await?;
         asked.finish().await?;
         let (existing, archive) = (export.existing, export.archive);
-        let publish = tokio::task::spawn_blocking(move || sealed.publish(shape, archive, existing));
+        let gate = self.gate(&record, SecretsLeave::allowed(export.allow_secrets))?;
+        let publish = tokio::task::spawn_blocking(move || {
+            sealed.judge(&gate)?;
+            sealed.publish(shape, archive, existing)
+        });
         let kind = crossing(call, publish, &meter, received).await?;
         let mut left_out: Vec<LeftOut> = packed
             .left_out

@@ -6,6 +6,7 @@ use guest_protocol::tools::file::{
 use guest_protocol::tools::search as guest_search;
 use jiff::Timestamp;
 use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
+use redaction::Veil;
 use workspace_api::file::{
     Changed, Copied, Copy, Delete, Edit, Edited, Entry, EntryKind, FileContent, Found, FoundLine,
     List, Listing, Mkdir, Move, Read, Removed, Search, Selection, Stat, Write, Written,
@@ -14,6 +15,7 @@ use workspace_api::ledger::LedgerEvent;
 use workspace_api::output::OutputBytes;
 
 use super::Engine;
+use super::secrets::SecretsLeave;
 use super::terms::shown;
 use super::tools::{Bulk, place};
 
@@ -68,6 +70,8 @@ impl Handler<Read> for Engine {
             let message = "the file became shorter while it was read";
             return Err(OpError::plain(ErrorKind::Conflict, message));
         }
+        self.gate(&record, SecretsLeave::allowed(read.allow_secrets))?
+            .judge(&path.to_string(), &bytes)?;
         Ok(FileContent {
             path: path.to_string(),
             content: OutputBytes(bytes),
@@ -206,11 +210,15 @@ impl Handler<Search> for Engine {
         };
         let (found, _): (guest_search::Found, _) =
             self.tool(&record, guest_search::TOOL, &request, Bulk::None, 0, &call.cancel).await?;
+        let hidden = Veil::default();
+        if let Some(secrets) = self.vault().hidden(record.id)? {
+            hidden.hide(secrets);
+        }
         let lines = found.lines.into_iter().map(|line| FoundLine {
             path: line.path.to_string(),
             line: line.number,
             column: line.column,
-            text: line.text,
+            text: hidden.text(line.text),
             cut: line.cut,
         });
         Ok(Found {

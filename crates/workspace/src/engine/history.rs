@@ -9,6 +9,7 @@ use workspace_api::ledger::LedgerEvent;
 use workspace_api::run::CommandResult;
 
 use super::terms::milliseconds;
+use crate::console::last_lines;
 use crate::keeper::client::KeeperConnection;
 
 /// A command whose beginning is on record. Its values of variables are not: they
@@ -49,6 +50,9 @@ impl NotedCommand {
                 duration_ms: result.duration_ms,
                 stdout_bytes: result.stdout.total_bytes,
                 stderr_bytes: result.stderr.total_bytes,
+                output_end: (result.exit_code != 0)
+                    .then(|| last_lines([&result.stderr.tail.0, &result.stdout.tail.0]))
+                    .flatten(),
             },
             Err(error) => LedgerEvent::CommandEnded {
                 command: self.command,
@@ -57,6 +61,7 @@ impl NotedCommand {
                 duration_ms: milliseconds(self.begun),
                 stdout_bytes: 0,
                 stderr_bytes: 0,
+                output_end: None,
             },
         };
         connection.note(ended);

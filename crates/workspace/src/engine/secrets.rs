@@ -19,6 +19,7 @@ use super::terms::shown;
 use crate::home::FileError;
 use crate::keeper::asking::HideSecrets;
 use crate::keeper::client::KeeperConnection;
+use crate::secrets::leaving::Gate;
 use crate::secrets::{NotAValue, SecretError, SecretValue, Vault};
 use crate::settings;
 use crate::store::{Record, StoredSecret};
@@ -48,6 +49,21 @@ impl Handler<Delete> for Engine {
             return Err(SecretError::Unknown(delete.name).into());
         }
         Ok(Deleted { name: delete.name })
+    }
+}
+
+/// Whether content that holds the value of a secret may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SecretsLeave {
+    /// Somebody allowed it.
+    Allowed,
+    Refused,
+}
+
+impl SecretsLeave {
+    /// As a request says.
+    pub(super) const fn allowed(allowed: bool) -> Self {
+        if allowed { Self::Allowed } else { Self::Refused }
     }
 }
 
@@ -88,6 +104,14 @@ impl Engine {
             connection.note(LedgerEvent::SecretSet { secret: secret.to_string() });
         }
         Ok(uses.iter().map(|given| given.secret.to_string()).collect())
+    }
+
+    /// Judges what leaves a workspace byte by byte.
+    pub(super) fn gate(&self, record: &Record, leaving: SecretsLeave) -> Result<Gate, OpError> {
+        match leaving {
+            SecretsLeave::Allowed => Ok(Gate::default()),
+            SecretsLeave::Refused => Ok(Gate::new(self.vault().hidden(record.id)?)),
+        }
     }
 
     /// The workspaces that were given each secret.

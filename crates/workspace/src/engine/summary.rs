@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use operation::{Call, Handler, NoEvents, OpError};
+use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use tokio::time::timeout;
 use workspace_api::id::WorkspaceRef;
 use workspace_api::ledger::LedgerEvent;
@@ -21,6 +21,9 @@ use crate::store::{Entry, Known};
 /// ledger is read as it is.
 const WRITE_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How often somebody who follows looks for new events.
+const FOLLOW_POLL: Duration = Duration::from_millis(250);
+
 /// How many commands, and events of each other kind, a summary shows.
 const SHOWN_MAX: usize = 20;
 
@@ -31,8 +34,11 @@ const LINE_MAX: usize = 200;
 const PAGE: u32 = 1000;
 
 impl Handler<Logs> for Engine {
-    async fn handle(&self, logs: Logs, _: &mut Call<NoEvents>) -> Result<Log, OpError> {
+    async fn handle(&self, logs: Logs, call: &mut Call<LoggedEvent>) -> Result<Log, OpError> {
         let known = self.with_written_ledger(&logs.workspace).await?;
+        if logs.follow {
+            return self.follow_ledger(known, &logs, call).await;
+        }
         let limit = logs.limit.clamp(1, Logs::LIMIT_MAX);
         let kinds: Vec<&str> = logs.kind.iter().map(|kind| kind.as_str()).collect();
         let entries = match logs.after {
@@ -41,13 +47,13 @@ impl Handler<Logs> for Engine {
         };
         let next_after =
             entries.last().map_or_else(|| logs.after.unwrap_or(0), |last| last.sequence);
-        let events = entries.into_iter().map(|Entry { sequence, at, event }| LoggedEvent {
-            sequence,
-            at: shown(at),
-            event,
-        });
-        Ok(Log { workspace: known.id, events: events.collect(), next_after })
+        let events = entries.into_iter().map(logged).collect();
+        Ok(Log { workspace: known.id, events, next_after })
     }
+}
+
+fn logged(Entry { sequence, at, event }: Entry) -> LoggedEvent {
+    LoggedEvent { sequence, at: shown(at), event }
 }
 
 impl Handler<Summarize> for Engine {
@@ -107,6 +113,47 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Tells events as they come, until the workspace is deleted.
+    async fn follow_ledger(
+        &self,
+        known: Known,
+        logs: &Logs,
+        call: &mut Call<LoggedEvent>,
+    ) -> Result<Log, OpError> {
+        let kinds: Vec<&str> = logs.kind.iter().map(|kind| kind.as_str()).collect();
+        let limit = logs.limit.clamp(1, Logs::LIMIT_MAX);
+        let mut next_after = logs.after;
+        loop {
+            // Asked first: what is written after that is seen in the next turn.
+            let is_over =
+                self.with_written_ledger(&known.id.into()).await?.state == WorkspaceState::Deleted;
+            let entries = match next_after {
+                Some(after) => self.store.events(known.id, after, limit, &kinds)?,
+                None => self.store.last_events(known.id, limit, &kinds)?,
+            };
+            let is_full = u32::try_from(entries.len()) == Ok(limit);
+            next_after = entries.last().map(|last| last.sequence).or(next_after).or(Some(0));
+            for entry in entries {
+                call.emit(logged(entry)).await;
+            }
+            if is_full {
+                continue;
+            }
+            if is_over {
+                let next_after = next_after.unwrap_or(0);
+                return Ok(Log { workspace: known.id, events: Vec::new(), next_after });
+            }
+            tokio::select! {
+                () = tokio::time::sleep(FOLLOW_POLL) => {}
+                () = call.cancel.cancelled() => {
+                    return Err(OpError::plain(ErrorKind::Cancelled, "following was cancelled"));
+                }
+            }
+        }
+    }
+}
+
 /// A summary while events go into it.
 #[derive(Default)]
 struct Digest {
@@ -134,9 +181,17 @@ impl Digest {
                     exit_code: None,
                     error: None,
                     duration_ms: None,
+                    output_end: None,
                 });
             }
-            LedgerEvent::CommandEnded { command, exit_code, error, duration_ms, .. } => {
+            LedgerEvent::CommandEnded {
+                command,
+                exit_code,
+                error,
+                duration_ms,
+                output_end,
+                ..
+            } => {
                 if exit_code != Some(0) {
                     self.failed += 1;
                 }
@@ -145,6 +200,7 @@ impl Digest {
                     begun.exit_code = exit_code;
                     begun.error = error;
                     begun.duration_ms = Some(duration_ms);
+                    begun.output_end = output_end;
                 }
             }
             event => self.note(&event),

@@ -39,8 +39,9 @@ use super::client::{
 use super::concealment::Concealment;
 use super::inside::Inside;
 use super::scribe::Scribe;
+use crate::console::{OUTPUT_BYTES, last_lines};
 use crate::home::FileError;
-use crate::jobs::log::LogWriter;
+use crate::jobs::log::{self, LogWriter};
 use crate::jobs::{JobId, JobKind, JobRecord, JobState, Jobs};
 
 /// How many jobs may run at once in one workspace.
@@ -310,11 +311,23 @@ impl JobTable {
                     duration_ms: duration_ms.unwrap_or_default(),
                     stdout_bytes: self.jobs.written(&record.id, "stdout"),
                     stderr_bytes: self.jobs.written(&record.id, "stderr"),
+                    output_end: (exit_code != Some(0)).then(|| self.last_lines(record)).flatten(),
                 })
             }
             JobKind::Shell { .. } => Some(LedgerEvent::ShellClosed { shell: record.id.0.clone() }),
             JobKind::Service { .. } => None,
         }
+    }
+
+    /// The last lines that a job wrote, as far as they can be read.
+    fn last_lines(&self, record: &JobRecord) -> Option<String> {
+        let directory = self.jobs.directory(&record.id);
+        let end = |channel| {
+            let from = self.jobs.written(&record.id, channel).saturating_sub(OUTPUT_BYTES as u64);
+            let read = log::read(&directory, channel, from, OUTPUT_BYTES);
+            read.map(|excerpt| excerpt.bytes).unwrap_or_default()
+        };
+        last_lines([&end("stderr"), &end("stdout")])
     }
 
     fn job(&self, id: &JobId) -> Result<Rc<LiveJob>, OpError> {
