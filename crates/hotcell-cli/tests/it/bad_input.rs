@@ -88,6 +88,7 @@ const CASES: &[Case] = &[
     case("port.publish", "{ws} {port}", Refused),
     case("port.list", "{ws}", Works),
     case("port.unpublish", "{ws} {port}", Skipped),
+    case("workspace.diff", "{ws}", Refused),
     case("snapshot.create", "{ws} {new}", Refused),
     case("snapshot.list", "{ws}", Works),
     case("snapshot.delete", "{ws} {snapshot}", Skipped),
