@@ -56,7 +56,7 @@ fn children_go_on_where_their_parent_is_and_share_nothing_with_it() {
     let seed = tempfile::tempdir().unwrap();
     fs::write(seed.path().join("seeded"), "from the host\n").unwrap();
     let seed = seed.path().to_string_lossy();
-    let parent = TestWorkspace::create(&["--seed-path", &seed, "--label", "team=core"]);
+    let parent = TestWorkspace::small_with(&["--seed-path", &seed, "--label", "team=core"]);
     parent.script("echo work > /workspace/work; echo memory > /dev/shm/memory");
     let ticking = "n=0; while :; do echo tick $n; n=$((n+1)); sleep 0.2; done";
     let command = done(&parent, &["command", "start"], &["--", "sh", "-c", ticking]);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::support::*;
 
 /// Parts of the time that the work takes when nobody disturbs it.
-const MOMENTS: [f64; 4] = [0.1, 0.35, 0.6, 0.85];
+const MOMENTS: [f64; 3] = [0.15, 0.5, 0.85];
 
 fn quiet(command: &mut Command) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()

@@ -32,7 +32,7 @@ fn reset_to(workspace: &TestWorkspace, snapshot: &str) {
 fn a_workspace_goes_back_with_disks_memory_and_everything_that_ran() {
     let seed = tempfile::tempdir().unwrap();
     std::fs::write(seed.path().join("seeded"), "from the host").unwrap();
-    let workspace = TestWorkspace::create(&["--seed-path", seed.path().to_str().unwrap()]);
+    let workspace = TestWorkspace::small_with(&["--seed-path", seed.path().to_str().unwrap()]);
     workspace.script("echo one > /workspace/file; echo one > /root/file; echo one > /dev/shm/mem");
     let ticking = "n=0; while :; do echo tick $n; n=$((n+1)); sleep 0.2; done";
     let command = done(&workspace, "command", "start", &["--", "sh", "-c", ticking]);

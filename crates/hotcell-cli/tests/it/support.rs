@@ -161,10 +161,15 @@ impl TestWorkspace {
 
     /// One with as little memory as there can be: its snapshots are the quickest.
     pub(crate) fn small() -> Self {
+        Self::small_with(&[])
+    }
+
+    /// The same with other arguments.
+    pub(crate) fn small_with(arguments: &[&str]) -> Self {
         let shape = ["--memory-mib", "256"];
         let prepared = hotcell().args(["prepare", ENVIRONMENT]).args(shape).output().unwrap();
         assert_code(&prepared, 0);
-        Self::create(&shape)
+        Self::create(&[&shape[..], arguments].concat())
     }
 
     pub(crate) fn exec(&self, arguments: &[&str], command: &[&str]) -> Output {
