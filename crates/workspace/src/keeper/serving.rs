@@ -459,7 +459,11 @@ impl Keeper {
             }
             Outcome::Lost(error) => self.services.end_all(ServiceStep::Lose, &error.message),
             Outcome::Hibernated => self.services.let_go(),
-            Outcome::Deleted => {}
+            Outcome::Deleted => {
+                // Whoever wrote down how they ended would make the directory anew.
+                self.services.let_go();
+                self.jobs.let_go(&self.jobs.under_way());
+            }
         }
         self.ports.close();
         let outcome = outcome.concealed(&self.concealment);
