@@ -175,7 +175,7 @@ fn a_service_that_does_not_get_ready_fails_and_says_why() {
         assert_eq!(status(&workspace, name)["state"], "failed");
         text(&output.stderr)
     };
-    let waits = ["--ready", "file:/run/never", "--ready-timeout", "300ms"];
+    let waits = ["--ready", "file:/run/never", "--ready-timeout", "6s"];
     let why = failing("slow", &waits, &["sh", "-c", "echo last words >&2; sleep 1000"]);
     assert!(why.contains("/run/never") && why.contains("last words"), "{why}");
     assert_eq!(processes(&workspace, "sleep 1000"), 0);
@@ -185,7 +185,7 @@ fn a_service_that_does_not_get_ready_fails_and_says_why() {
     assert!(why.contains("no-such-program"), "{why}");
     let why = failing(
         "broken",
-        &["--ready", "command:echo not yet >&2; exit 3", "--ready-timeout", "1s"],
+        &["--ready", "command:echo not yet >&2; exit 3", "--ready-timeout", "6s"],
         &["sleep", "1000"],
     );
     assert!(why.contains("code 3 not yet"), "{why}");
@@ -313,7 +313,7 @@ fn a_service_has_its_secret_again_after_a_restart_and_nobody_sees_it() {
     assert_eq!(said.matches(&format!("length {}", VALUE.len())).count(), 2, "{said}");
     let broken = format!("command:echo {VALUE} >&2; exit 1");
     // What a check says is told with the reason.
-    let check = ["--ready", "command:echo $TOKEN >&2; exit 1", "--ready-timeout", "1s"];
+    let check = ["--ready", "command:echo $TOKEN >&2; exit 1", "--ready-timeout", "6s"];
     let arguments =
         [&["broken", "--secret", "SERVICE_TOKEN=TOKEN"], &check[..], &["--", "sleep", "9"]]
             .concat();
