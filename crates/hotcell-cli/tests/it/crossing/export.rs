@@ -76,7 +76,7 @@ fn what_is_copied_out_is_what_was_there() {
         fs::read_dir(host.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["a.tgz", "out", "single"], "something was left beside them");
-    let logs = hotcell().args(["--json", "logs", &workspace.id]).output().unwrap();
+    let logs = hotcell().args(["--json", "workspace", "logs", &workspace.id]).output().unwrap();
     assert!(text(&logs.stdout).contains("\"exported\""));
 }
 
