@@ -47,7 +47,7 @@ pub const VM_RUN: Profile = Profile {
 /// Everyday work in workspaces.
 pub const WORKSPACE_CORE: Profile = Profile {
     name: "workspace-core",
-    about: "Everyday work: create, run, edit, patch, search, reset",
+    about: "Everyday work: create, run, edit, patch, search, diff, snapshot, fork, reset",
     instructions: "Work in disposable Linux microVMs. workspace_create first; name the workspace in \
                    every later call. workspace_exec returns within 25 s; what still runs goes on, \
                    and command_wait waits for it. workspace_reset starts over in a second.",
@@ -63,7 +63,10 @@ pub const WORKSPACE_CORE: Profile = Profile {
         t::FILE_EDIT,
         t::FILE_SEARCH,
         t::PATCH_APPLY,
+        t::DIFF,
+        t::SNAPSHOT_CREATE,
         t::RESET,
+        t::FORK,
         t::SUMMARY,
         t::LIST,
         t::DELETE,
@@ -73,7 +76,7 @@ pub const WORKSPACE_CORE: Profile = Profile {
 /// Everything that makes sense for a model.
 pub const WORKSPACE_FULL: Profile = Profile {
     name: "workspace-full",
-    about: "Everything: also shells, file trees, history, networks, stop and start",
+    about: "Everything: also shells, services, history, networks, stop and start",
     instructions: WORKSPACE_CORE.instructions,
     tools: &[
         t::VM_RUN,
@@ -97,6 +100,15 @@ pub const WORKSPACE_FULL: Profile = Profile {
         t::FILE_COPY,
         t::FILE_DELETE,
         t::PATCH_APPLY,
+        t::DIFF,
+        t::SERVICE_START,
+        t::SERVICE_LIST,
+        t::SERVICE_LOGS,
+        t::SERVICE_STOP,
+        t::SNAPSHOT_CREATE,
+        t::SNAPSHOT_LIST,
+        t::SNAPSHOT_DELETE,
+        t::FORK,
         t::NETWORK_SET,
         t::NETWORK_LOG,
         t::STATUS,

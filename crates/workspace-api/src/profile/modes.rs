@@ -10,7 +10,7 @@ pub const REPRO_FIX: Profile = Profile {
     about: "Reproduce a defect, mend it, prove it; start over with a reset",
     instructions: "Reproduce and fix a defect in a disposable Linux microVM. workspace_create, run \
                    the failing test with workspace_exec, mend with file_edit or patch_apply, run it \
-                   again. After a wrong turn: workspace_reset.",
+                   again, show the fix with workspace_diff. After a wrong turn: workspace_reset.",
     tools: &[
         t::CREATE,
         t::EXEC,
@@ -21,8 +21,8 @@ pub const REPRO_FIX: Profile = Profile {
         t::FILE_EDIT,
         t::FILE_SEARCH,
         t::PATCH_APPLY,
+        t::DIFF,
         t::RESET,
-        t::SUMMARY,
         t::DELETE,
     ],
 };
@@ -44,6 +44,7 @@ pub const INSPECT: Profile = Profile {
         t::FILE_LIST,
         t::FILE_READ,
         t::FILE_SEARCH,
+        t::DIFF,
         t::SUMMARY,
         t::DELETE,
     ],
@@ -55,14 +56,16 @@ pub const COLD_START: Profile = Profile {
     about: "Prove that a project builds and runs on a fresh machine",
     instructions: "Validate that a project builds, tests and starts on a fresh Linux microVM, \
                    following its own documentation. workspace_create, then workspace_exec each \
-                   documented step; workspace_reset before a second try; workspace_summary is the \
+                   documented step, service_start what is a server; workspace_reset before a second try; workspace_summary is the \
                    report.",
     tools: &[
         t::CREATE,
         t::EXEC,
         t::COMMAND_WAIT,
         t::COMMAND_READ,
-        t::COMMAND_SIGNAL,
+        t::SERVICE_START,
+        t::SERVICE_LOGS,
+        t::SERVICE_STOP,
         t::FILE_LIST,
         t::FILE_READ,
         t::RESET,
@@ -76,7 +79,7 @@ pub const REVIEW_EVAL: Profile = Profile {
     name: "review-eval",
     about: "Review and evaluate a change: check points, terminals, a report",
     instructions: "Review a change in a disposable Linux microVM. workspace_create, apply the change \
-                   with patch_apply, evaluate it with workspace_exec or a terminal (shell_open), \
+                   with patch_apply, keep a check point with snapshot_create, evaluate it with workspace_exec or a terminal (shell_open), \
                    and report with workspace_summary.",
     tools: &[
         t::CREATE,
@@ -86,10 +89,10 @@ pub const REVIEW_EVAL: Profile = Profile {
         t::SHELL_READ,
         t::SHELL_WRITE,
         t::FILE_READ,
-        t::FILE_SEARCH,
         t::PATCH_APPLY,
+        t::DIFF,
+        t::SNAPSHOT_CREATE,
         t::RESET,
         t::SUMMARY,
-        t::DELETE,
     ],
 };

@@ -8,6 +8,7 @@ use operation::tool::{Field, Reply, Tool};
 const WORKSPACE: Field = Field::told("workspace", "Name or id");
 const COMMAND_ID: Field = Field::told("command", "Id from workspace_exec");
 const SHELL_ID: Field = Field::told("shell", "Id from shell_open");
+const SERVICE: Field = Field::told("service", "Name of the service");
 const PATH: Field = Field::told("path", "Path in /workspace");
 const LINE: Field = Field::shell_line("command", "Command line for bash");
 const CWD: Field = Field::told("cwd", "Working directory [default: /workspace]");
@@ -251,6 +252,105 @@ pub(super) const PATCH_APPLY: Tool = Tool {
     reply: Reply::Text,
 };
 
+pub(super) const DIFF: Tool = Tool {
+    name: "workspace_diff",
+    operation: "workspace.diff",
+    about: "Show what changed in a workspace since it was created (git diff, patch).",
+    fields: &[
+        WORKSPACE,
+        Field::told("path", "Only at or below these paths"),
+        Field::told("format", "How much of each change"),
+        Field::told("after", "Continue after this path"),
+    ],
+    fixed: &[("limit", "200"), ("max_bytes", "7000")],
+    reply: Reply::Text,
+};
+
+pub(super) const SNAPSHOT_CREATE: Tool = Tool {
+    name: "snapshot_create",
+    operation: "snapshot.create",
+    about: "Snapshot (checkpoint) a running workspace with disk, memory and processes.",
+    fields: &[WORKSPACE, Field::told("name", "Name of the snapshot")],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const SNAPSHOT_LIST: Tool = Tool {
+    name: "snapshot_list",
+    operation: "snapshot.list",
+    about: "List the snapshots of a workspace.",
+    fields: &[WORKSPACE],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const SNAPSHOT_DELETE: Tool = Tool {
+    name: "snapshot_delete",
+    operation: "snapshot.delete",
+    about: "Delete a snapshot of a workspace.",
+    fields: &[WORKSPACE, Field::told("name", "Name of the snapshot")],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const FORK: Tool = Tool {
+    name: "workspace_fork",
+    operation: "workspace.fork",
+    about: "Fork a running workspace into independent copies, to try things in parallel.",
+    fields: &[
+        WORKSPACE,
+        Field::told("from", "Snapshot to fork instead"),
+        Field::told("count", "How many"),
+        Field::told("name", "Name of the copy, or what their names begin with"),
+    ],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const SERVICE_START: Tool = Tool {
+    name: "service_start",
+    operation: "service.start",
+    about: "Start a service (server, daemon) in a workspace, and wait until it is ready.",
+    fields: &[
+        WORKSPACE,
+        Field::told("service", "Name to give it"),
+        LINE,
+        CWD,
+        Field::told("ready", "file:PATH, tcp:PORT, http:PORT/PATH, command:SCRIPT or log:REGEX"),
+        Field::told("restart", "When it is started again"),
+        Field::told("after", "Services that have to be ready first"),
+    ],
+    fixed: &[("ready_timeout", "\"25s\"")],
+    reply: Reply::Text,
+};
+
+pub(super) const SERVICE_LIST: Tool = Tool {
+    name: "service_list",
+    operation: "service.list",
+    about: "List the services of a workspace, and how they are.",
+    fields: &[WORKSPACE],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const SERVICE_LOGS: Tool = Tool {
+    name: "service_logs",
+    operation: "service.logs",
+    about: "Read the last lines that a service wrote.",
+    fields: &[WORKSPACE, SERVICE, Field::told("tail", "How many lines")],
+    fixed: &[("max_bytes", "3500")],
+    reply: Reply::Text,
+};
+
+pub(super) const SERVICE_STOP: Tool = Tool {
+    name: "service_stop",
+    operation: "service.stop",
+    about: "Stop a service of a workspace.",
+    fields: &[WORKSPACE, SERVICE],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
 pub(super) const NETWORK_SET: Tool = Tool {
     name: "network_set",
     operation: "network.set",
@@ -312,8 +412,8 @@ pub(super) const SUMMARY: Tool = Tool {
 pub(super) const RESET: Tool = Tool {
     name: "workspace_reset",
     operation: "workspace.reset",
-    about: "Reset a workspace to how it was created, to start over or retry cleanly.",
-    fields: &[WORKSPACE],
+    about: "Reset a workspace to how it was created, or to a snapshot, to start over cleanly.",
+    fields: &[WORKSPACE, Field::told("to", "Snapshot")],
     fixed: &[],
     reply: Reply::Text,
 };
