@@ -8,6 +8,8 @@
 //! └─────────┴──────────┴──────────┴─────────────────────────────┘
 //! ```
 //!
+//! Version 2 is for what is too long to be held in memory at once (`stream.rs`).
+//!
 //! The cipher is XChaCha20-Poly1305 (RFC 8439 with the nonce extended as in
 //! draft-irtf-cfrg-xchacha), whose nonce is long enough to be drawn at random.
 //! What a value belongs to is bound to it as associated data ([`Binding`]), so a
@@ -19,9 +21,11 @@
 
 mod binding;
 mod key;
+mod stream;
 mod value;
 
 pub use binding::Binding;
 pub use key::{Key, NoRandomness, NotAKey};
+pub use stream::{CHUNK_MAX, Opener, Sealer};
 pub use value::{OpenError, SealError, open, seal};
 pub use zeroize::Zeroizing;

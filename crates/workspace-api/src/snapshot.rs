@@ -169,6 +169,10 @@ pub struct Snapshot {
     pub jobs: u32,
     /// How long the workspace stood still for it, in microseconds.
     pub pause_us: u64,
+    /// Whether its memory is sealed with the user's key: it is once the workspace
+    /// was given a secret.
+    #[serde(default)]
+    pub sealed: bool,
     /// Whether the workspace stood still until its memory was saved: an emulated
     /// one always does, another one if it changes its memory faster than that
     /// can be saved.

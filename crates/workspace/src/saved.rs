@@ -4,7 +4,8 @@
 //! <directory>/
 //!   lock            held, shared, by whoever needs the directory to stay
 //!   manifest.json   written last: without it the directory holds no machine
-//!   ram  state      what any number of machines are resumed from
+//!   ram  state      what any number of machines are resumed from; once their
+//!                   workspace was given a secret, sealed: `ram.sealed`, …
 //!   *.qcow2         the frozen layers of its drives: names of shared files
 //! ```
 //!
@@ -27,10 +28,13 @@ use guest_protocol::epoch::Token;
 use jiff::Timestamp;
 use machine::{Convergence, Snapshot};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::disks::{Chains, Frozen};
-use crate::home::{FileError, FileStamp, disk_space, replace_file, sync_directory};
+use crate::home::{FileError, FileStamp, Home, disk_space, replace_file, sync_directory};
 use crate::jobs::JobRecord;
+use crate::secrets::SecretError;
+use crate::secrets::memory::{self, Aside};
 use crate::services::ServiceRecord;
 
 /// Version of the manifest and of what it is about.
@@ -61,6 +65,9 @@ pub(crate) struct Manifest {
     pub(crate) pause_us: u64,
     /// Whether it could run until its last pages were written.
     pub(crate) convergence: Convergence,
+    /// What its memory was sealed as, if it was: names the machine for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sealed: Option<String>,
     ram: FileStamp,
 }
 
@@ -86,42 +93,89 @@ pub(crate) enum Durability {
 }
 
 /// A directory that a machine is being saved into.
-#[derive(Debug, Clone)]
-pub(crate) struct Unfinished(pub(crate) PathBuf);
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    pub(crate) directory: PathBuf,
+    /// Where its memory is until it is sealed; `None` if it need not be.
+    aside: Option<AsideMemory>,
+}
+
+/// Memory that may not be on a disk as it is.
+#[derive(Debug)]
+struct AsideMemory {
+    stream: Aside,
+    ram: Aside,
+    state: Aside,
+}
 
 impl Unfinished {
+    /// A directory whose machine's memory anybody may find on the disk.
+    pub(crate) const fn clear(directory: PathBuf) -> Self {
+        Self { directory, aside: None }
+    }
+
+    /// A directory whose machine's memory goes there sealed.
+    pub(crate) fn sealed(directory: PathBuf) -> Result<Self, FileError> {
+        let aside = AsideMemory { stream: Aside::new()?, ram: Aside::new()?, state: Aside::new()? };
+        Ok(Self { directory, aside: Some(aside) })
+    }
+
+    /// Whether its memory is on the disk in clear.
+    pub(crate) const fn is_clear(&self) -> bool {
+        self.aside.is_none()
+    }
+
     /// For memory and devices as the monitor writes them.
     pub(crate) fn stream(&self) -> PathBuf {
-        self.0.join(STREAM)
+        let aside = self.aside.as_ref().map(|aside| aside.stream.path());
+        aside.unwrap_or_else(|| self.directory.join(STREAM))
     }
 
     pub(crate) fn ram(&self) -> PathBuf {
-        self.0.join(RAM)
+        let aside = self.aside.as_ref().map(|aside| aside.ram.path());
+        aside.unwrap_or_else(|| self.directory.join(RAM))
     }
 
     pub(crate) fn state(&self) -> PathBuf {
-        self.0.join(STATE)
+        let aside = self.aside.as_ref().map(|aside| aside.state.path());
+        aside.unwrap_or_else(|| self.directory.join(STATE))
+    }
+
+    /// Gets memory to the disk for good; what it was sealed as.
+    fn settle(&mut self, home: &Home) -> Result<Option<String>, SecretError> {
+        let Some(AsideMemory { stream, ram, state }) = self.aside.take() else {
+            let stream = self.directory.join(STREAM);
+            fs::remove_file(&stream).map_err(FileError::at("remove", &stream))?;
+            return Ok(None);
+        };
+        drop(stream);
+        let name = Uuid::new_v4().to_string();
+        memory::seal(home, [&name, RAM], &ram, &self.directory.join(sealed(RAM)))?;
+        memory::seal(home, [&name, STATE], &state, &self.directory.join(sealed(STATE)))?;
+        Ok(Some(name))
     }
 
     /// Makes a saved machine of a directory in which all but the manifest is
     /// there. Blocks for as long as the host's disk takes.
     pub(crate) fn finish(
-        &self,
+        mut self,
+        home: &Home,
         knowledge: Knowledge,
         durability: Durability,
-    ) -> Result<(), FileError> {
+    ) -> Result<(), SecretError> {
         let Knowledge { token, chains, jobs, services, names, taken } = knowledge;
-        let stream = self.stream();
-        fs::remove_file(&stream).map_err(FileError::at("remove", &stream))?;
+        let sealed = self.settle(home)?;
+        let directory = self.directory;
+        let ram = memory_file(&directory, RAM, sealed.as_deref());
+        let state = memory_file(&directory, STATE, sealed.as_deref());
         if durability == Durability::Synced {
-            let layers = chains.files().map(|layer| self.0.join(layer));
-            for path in layers.chain([self.ram(), self.state()]) {
+            let layers = chains.files().map(|layer| directory.join(layer));
+            for path in layers.chain([ram.clone(), state]) {
                 File::open(&path)
                     .and_then(|file| file.sync_all())
                     .map_err(FileError::at("sync", &path))?;
             }
         }
-        let ram = self.ram();
         let manifest = Manifest {
             format: FORMAT,
             saved_at: Timestamp::now(),
@@ -132,15 +186,36 @@ impl Unfinished {
             names,
             pause_us: taken.pause_us,
             convergence: taken.convergence,
+            sealed,
             ram: FileStamp::of(&ram).map_err(FileError::at("look at", &ram))?,
         };
         let json = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain data");
-        replace_file(&self.0.join(MANIFEST), &json)?;
+        replace_file(&directory.join(MANIFEST), &json)?;
         match durability {
-            Durability::Synced => sync_directory(&self.0),
+            Durability::Synced => Ok(sync_directory(&directory)?),
             Durability::Fleeting => Ok(()),
         }
     }
+}
+
+/// What a sealed file of a name is called.
+fn sealed(name: &str) -> String {
+    format!("{name}.sealed")
+}
+
+/// Where a part of a saved machine's memory lies.
+fn memory_file(directory: &Path, name: &str, sealed_as: Option<&str>) -> PathBuf {
+    match sealed_as {
+        Some(_) => directory.join(sealed(name)),
+        None => directory.join(name),
+    }
+}
+
+/// Memory and devices of a machine, in files that are gone when this is.
+#[derive(Debug)]
+pub(crate) struct OpenedMemory {
+    pub(crate) ram: Aside,
+    pub(crate) state: Aside,
 }
 
 /// A machine that was saved.
@@ -174,12 +249,27 @@ impl SavedMachine {
 
     /// Its memory.
     pub(crate) fn ram(&self) -> PathBuf {
-        self.directory.join(RAM)
+        memory_file(&self.directory, RAM, self.manifest.sealed.as_deref())
     }
 
     /// The state of its devices.
     pub(crate) fn state(&self) -> PathBuf {
-        self.directory.join(STATE)
+        memory_file(&self.directory, STATE, self.manifest.sealed.as_deref())
+    }
+
+    /// Whether its memory and devices are sealed.
+    pub(crate) const fn is_sealed(&self) -> bool {
+        self.manifest.sealed.is_some()
+    }
+
+    /// Memory and devices as a monitor can read them, if they are sealed. Blocks
+    /// for as long as that takes.
+    pub(crate) fn opened(&self, home: &Home) -> Result<Option<OpenedMemory>, SecretError> {
+        let Some(name) = &self.manifest.sealed else { return Ok(None) };
+        Ok(Some(OpenedMemory {
+            ram: memory::open(home, [name, RAM], &self.ram())?,
+            state: memory::open(home, [name, STATE], &self.state())?,
+        }))
     }
 
     /// The layers that its drives go on from.

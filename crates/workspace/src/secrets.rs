@@ -27,6 +27,7 @@
 
 mod key;
 pub(crate) mod leaving;
+pub(crate) mod memory;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -120,6 +121,12 @@ pub(crate) enum SecretError {
         #[source]
         source: NotAValue,
     },
+    #[error("cannot open the sealed memory {}", path.display())]
+    Memory {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("a workspace holds at most {HELD_MAX} values of secrets")]
     TooMany,
     #[error("these values cannot be hidden")]
@@ -138,6 +145,8 @@ impl From<SecretError> for OpError {
             error @ (SecretError::KeyMissing(_)
             | SecretError::BadKey { .. }
             | SecretError::Open { .. }) => Self::new(ErrorKind::Unavailable, &error).hinted(AGAIN),
+            error @ SecretError::Memory { .. } => Self::new(ErrorKind::Unavailable, &error)
+                .hinted("restore the key from a backup, or use another snapshot"),
             error @ (SecretError::TooMany | SecretError::NotHideable(_)) => {
                 Self::new(ErrorKind::Exhausted, &error).hinted("use a new workspace")
             }

@@ -312,6 +312,68 @@ fn what_a_workspace_was_given_is_hidden_after_a_new_value_a_reset_a_restart_and_
 }
 
 #[test]
+fn memory_that_holds_a_value_is_on_disk_only_sealed_and_goes_on_with_it() {
+    // Nothing but memory holds it: no encoding, so that every byte is looked for.
+    const IN_MEMORY: &str = "kept-in-memory-and-nowhere-else";
+    let _secret = TestSecret::set("T_MEMORY", IN_MEMORY);
+    let workspace = TestWorkspace::small();
+    let id = workspace.id.as_str();
+    let before = json(&hotcell_json(&["snapshot", "create", id, "before"]));
+    assert_eq!(before["snapshot"]["sealed"], false, "{before}");
+    // A shell keeps the value as a variable, and a file system in memory a copy.
+    let script = "printf %s \"$T_MEMORY\" >/dev/shm/copy; exec sh";
+    let open = ["shell", "open", id, "--secret", "T_MEMORY", "--", "sh", "-c", script];
+    let shell = json(&hotcell_json(&open))["id"].as_str().unwrap().to_owned();
+    let ask = |id: &str| {
+        let line = "printf '%s' \"$T_MEMORY\" | wc -c; rev </dev/shm/copy; echo";
+        assert_code(&hotcell_json(&["shell", "write", id, &shell, "--text", line]), 0);
+        let shown = hotcell_json(&["shell", "read", id, &shell, "--idle", "400ms"]);
+        json(&shown)["output"]["text"].as_str().unwrap().to_owned()
+    };
+    let reversed: String = IN_MEMORY.chars().rev().collect();
+    let has_it = |text: &str| text.contains(&format!("{}\n{reversed}", IN_MEMORY.len()));
+    let text = ask(id);
+    assert!(has_it(&text), "{text}");
+
+    let taken = hotcell_json(&["snapshot", "create", id, "sealed"]);
+    assert_code(&taken, 0);
+    assert_eq!(json(&taken)["snapshot"]["sealed"], true);
+    for path in files_of_home(&workspace) {
+        let Ok(bytes) = fs::read(&path) else { continue };
+        let found = memmem(&bytes, IN_MEMORY.as_bytes());
+        assert!(!found, "{} holds the value", path.display());
+    }
+    let reset = ["--yes", "workspace", "reset", id, "--to", "sealed"];
+    assert_code(&hotcell().args(reset).output().unwrap(), 0);
+    let text = ask(id);
+    assert!(has_it(&text), "it went on with what it had: {text}");
+
+    let forked = hotcell_json(&["workspace", "fork", id, "--from", "sealed"]);
+    assert_code(&forked, 0);
+    let child =
+        TestWorkspace { id: json(&forked)["children"][0]["id"].as_str().unwrap().to_owned() };
+    assert_eq!(child.status()["secrets"], serde_json::json!(["T_MEMORY"]));
+    assert_eq!(child.script("rev </dev/shm/copy"), format!("{reversed}"));
+    assert_eq!(child.script("cat /dev/shm/copy"), "[REDACTED:T_MEMORY]");
+    // The next command gets the present value there as well.
+    let given = child.exec(&["--secret", "T_MEMORY"], &["sh", "-c", "echo ${#T_MEMORY}"]);
+    assert_eq!(super::support::text(&given.stdout), format!("{}\n", IN_MEMORY.len()));
+}
+
+/// Whether something holds these bytes; fast on large files.
+fn memmem(bytes: &[u8], wanted: &[u8]) -> bool {
+    let first = wanted[0];
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|byte| *byte == first) {
+        if rest[at..].starts_with(wanted) {
+            return true;
+        }
+        rest = &rest[at + 1..];
+    }
+    false
+}
+
+#[test]
 fn what_cannot_be_a_secret_is_refused_and_changes_nothing() {
     let set = |name: &str, value: &[u8]| {
         let mut set = hotcell();

@@ -14,6 +14,8 @@ use landlock::{
     Scope, path_beneath_rules,
 };
 
+use rustix::fs::{fcntl_get_seals, fstat};
+
 use super::plan::Reopen;
 
 /// The newest ABI whose rights are asked for; an older kernel enforces fewer.
@@ -82,7 +84,16 @@ pub(super) fn confine(
             // The monitor may set the size of a new file.
             Reopen::ReadWrite => read_write | AccessFs::Truncate,
         };
-        rules = rules.add_rule(PathBeneath::new(descriptor, access))?;
+        if !is_memory(descriptor) {
+            rules = rules.add_rule(PathBeneath::new(descriptor, access))?;
+        }
     }
     rules.restrict_self()
+}
+
+/// Whether it is a file in memory without a name. No rule can be about it (the
+/// kernel says `EBADFD`), and none is needed: it lies on no mount that Landlock
+/// restricts, and nobody finds it who has no descriptor of it.
+fn is_memory(descriptor: &OwnedFd) -> bool {
+    fstat(descriptor).is_ok_and(|found| found.st_nlink == 0) && fcntl_get_seals(descriptor).is_ok()
 }

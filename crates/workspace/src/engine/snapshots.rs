@@ -169,6 +169,7 @@ fn told(name: SnapshotName, saved: &SavedMachine) -> Snapshot {
         disk_bytes: saved.layer_bytes(),
         jobs: u32::try_from(manifest.jobs.len()).unwrap_or(u32::MAX),
         pause_us: manifest.pause_us,
+        sealed: saved.is_sealed(),
         halted: manifest.convergence == Convergence::Paused,
     }
 }

@@ -10,6 +10,7 @@
 //! in the words that clients are told. Streams that are not for people, those of
 //! tools and of the network, pass unaltered.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use guest_protocol::message::Exec;
@@ -32,6 +33,8 @@ pub(crate) struct Concealment {
     veil: Veil,
     home: Home,
     workspace: WorkspaceId,
+    /// Whether something is about to get a secret.
+    expected: Arc<AtomicBool>,
     /// Opened when there is something to hide.
     store: Arc<Mutex<Option<Store>>>,
 }
@@ -39,8 +42,13 @@ pub(crate) struct Concealment {
 impl Concealment {
     /// Hides nothing yet.
     pub(crate) fn new(home: &Home, workspace: WorkspaceId) -> Self {
-        let (veil, store) = (Veil::default(), Arc::default());
-        Self { veil, home: home.clone(), workspace, store }
+        Self {
+            veil: Veil::default(),
+            home: home.clone(),
+            workspace,
+            expected: Arc::default(),
+            store: Arc::default(),
+        }
     }
 
     /// Puts the present values of secrets among the variables of a command, as
@@ -78,6 +86,21 @@ impl Concealment {
         Ok(())
     }
 
+    /// Whether there is anything to hide.
+    pub(crate) fn hides_something(&self) -> bool {
+        self.veil.secrets().is_some()
+    }
+
+    /// Something is about to get a secret: [`Concealment::refresh`] comes next.
+    pub(crate) fn expect(&self) {
+        self.expected.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the machine's memory may hold a secret, now or in a moment.
+    pub(crate) fn guards_memory(&self) -> bool {
+        self.expected.load(Ordering::Relaxed) || self.hides_something()
+    }
+
     /// For streams.
     pub(crate) fn veil(&self) -> Veil {
         self.veil.clone()
@@ -97,7 +120,7 @@ impl Concealment {
 
     /// Plain data without the values in its texts.
     pub(crate) fn data<T: Serialize + DeserializeOwned>(&self, data: T) -> T {
-        if self.veil.secrets().is_none() {
+        if !self.hides_something() {
             return data;
         }
         let mut value = serde_json::to_value(&data).expect("records are plain data");
@@ -120,7 +143,7 @@ impl Concealment {
                 FromKeeper::Declined { id, error: self.error(error) }
             }
             FromKeeper::Answer { id, mut answer } => {
-                if self.veil.secrets().is_some() {
+                if self.hides_something() {
                     self.conceal(&mut answer);
                 }
                 FromKeeper::Answer { id, answer }

@@ -46,7 +46,7 @@ use crate::link::GuestLink;
 use crate::machines;
 use crate::network::gateway::Gateway;
 use crate::origin::{Origin, WorkspaceTree};
-use crate::saved::SavedMachine;
+use crate::saved::{OpenedMemory, SavedMachine};
 use crate::services::ServiceFiles;
 use crate::socket;
 use crate::store::Store;
@@ -131,6 +131,10 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         concealment.refresh().map_err(|error| {
             error.during("the secrets that this workspace was given cannot be read to hide them")
         })?;
+        if !concealment.hides_something() {
+            let message = "the secrets that this workspace was given are not on record";
+            return Err(OpError::plain(ErrorKind::Internal, message));
+        }
     }
     let scribe = Scribe::start(&home, request.workspace, concealment.clone());
     files.disks().tidy()?;
@@ -195,6 +199,7 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
         errands: VecDeque::new(),
         saving: None,
         halted: false,
+        secrets_to_come: Vec::new(),
         compacting: Rc::default(),
         terminate,
     })
@@ -209,10 +214,16 @@ pub(super) async fn bring_up(
         machines::driver(&request.program, request.monitor.clone(), request.monitor_number);
     let layers = files.disks();
     let origin = &request.origin;
-    let spec = MachineSpec {
+    let mut spec = MachineSpec {
         disks: layers.drives(&layers.chains()?, &origin.below),
         ..origin.machine.clone()
     };
+    // Until the monitor has it open.
+    let opened = opened_memory(request).await?;
+    if let Some(OpenedMemory { ram, state }) = &opened {
+        spec.ram.path = ram.path();
+        spec.start = Start::Resume { state: state.path() };
+    }
     let mut machine = driver
         .start(&spec)
         .await
@@ -231,6 +242,16 @@ pub(super) async fn bring_up(
             Err(trouble.during_start(&files.console()))
         }
     }
+}
+
+/// The memory of the saved machine that a machine is, if that is sealed.
+async fn opened_memory(request: &KeeperRequest) -> Result<Option<OpenedMemory>, OpError> {
+    let Some(saved) = saved_machine(&request.origin)?.filter(SavedMachine::is_sealed) else {
+        return Ok(None);
+    };
+    let home = Home::open(&request.home)?;
+    let opened = tokio::task::spawn_blocking(move || saved.opened(&home)).await;
+    Ok(opened.map_err(|error| OpError::new(ErrorKind::Internal, &error))??)
 }
 
 /// The saved machine that a machine is, if it is one.

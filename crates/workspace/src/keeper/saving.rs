@@ -66,6 +66,12 @@ impl Keeper {
         }
     }
 
+    /// Whether memory is being written to the disk in clear, so that nothing in it
+    /// may get a secret now.
+    pub(super) fn saves_in_clear(&self) -> bool {
+        self.saving.as_ref().is_some_and(|saving| saving.place.is_clear())
+    }
+
     fn prepare_saving(
         &mut self,
         client: ClientId,
@@ -92,7 +98,11 @@ impl Keeper {
             .hinted("reset it to an earlier snapshot, or export your work to a new workspace"));
         }
         let after = before.grown();
-        let place = Unfinished(directory);
+        let place = if self.concealment.guards_memory() {
+            Unfinished::sealed(directory)?
+        } else {
+            Unfinished::clear(directory)
+        };
         let plan = SnapshotPlan {
             stream: place.stream(),
             layers: after.tops().map(|layer| disks.layer(layer)).collect(),
@@ -115,6 +125,9 @@ impl Keeper {
     ) -> Option<Ending> {
         let saving = self.saving.take()?;
         let (client, id) = (saving.client, saving.id);
+        for (client, id) in std::mem::take(&mut self.secrets_to_come) {
+            self.hide_secrets(client, id);
+        }
         match taken {
             Ok(taken) => {
                 match self.go_on_saving(saving, taken) {
@@ -176,7 +189,7 @@ impl Keeper {
         let Saving { place, hold, empty_layer, durability, before, after, mut jobs, .. } = saving;
         let disks = self.files.disks();
         let directory = disks.directory().to_owned();
-        Frozen { directory, chains: before.clone() }.link_into(&place.0)?;
+        Frozen { directory, chains: before.clone() }.link_into(&place.directory)?;
         // One that began or ended meanwhile may be in the snapshot or not; the
         // guest knows.
         for begun in self.jobs.under_way() {
@@ -187,7 +200,7 @@ impl Keeper {
         let origin = &self.request.origin;
         let spec =
             MachineSpec { disks: disks.drives(&before, &origin.below), ..origin.machine.clone() };
-        let driver = self.driver();
+        let (driver, home) = (self.driver(), self.home.clone());
         self.compact(&after, empty_layer);
         let knowledge = Knowledge {
             token: self.link.next_token,
@@ -210,7 +223,7 @@ impl Keeper {
             };
             let made = materialising.materialise(&plan).await;
             made.map_err(|error| GuestTrouble::Save(error).while_it_runs())?;
-            tokio::task::spawn_blocking(move || place.finish(knowledge, durability))
+            tokio::task::spawn_blocking(move || place.finish(&home, knowledge, durability))
                 .await
                 .map_err(|error| OpError::new(ErrorKind::Internal, &error))??;
             Ok(())

@@ -83,6 +83,8 @@ pub(super) struct Keeper {
     pub(super) saving: Option<Saving>,
     /// Whether the guest stands still.
     pub(super) halted: bool,
+    /// Who waits until no memory is written to the disk in clear.
+    pub(super) secrets_to_come: Vec<(ClientId, u64)>,
     /// Whether layers are being made one.
     pub(super) compacting: Rc<Cell<bool>>,
     pub(super) terminate: Signal,
@@ -285,17 +287,10 @@ impl Keeper {
                 let page = self.network.log(after);
                 self.answer(client, id, async move { answer::<ReadNetworkLog>(Ok(page)) });
             }
-            Ask::HideSecrets(_) => {
-                let concealment = self.concealment.clone();
-                self.answer(client, id, async move {
-                    // It reads the database, which may be busy.
-                    let refreshed = tokio::task::spawn_blocking(move || concealment.refresh());
-                    let hidden = refreshed
-                        .await
-                        .unwrap_or_else(|error| Err(OpError::new(ErrorKind::Internal, &error)));
-                    answer::<HideSecrets>(hidden)
-                });
+            Ask::HideSecrets(_) if self.saves_in_clear() => {
+                self.secrets_to_come.push((client, id));
             }
+            Ask::HideSecrets(_) => self.hide_secrets(client, id),
             Ask::StartJob(start) => {
                 let jobs = Rc::clone(&self.jobs);
                 self.answer(client, id, async move { answer::<StartJob>(jobs.start(start).await) });
@@ -388,6 +383,21 @@ impl Keeper {
     pub(super) fn is_held(&self) -> bool {
         let Activity { running_commands, running_services, .. } = self.activity();
         running_commands + running_services > 0
+    }
+
+    /// Hides what the workspace holds by now; the client may then give it to
+    /// something.
+    pub(super) fn hide_secrets(&self, client: ClientId, id: u64) {
+        let concealment = self.concealment.clone();
+        concealment.expect();
+        self.answer(client, id, async move {
+            // It reads the database, which may be busy.
+            let refreshed = tokio::task::spawn_blocking(move || concealment.refresh());
+            let hidden = refreshed
+                .await
+                .unwrap_or_else(|error| Err(OpError::new(ErrorKind::Internal, &error)));
+            answer::<HideSecrets>(hidden)
+        });
     }
 
     /// Answers a question when `work` is done, which holds up nothing else.
