@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use workspace::{Engine, Settings};
 
+use crate::attach;
 use crate::mcp;
 use crate::terminal::{Mode, Terminal};
 
@@ -42,6 +43,14 @@ pub(crate) fn run() -> ExitCode {
                 }
             }),
         },
+        Some(("shell", below)) if below.subcommand_name() == Some("attach") => waiting(async {
+            let (_, arguments) = below.subcommand().expect("it has just been looked at");
+            let attached = match engine() {
+                Ok(engine) => attach::run(&engine, arguments).await,
+                Err(error) => Err(error),
+            };
+            attached.unwrap_or_else(|error| fail(&error, OutputForm::Human))
+        }),
         _ => waiting(carry_out(&matches, &table)),
     }
 }
@@ -83,7 +92,9 @@ pub(crate) fn command(table: &[OpSpec<Engine>]) -> Command {
                 .global(true)
                 .action(ArgAction::SetTrue),
         );
-    cli::augment(root, workspace_api::NOUNS, table).subcommand(mcp::command()).subcommand(
+    let root = cli::augment(root, workspace_api::NOUNS, table)
+        .mut_subcommand("shell", |shell| shell.subcommand(attach::command()));
+    root.subcommand(mcp::command()).subcommand(
         Command::new("completions").about("Print a completion script for a shell").arg(
             Arg::new("shell").help("The shell").required(true).value_parser(value_parser!(Shell)),
         ),
@@ -109,6 +120,16 @@ enum OutputForm {
     Ids,
 }
 
+/// The engine, as the environment sets it up.
+fn engine() -> Result<Engine, OpError> {
+    env::current_exe()
+        .map_err(|error| {
+            OpError::new(ErrorKind::Internal, &error).during("cannot find this program's own file")
+        })
+        .and_then(|program| Settings::from_environment(Some(program)))
+        .and_then(Engine::open)
+}
+
 async fn carry_out(matches: &ArgMatches, table: &[OpSpec<Engine>]) -> ExitCode {
     let form = match (matches.get_flag("json"), cli::wants_only_ids(matches)) {
         (true, _) => OutputForm::Json,
@@ -126,13 +147,7 @@ async fn carry_out(matches: &ArgMatches, table: &[OpSpec<Engine>]) -> ExitCode {
         let error = OpError::plain(ErrorKind::Cancelled, "nothing was done");
         return fail(&error, form);
     }
-    let engine = env::current_exe()
-        .map_err(|error| {
-            OpError::new(ErrorKind::Internal, &error).during("cannot find this program's own file")
-        })
-        .and_then(|program| Settings::from_environment(Some(program)))
-        .and_then(Engine::open);
-    let engine = match engine {
+    let engine = match engine() {
         Ok(engine) => engine,
         Err(error) => return fail(&error, form),
     };
@@ -229,6 +244,7 @@ mod tests {
 
     /// The commands that are no operations, and why.
     const CLI_ONLY: &[(&str, &str)] = &[
+        ("shell.attach", "a person's terminal, over the operations on shells"),
         ("completions", "prints a script for a shell; it has no meaning elsewhere"),
         ("mcp.serve", "is a face itself"),
         ("mcp.tools", "describes a face"),

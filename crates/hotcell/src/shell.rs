@@ -80,10 +80,44 @@ impl Shell {
             cursor,
             max_bytes: READ_DEFAULT,
             view,
+            wait: false,
             idle,
             timeout: None,
         };
         self.workspace.client.call(read, &mut Call::quiet()).await
+    }
+
+    /// Waits until it has written something beyond a position, at most 30 seconds,
+    /// and reads that as it is; read on at [`TerminalExcerpt::next_cursor`]. With
+    /// [`Shell::type_bytes`] this attaches a terminal to it.
+    ///
+    /// # Errors
+    ///
+    /// If it or its workspace no longer exists.
+    pub async fn next_output(&self, cursor: u64) -> Result<TerminalExcerpt, Error> {
+        let read = Read {
+            workspace: self.workspace.id.into(),
+            shell: self.id.clone(),
+            cursor,
+            max_bytes: READ_DEFAULT,
+            view: View::Raw,
+            wait: true,
+            idle: None,
+            timeout: None,
+        };
+        self.workspace.client.call(read, &mut Call::quiet()).await
+    }
+
+    /// Types these bytes, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// If the shell has ended or takes no input.
+    pub async fn type_bytes(&self, bytes: Vec<u8>) -> Result<Written, Error> {
+        let (workspace, shell) = (self.workspace.id.into(), self.id.clone());
+        let write = Write { workspace, shell, text: None, raw: true };
+        let mut call = Call::quiet().with_input(std::io::Cursor::new(bytes));
+        self.workspace.client.call(write, &mut call).await
     }
 
     /// Gives its terminal another size.

@@ -154,12 +154,16 @@ pub enum View {
     Raw,
     /// The whole screen as it looks now.
     Screen,
+    /// Control sequences that paint the screen as it looks now on another
+    /// terminal of its size.
+    Paint,
 }
 
 /// Read what a shell wrote, from a position on
 ///
 /// With `--idle`, waits until the shell has been silent for so long, so that a
-/// whole answer is read; `--timeout` bounds that wait.
+/// whole answer is read; with `--wait`, until there is anything new, so that what
+/// is written can be followed. `--timeout` bounds either wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct Read {
@@ -180,6 +184,10 @@ pub struct Read {
     #[arg(long, value_enum, default_value_t)]
     #[serde(default)]
     pub view: View,
+    /// First wait until something was written beyond the cursor
+    #[arg(long, conflicts_with = "idle")]
+    #[serde(default)]
+    pub wait: bool,
     /// First wait until nothing was written for this time, such as 300ms
     #[arg(long, value_name = "TIME")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -223,7 +231,8 @@ pub struct TerminalExcerpt {
 impl Present for TerminalExcerpt {
     fn present(&self, screen: &mut Screen) {
         screen.out.extend_from_slice(&self.output.0);
-        if self.view != View::Raw && !self.output.0.is_empty() && !self.output.0.ends_with(b"\n") {
+        let is_text = matches!(self.view, View::Plain | View::Screen);
+        if is_text && !self.output.0.is_empty() && !self.output.0.ends_with(b"\n") {
             screen.out.push(b'\n');
         }
         if self.skipped_bytes > 0 {

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test itself would")]
 
+mod attaching;
 mod background;
 mod bad_input;
 mod commands;

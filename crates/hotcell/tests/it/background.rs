@@ -41,6 +41,14 @@ async fn a_shell_remembers() {
     let read = shell.read(View::Plain, written.cursor, idle).await.unwrap();
     let text = String::from_utf8(read.output.0).unwrap();
     assert!(text.contains("<remembered>"), "{text}");
+    let mut seen = shell.type_bytes(b"echo at''tached\r".to_vec()).await.unwrap().cursor;
+    let mut output = Vec::new();
+    while !String::from_utf8_lossy(&output).contains("attached") {
+        let read = shell.next_output(seen).await.unwrap();
+        assert!(read.running);
+        output.extend(read.output.0);
+        seen = read.next_cursor;
+    }
     shell.resize(TerminalSize { columns: 80, rows: 24 }).await.unwrap();
     shell.close().await.unwrap();
 }

@@ -91,10 +91,13 @@ impl Handler<Read> for Engine {
         call: &mut Call<NoEvents>,
     ) -> Result<TerminalExcerpt, OpError> {
         let found = self.find_job(&read.workspace, read.shell.as_str(), LIST)?;
-        if let Some(idle) = read.idle {
+        let until = match read.idle {
+            Some(idle) => Some(Until::Idle { quiet_ms: idle.as_millis() }),
+            None => read.wait.then_some(Until::Output { beyond: read.cursor }),
+        };
+        if let Some(until) = until {
             let longest =
                 read.timeout.map_or(READ_TIMEOUT, workspace_api::time::TimeSpan::duration);
-            let until = Until::Idle { quiet_ms: idle.as_millis() };
             self.await_job(&found, until, Some(longest), &call.cancel).await?;
         }
         let found = found.fresh();
@@ -105,15 +108,21 @@ impl Handler<Read> for Engine {
         let output = match read.view {
             View::Raw => excerpt.bytes,
             View::Plain => render::new_text(&excerpt.bytes, size).into_bytes(),
-            View::Screen => {
+            View::Screen | View::Paint => {
                 let from = excerpt.end.saturating_sub(SCREEN_BYTES.into());
                 let whole = found.excerpt("stdout", from, SCREEN_BYTES)?;
-                render::screen(&whole.bytes, size).into_bytes()
+                match read.view {
+                    View::Paint => render::paint(&whole.bytes, size),
+                    _ => render::screen(&whole.bytes, size).into_bytes(),
+                }
             }
         };
         Ok(TerminalExcerpt {
             cursor: excerpt.begin,
-            next_cursor: if read.view == View::Screen { excerpt.end } else { next_cursor },
+            next_cursor: match read.view {
+                View::Screen | View::Paint => excerpt.end,
+                View::Plain | View::Raw => next_cursor,
+            },
             total_bytes: excerpt.end,
             skipped_bytes: excerpt.begin.saturating_sub(read.cursor),
             running,

@@ -18,6 +18,14 @@ pub(super) fn screen(bytes: &[u8], size: TerminalSize) -> String {
     trimmed(&parser.screen().contents())
 }
 
+/// What paints that screen, its attributes, its cursor and the modes of its keys
+/// on another terminal.
+pub(super) fn paint(bytes: &[u8], size: TerminalSize) -> Vec<u8> {
+    let mut parser = emulator(size, 0);
+    parser.process(bytes);
+    parser.screen().state_formatted().into_bytes()
+}
+
 /// The lines that these bytes leave on a screen that was empty before, those
 /// that have scrolled off it included.
 pub(super) fn new_text(bytes: &[u8], size: TerminalSize) -> String {
