@@ -68,7 +68,9 @@ pub use workspace_api::spec::{Accelerator, EnvironmentRef, Shape, Variable};
 pub use workspace_api::state::WorkspaceState;
 pub use workspace_api::summary::{Summarize, Summary};
 pub use workspace_api::time::TimeSpan;
-pub use workspace_api::workspace::{ArchiveFormat, Existing, Export, Exported};
+pub use workspace_api::workspace::{
+    AppliedBack, ApplyBack, ApplyMode, ArchiveFormat, Conflicts, Danger, Existing, Export, Exported,
+};
 pub use workspace_api::{env, file, network, patch, snapshot, sync, workspace as operations};
 
 /// Carries operations out.
@@ -390,6 +392,20 @@ impl Workspace {
     ) -> Result<sync::Pushed, Error> {
         let directory = directory.as_ref().to_string_lossy();
         self.client.call(sync::Push::new(self.id.into(), directory), &mut Call::quiet()).await
+    }
+
+    /// Says what applying its changes to a checkout of the host would do; see
+    /// [`ApplyBack`] for doing it.
+    ///
+    /// # Errors
+    ///
+    /// If it or the checkout cannot be read.
+    pub async fn plan_apply_back(
+        &self,
+        checkout: impl AsRef<std::path::Path>,
+    ) -> Result<AppliedBack, Error> {
+        let checkout = checkout.as_ref().to_string_lossy();
+        self.client.call(ApplyBack::plan(self.id.into(), checkout), &mut Call::quiet()).await
     }
 
     /// Changes its name and labels.

@@ -20,7 +20,9 @@ pub fn violations<H>(table: &[OpSpec<H>]) -> Vec<String> {
             found.push(format!("{} is declared twice", row.name));
         }
         let word = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase());
-        if row.name.split('.').count() > 2 || !row.name.split('.').all(word) {
+        // A verb may be two words: `apply-back`.
+        let words = |part: &str| part.split('-').count() <= 2 && part.split('-').all(word);
+        if row.name.split('.').count() > 2 || !row.name.split('.').all(words) {
             found.push(format!("{} is no `noun.verb`", row.name));
         }
         if row.summary().is_empty() {

@@ -65,6 +65,7 @@ operation::operations! {
     workspace::Hibernate,
     workspace::Start,
     workspace::Export,
+    workspace::ApplyBack,
     workspace::Delete,
     sync::Push,
     file::List,

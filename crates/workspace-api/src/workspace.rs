@@ -1,10 +1,12 @@
 //! Workspaces that stay until they are deleted.
 //!
+//! * `apply_back`: changes for a checkout of the host.
 //! * `export`: copying out of one.
 //! * `fork`: making more of one.
 //! * `listing`: finding them, also when they are gone.
 //! * `update`: changing what they are called.
 
+mod apply_back;
 mod export;
 mod fork;
 mod listing;
@@ -18,6 +20,9 @@ use operation::{Effect, Example, NoEvents, Operation, Present, Screen};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::apply_back::{
+    AppliedBack, ApplyBack, ApplyMode, BackChange, Conflicts, Danger, Fate, FilePlan,
+};
 pub use self::export::{ArchiveFormat, Existing, Export, Exported, ExportedKind};
 pub use self::fork::{Fork, Forked};
 pub use self::listing::{List, NamePattern, NotAPattern, Tombstone, Workspaces};

@@ -3,8 +3,10 @@
 //! ```text
 //!   host ──select──▶ plan ──archive──▶ guest       sync push    (push)
 //!   guest ──archive──▶ staged ──checked──▶ host    export       (outgoing)
+//!   guest ──archive──▶ judged ──journal──▶ host    apply back   (apply)
 //! ```
 //!
+//! * [`apply`]: what changed, applied to a checkout of the host.
 //! * [`stream`]: the bytes of a tool in the guest, for code that waits.
 //! * [`listing`]: what lies below a directory of the guest.
 //! * [`push`]: what of a host's tree has to be sent.
@@ -15,6 +17,7 @@
 //! root that is never left, within limits, and nothing on the host has its name
 //! before it is whole.
 
+pub(crate) mod apply;
 pub(crate) mod listing;
 pub(crate) mod outgoing;
 pub(crate) mod push;

@@ -1,6 +1,7 @@
 //! The engine: one handler per operation.
 
 mod admission;
+mod apply_back;
 mod commands;
 mod creation;
 mod diff;

@@ -9,6 +9,8 @@
 //!   templates/<key>/            one warm machine each
 //!   seeds/                      images that workspaces start from
 //!   workspaces/<id>/            one workspace each
+//!   scratch/<uuid>/             what somebody fills for a while
+//!   applies/<checkout>/         what is being applied to a checkout of the host
 //! ```
 
 use std::collections::HashMap;
@@ -107,6 +109,19 @@ impl Home {
 
     pub(crate) fn seeds(&self) -> PathBuf {
         self.0.join("seeds")
+    }
+
+    /// Where repositories are cloned to: on the same file system as the seeds.
+    pub(crate) fn clones(&self) -> PathBuf {
+        self.seeds().join("clones")
+    }
+
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.0.join("scratch")
+    }
+
+    pub(crate) fn applies(&self) -> PathBuf {
+        self.0.join("applies")
     }
 
     pub(crate) fn workspaces(&self) -> PathBuf {

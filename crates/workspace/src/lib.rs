@@ -38,6 +38,7 @@ pub mod network;
 mod origin;
 mod recovery;
 mod saved;
+mod scratch;
 mod secrets;
 mod seeds;
 mod services;

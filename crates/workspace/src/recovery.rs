@@ -38,7 +38,10 @@ pub(crate) fn recover(home: &Home, store: &Store) -> Result<(), OpError> {
             settle(home, store, &record)?;
         }
     }
-    crate::seeds::sweep_clones(home)?;
+    for parent in [home.clones(), home.scratch()] {
+        crate::scratch::sweep(&parent)?;
+    }
+    crate::crossing::apply::journal::settle_all(home);
     sweep(home, store)
 }
 

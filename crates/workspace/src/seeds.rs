@@ -30,7 +30,6 @@
 mod archive;
 mod cache;
 mod checkout;
-mod clones;
 mod git;
 mod listing;
 mod making;
@@ -50,7 +49,7 @@ use crate::trouble::environment_error;
 use git::Checkout;
 
 pub(crate) use cache::{hold, prune};
-pub(crate) use clones::sweep as sweep_clones;
+pub(crate) use git::merge_texts;
 pub(crate) use selection::{Selection, is_git_own};
 
 /// A tree that is ready to be mounted.

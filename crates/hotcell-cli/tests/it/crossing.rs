@@ -1,5 +1,6 @@
 //! What crosses between host and guest after a workspace was created.
 
+mod apply_back;
 mod export;
 mod push;
 

@@ -224,6 +224,15 @@ fn a_value_reaches_its_commands_and_nothing_that_is_shown_or_stored_holds_it() {
     assert!(!place.exists());
     assert_code(&hotcell().args(export).arg("--allow-secrets").output().unwrap(), 0);
     assert_eq!(fs::read_to_string(&place).unwrap(), format!("key={VALUE}"));
+    let checkout = tempfile::tempdir().unwrap();
+    let back =
+        ["workspace", "apply-back", id, checkout.path().to_str().unwrap(), "--mode", "apply"];
+    let refused = hotcell_json(&back);
+    assert_code(&refused, 115);
+    assert!(text(&refused.stderr).contains("`leak` holds"), "{}", text(&refused.stderr));
+    assert_eq!(fs::read_dir(checkout.path()).unwrap().count(), 0);
+    assert_code(&hotcell().args(back).arg("--allow-secrets").output().unwrap(), 0);
+    assert!(checkout.path().join("leak").exists());
     let found = hotcell_json(&["file", "search", id, "key="]);
     assert_eq!(json(&found)["lines"][0]["text"], "key=[REDACTED:T_FACES]");
 }

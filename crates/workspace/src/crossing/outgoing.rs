@@ -143,10 +143,7 @@ impl Staged {
         limits: Limits,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<(Sealed, Unpacked), OpError> {
-        let mut reader = Reader::new(archive, limits);
-        let unpacked = unpack(&mut reader, &self.root, Replacing::Unseen, SetId::Dropped, go_on)
-            .and_then(|unpacked| reader.finish().map(|_| unpacked));
-        match unpacked {
+        match receive(&self.root, archive, limits, go_on) {
             Ok(unpacked) => Ok((Sealed { staged: Some(self) }, unpacked)),
             Err(error) => {
                 let _ = discard(&self.directory);
@@ -158,6 +155,20 @@ impl Staged {
             }
         }
     }
+}
+
+/// Unpacks an archive of a guest's into an empty directory of ours. Everything that
+/// leaves a workspace comes through here.
+pub(crate) fn receive(
+    root: &Root,
+    archive: impl Read,
+    limits: Limits,
+    go_on: &mut dyn FnMut() -> bool,
+) -> Result<Unpacked, TreeError> {
+    let mut reader = Reader::new(archive, limits);
+    let unpacked = unpack(&mut reader, root, Replacing::Unseen, SetId::Dropped, go_on)?;
+    reader.finish()?;
+    Ok(unpacked)
 }
 
 /// What shall leave as a file or link of its own.

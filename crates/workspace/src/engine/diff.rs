@@ -74,7 +74,7 @@ impl Handler<Diff> for Engine {
 
 impl Engine {
     /// What a workspace started with.
-    fn baseline(
+    pub(super) fn baseline(
         &self,
         record: &Record,
         paths: Vec<WorkspacePath>,

@@ -256,6 +256,21 @@ pub(super) async fn ignored(directory: &Path, names: Vec<u8>) -> Result<Vec<u8>,
     }
 }
 
+/// Merges three texts, files in a directory of ours: the first side, what both began
+/// with, the other side. `None` if both sides changed the same lines.
+pub(crate) async fn merge_texts(
+    directory: &Path,
+    [ours, base, theirs]: [&str; 3],
+) -> Result<Option<Vec<u8>>, OpError> {
+    let question = ["merge-file", "--quiet", "--stdout", ours, base, theirs];
+    match run(directory, &question).await {
+        Ok(merged) => Ok(Some(merged)),
+        // Conflicts are all that it fails with and says nothing about.
+        Err(Failure::Said(text)) if text.is_empty() => Ok(None),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
 /// Why git gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {

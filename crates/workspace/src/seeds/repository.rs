@@ -15,11 +15,11 @@ use workspace_api::seed::{SeedFiles, SeedReport, SeedSource, Submodule, Submodul
 
 use super::cache::{self, IMAGE, TREE};
 use super::checkout::History;
-use super::clones::CloneDirectory;
 use super::git::{Checkout, OwnFiles, run};
 use super::listing::{self, FILES_MAX};
 use super::{Seeded, blocking, report};
 use crate::home::{FileError, Home, remove_tree};
+use crate::scratch::ScratchDirectory;
 use crate::trouble::{environment_error, tree_error};
 
 /// The image of a repository at a reference; its default branch if there is none.
@@ -49,7 +49,7 @@ pub(super) async fn provide(
     let cloned = if image.exists() {
         None
     } else {
-        let directory = CloneDirectory::create(home)?;
+        let directory = ScratchDirectory::create(&home.clones())?;
         let checkout = fetch(directory.path(), url, &commit, reference)
             .await
             .map_err(|error| error.during(format!("cannot clone {url}")))?;

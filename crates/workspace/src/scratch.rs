@@ -1,8 +1,7 @@
-//! Where repositories are cloned to.
+//! Directories that somebody fills for a while.
 //!
-//! Each clone is a directory of its own, locked by the process that fills it. One
-//! whose lock is free belongs to nobody any more: every use of the product
-//! removes those.
+//! Each is locked by the process that fills it. One whose lock is free belongs to
+//! nobody any more: every use of the product removes those.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -13,54 +12,51 @@ use operation::{ErrorKind, OpError};
 use rustix::fs::{FlockOperation, flock};
 use uuid::Uuid;
 
-use crate::home::{FileError, Home, create_private, remove_tree};
-
-/// Where clones are made: their tree, without git's own, is not seen by anybody.
-const CLONES: &str = "clones";
+use crate::crossing::outgoing::discard;
+use crate::home::{FileError, create_private};
 
 /// How often a directory is made anew that was swept before it was locked.
 const ATTEMPTS: u32 = 10;
 
 /// A directory that is being filled. Dropping it removes what is left of it.
 #[derive(Debug)]
-pub(super) struct CloneDirectory {
+pub(crate) struct ScratchDirectory {
     path: PathBuf,
     _lock: File,
 }
 
-impl CloneDirectory {
-    /// A new one, empty.
-    pub(super) fn create(home: &Home) -> Result<Self, OpError> {
-        let clones = home.seeds().join(CLONES);
-        create_private(&clones)?;
+impl ScratchDirectory {
+    /// A new one in `parent`, empty.
+    pub(crate) fn create(parent: &Path) -> Result<Self, OpError> {
+        create_private(parent)?;
         for _ in 0..ATTEMPTS {
-            let path = clones.join(Uuid::new_v4().to_string());
+            let path = parent.join(Uuid::new_v4().to_string());
             DirBuilder::new().mode(0o700).create(&path).map_err(FileError::at("create", &path))?;
             if let Some(lock) = lock(&path)? {
                 return Ok(Self { path, _lock: lock });
             }
         }
-        Err(OpError::plain(ErrorKind::Conflict, "no place for a clone could be had"))
+        Err(OpError::plain(ErrorKind::Conflict, "no directory to work in could be had"))
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }
 
-impl Drop for CloneDirectory {
+impl Drop for ScratchDirectory {
     fn drop(&mut self) {
         // What cannot be removed now is swept later.
-        let _ = remove_tree(&self.path);
+        let _ = discard(&self.path);
     }
 }
 
-/// Removes what killed processes have left.
-pub(crate) fn sweep(home: &Home) -> Result<(), OpError> {
-    let Ok(left) = fs::read_dir(home.seeds().join(CLONES)) else { return Ok(()) };
+/// Removes what killed processes have left in `parent`.
+pub(crate) fn sweep(parent: &Path) -> Result<(), OpError> {
+    let Ok(left) = fs::read_dir(parent) else { return Ok(()) };
     for path in left.flatten().map(|entry| entry.path()) {
         if let Some(_lock) = lock(&path)? {
-            remove_tree(&path)?;
+            discard(&path)?;
         }
     }
     Ok(())
@@ -90,12 +86,12 @@ mod tests {
     #[test]
     fn only_what_nobody_fills_is_swept() {
         let directory = tempfile::tempdir().unwrap();
-        let home = Home::open(directory.path()).unwrap();
-        let mine = CloneDirectory::create(&home).unwrap();
+        let parent = directory.path().join("scratch");
+        let mine = ScratchDirectory::create(&parent).unwrap();
         fs::write(mine.path().join("file"), "").unwrap();
-        let left = home.seeds().join(CLONES).join("left");
+        let left = parent.join("left");
         fs::create_dir(&left).unwrap();
-        sweep(&home).unwrap();
+        sweep(&parent).unwrap();
         assert!(mine.path().join("file").exists() && !left.exists());
         let path = mine.path().to_owned();
         drop(mine);
