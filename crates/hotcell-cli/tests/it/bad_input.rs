@@ -53,7 +53,7 @@ const CASES: &[Case] = &[
     case("workspace.start", "{ws}", Skipped),
     case("workspace.delete", "{ws}", Skipped),
     case("workspace.fork", "{ws}", Refused),
-    case("workspace.apply-back", "{ws} . --path {path}", Refused),
+    case("workspace.apply-back", "{ws} .", Refused),
     case("workspace.export", "{ws} {file} exported", Refused),
     case("workspace.logs", "{ws}", Works),
     case("workspace.summary", "{ws}", Works),
