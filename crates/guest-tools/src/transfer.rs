@@ -1,8 +1,8 @@
 //! The tool `transfer`: whole trees, listed, hashed, sent and received.
 //!
-//! * [`list`]: what lies below a directory, and what is in some files.
-//! * [`pack`]: a file, a link or a directory as an archive.
-//! * [`receive`]: an archive's files put in place, all or none.
+//! * `list`: what lies below a directory, and what is in some files.
+//! * `pack`: a file, a link or a directory as an archive.
+//! * `receive`: an archive's files put in place, all or none.
 
 mod list;
 mod pack;

@@ -101,7 +101,7 @@ pub struct OpSpec<H> {
     pub event_schema: fn() -> Value,
     /// Schema of the output.
     pub output_schema: fn() -> Value,
-    /// Whether its outputs have ids, see [`crate::ids`].
+    /// Whether its outputs have ids, see the module `ids`.
     pub has_ids: bool,
     /// Adds the request's flags to a command.
     pub augment: fn(Command) -> Command,

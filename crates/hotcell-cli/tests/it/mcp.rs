@@ -141,8 +141,9 @@ fn a_model_mends_a_project_without_touching_the_host() {
     session.use_tool("file_edit", edit);
     let after = session.use_tool("workspace_exec", test);
     assert!(after.contains("exit code 0"), "{after}");
-    let summary = session.use_tool("workspace_summary", json!({ "workspace": name }));
-    assert!(summary.contains("sum.sh"), "{summary}");
+    let diff = json!({ "workspace": name, "format": "patch" });
+    let diff = session.use_tool("workspace_diff", diff);
+    assert!(diff.contains("-echo $(($1 - $2))\n+echo $(($1 + $2))\n"), "{diff}");
     session.use_tool("workspace_reset", json!({ "workspace": name }));
     let fresh =
         session.use_tool("workspace_exec", json!({ "workspace": name, "command": "cat sum.sh" }));
