@@ -341,21 +341,33 @@ fn memory_that_holds_a_value_is_on_disk_only_sealed_and_goes_on_with_it() {
     };
     let reversed: String = IN_MEMORY.chars().rev().collect();
     let has_it = |text: &str| text.contains(&format!("{}\n{reversed}", IN_MEMORY.len()));
+    let assert_nowhere = || {
+        for path in files_of_home(&workspace) {
+            let Ok(bytes) = fs::read(&path) else { continue };
+            let found = memmem(&bytes, IN_MEMORY.as_bytes());
+            assert!(!found, "{} holds the value", path.display());
+        }
+    };
     let text = ask(id);
     assert!(has_it(&text), "{text}");
 
     let taken = hotcell_json(&["snapshot", "create", id, "sealed"]);
     assert_code(&taken, 0);
     assert_eq!(json(&taken)["snapshot"]["sealed"], true);
-    for path in files_of_home(&workspace) {
-        let Ok(bytes) = fs::read(&path) else { continue };
-        let found = memmem(&bytes, IN_MEMORY.as_bytes());
-        assert!(!found, "{} holds the value", path.display());
-    }
+    assert_nowhere();
     let reset = ["--yes", "workspace", "reset", id, "--to", "sealed"];
     assert_code(&hotcell().args(reset).output().unwrap(), 0);
     let text = ask(id);
     assert!(has_it(&text), "it went on with what it had: {text}");
+
+    // Left alone it is hibernated like any other, sealed as well.
+    let idle = ["workspace", "update", id, "--idle-after", "1s"];
+    assert_code(&hotcell_json(&idle), 0);
+    eventually("it is hibernated", || workspace.status()["state"] == "hibernated");
+    assert_nowhere();
+    let never = ["workspace", "update", id, "--idle-after", "never"];
+    assert_code(&hotcell_json(&never), 0);
+    assert_eq!(workspace.script("rev </dev/shm/copy"), reversed, "it woke with what it had");
 
     let forked = hotcell_json(&["workspace", "fork", id, "--from", "sealed"]);
     assert_code(&forked, 0);

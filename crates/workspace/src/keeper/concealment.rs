@@ -129,11 +129,6 @@ impl Concealment {
         serde_json::from_value(value).unwrap_or(data)
     }
 
-    /// Whether the workspace holds values of secrets.
-    pub(crate) fn has_any(&self) -> bool {
-        self.veil.secrets().is_some()
-    }
-
     /// What a client is told, without the values in it.
     pub(crate) fn message(&self, message: FromKeeper) -> FromKeeper {
         match message {

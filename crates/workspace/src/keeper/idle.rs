@@ -17,9 +17,6 @@
 //! through all of it: nothing is put aside that was not warned of for as long as
 //! its policy demands.
 //!
-//! A workspace that holds secrets is not hibernated by itself: its memory would lie on
-//! the disk in clear.
-//!
 //! What counts as use: a command or a service that runs, somebody who is attached
 //! to a shell, and whatever the ledger calls an activity or
 //! [`Ask::is_activity`](super::asking::Ask::is_activity) does. The host's own
@@ -249,7 +246,7 @@ impl Idleness {
 impl Keeper {
     /// Sees whether the workspace is used, and does what is due.
     pub(super) async fn look_for_idleness(&mut self) -> Option<Ending> {
-        let held = self.is_held() || self.would_bare_secrets();
+        let held = self.is_held();
         self.idleness.observe(held);
         let ending = match due(Timestamp::now(), &self.idleness.facts) {
             Step::Rest | Step::Wait(_) => {
@@ -270,12 +267,6 @@ impl Keeper {
             self.go_on_unless_preparing().await;
         }
         ending
-    }
-
-    /// Whether putting it aside would write memory to the disk, in clear, that values of
-    /// secrets are in. Somebody may want that; by itself it never happens.
-    fn would_bare_secrets(&self) -> bool {
-        self.idleness.facts.policy.idle_then == IdleAction::Hibernate && self.concealment.has_any()
     }
 
     async fn put_aside(&mut self) -> Option<Ending> {
