@@ -10,6 +10,7 @@ mod directory;
 mod error;
 mod extents;
 mod inode;
+mod journal;
 mod superblock;
 
 use std::io;
@@ -21,6 +22,7 @@ pub use inode::{Inode, Kind, Time};
 use crate::disk::Disk;
 use error::corrupt;
 use extents::Extents;
+use journal::Journal;
 use superblock::Superblock;
 
 /// Number of the root directory.
@@ -38,6 +40,7 @@ pub struct Ext4 {
     superblock: Superblock,
     /// Where the inodes of each group lie, as blocks.
     tables: Vec<u64>,
+    journal: Journal,
 }
 
 impl std::fmt::Debug for Ext4 {
@@ -55,7 +58,11 @@ impl Ext4 {
     pub fn open(disk: Box<dyn Disk>) -> Result<Self, Ext4Error> {
         let superblock = Superblock::read(disk.as_ref())?;
         let tables = superblock.inode_tables(disk.as_ref())?;
-        Ok(Self { disk, superblock, tables })
+        let mut system = Self { disk, superblock, tables, journal: Journal::default() };
+        if system.superblock.needs_recovery {
+            system.journal = Journal::read(&system)?;
+        }
+        Ok(system)
     }
 
     /// The root directory.
@@ -152,7 +159,35 @@ impl Ext4 {
         let at = block.checked_mul(block_bytes).and_then(|at| at.checked_add(offset));
         let fits = |at: &u64| end.checked_sub(*at).is_some_and(|rest| rest >= buffer.len() as u64);
         let at = at.filter(fits).ok_or_else(|| corrupt("the number of a block"))?;
-        self.disk.read_at(at, buffer).map_err(Ext4Error::Disk)
+        if self.journal.is_empty() {
+            return self.disk.read_at(at, buffer).map_err(Ext4Error::Disk);
+        }
+        self.read_newest(at, buffer)
+    }
+
+    /// The same with what the journal holds in the place of what is older.
+    fn read_newest(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Ext4Error> {
+        let block_bytes = self.superblock.block_bytes;
+        let (mut at, mut rest) = (offset, buffer);
+        while !rest.is_empty() {
+            let block = at / block_bytes as u64;
+            let within = usize::try_from(at % block_bytes as u64).unwrap_or(0);
+            let length = rest.len().min(block_bytes - within);
+            let (piece, others) = rest.split_at_mut(length);
+            match self.journal.newer(block) {
+                None => self.disk.read_at(at, piece).map_err(Ext4Error::Disk)?,
+                Some(newer) => {
+                    let mut whole = vec![0; block_bytes];
+                    let place = newer.block * block_bytes as u64;
+                    self.disk.read_at(place, &mut whole).map_err(Ext4Error::Disk)?;
+                    newer.restore(&mut whole);
+                    piece.copy_from_slice(&whole[within..within + length]);
+                }
+            }
+            at += length as u64;
+            rest = others;
+        }
+        Ok(())
     }
 }
 

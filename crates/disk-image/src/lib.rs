@@ -18,5 +18,7 @@
 mod bytes;
 mod disk;
 pub mod ext4;
+mod layers;
 
 pub use disk::{Disk, Raw};
+pub use layers::{LayerError, Layers};

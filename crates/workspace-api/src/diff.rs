@@ -11,6 +11,7 @@ pub use self::result::{
 };
 use crate::id::WorkspaceRef;
 use crate::path::PathText;
+use crate::snapshot::{SnapshotName, SnapshotRef};
 
 /// How many changes are told at once unless somebody asks for more.
 pub const CHANGES_DEFAULT: u32 = 1000;
@@ -26,13 +27,14 @@ const fn patch_default() -> u32 {
     PATCH_DEFAULT
 }
 
-/// Tell what changed in a workspace since it was created
+/// Tell what changed in a workspace since it was created, or since a snapshot
 ///
-/// Compares `/workspace` with the tree that it started with: what was added,
-/// modified, deleted, renamed, and what has another type or mode. As a patch it
-/// is what `git diff --binary` prints, which `git apply` and `patch apply` take.
-/// `.git` is left out everywhere. A long answer ends with the path after which
-/// the next one begins; each part is a patch of its own.
+/// Compares `/workspace` with what it was: what was added, modified, deleted,
+/// renamed, and what has another type or mode. As a patch it is what
+/// `git diff --binary` prints, which `git apply` and `patch apply` take. `.git`
+/// is left out everywhere. A long answer ends with the path after which the next
+/// one begins; each part is a patch of its own. A stopped workspace is compared
+/// as its disks are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct Diff {
@@ -41,6 +43,10 @@ pub struct Diff {
     /// Only what lies at or below these paths in /workspace
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub path: Vec<PathText>,
+    /// What to compare with: `baseline` or the name of a snapshot
+    #[arg(long, value_name = "SNAPSHOT", default_value_t)]
+    #[serde(default)]
+    pub against: SnapshotRef,
     /// How much is told of each change
     #[arg(long, value_enum, default_value_t)]
     #[serde(default)]
@@ -73,6 +79,7 @@ impl Diff {
         Self {
             workspace,
             path: Vec::new(),
+            against: SnapshotRef::Baseline,
             format: DiffFormat::Status,
             after: None,
             limit: CHANGES_DEFAULT,
@@ -93,7 +100,62 @@ impl Operation for Diff {
             argv: "demo src --format patch",
             json: r#"{"workspace": "demo", "path": ["src"], "format": "patch"}"#,
         },
+        Example {
+            argv: "demo --against before-upgrade --format stat",
+            json: r#"{"workspace": "demo", "against": "before-upgrade", "format": "stat"}"#,
+        },
     ];
+}
+
+/// Tell what changed in a workspace between two of its snapshots
+///
+/// As `workspace diff` does, which compares with what the workspace holds now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct Compare {
+    /// Name or id of the workspace
+    pub workspace: WorkspaceRef,
+    /// The snapshot before, or `baseline`
+    pub from: SnapshotRef,
+    /// The snapshot after
+    pub to: SnapshotName,
+    /// Only what lies at or below these paths in /workspace
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<PathText>,
+    /// How much is told of each change
+    #[arg(long, value_enum, default_value_t)]
+    #[serde(default)]
+    pub format: DiffFormat,
+    /// Continue after this path
+    #[arg(long, value_name = "PATH")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<PathText>,
+    /// Most changes
+    #[arg(long, default_value_t = CHANGES_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[serde(default = "changes_default")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub limit: u32,
+    /// Most bytes of patch; a file that needs more is named without its patch
+    #[arg(long, default_value_t = PATCH_DEFAULT, value_parser = clap::value_parser!(u32).range(1024..=67_108_864))]
+    #[serde(default = "patch_default")]
+    #[schemars(range(min = 1024, max = 67_108_864))]
+    pub max_bytes: u32,
+    /// Tell contents even if they hold the value of a secret that the workspace
+    /// was given
+    #[arg(long)]
+    #[serde(default)]
+    pub allow_secrets: bool,
+}
+
+impl Operation for Compare {
+    type Output = Difference;
+    type Event = NoEvents;
+    const NAME: &'static str = "snapshot.compare";
+    const EFFECT: Effect = Effect::Reads;
+    const EXAMPLES: &'static [Example] = &[Example {
+        argv: "demo before-upgrade after-upgrade --format stat",
+        json: r#"{"workspace": "demo", "from": "before-upgrade", "to": "after-upgrade", "format": "stat"}"#,
+    }];
 }
 
 /// How much is told of each change.

@@ -16,6 +16,7 @@ pub mod command;
 pub mod crossing;
 pub mod diff;
 pub mod digest;
+pub mod disk;
 pub mod doctor;
 pub mod env;
 pub mod file;
@@ -108,12 +109,16 @@ operation::operations! {
     service::Logs,
     service::Stop,
     service::Restart,
+    diff::Compare,
     network::operations::Show,
     network::operations::Set,
     network::operations::Log,
     port::Publish,
     port::List,
     port::Unpublish,
+    disk::List,
+    disk::Read,
+    disk::Export,
     env::List,
     env::Inspect,
     env::Pull,
@@ -134,5 +139,6 @@ pub const NOUNS: &[Noun] = &[
     Noun { name: "service", about: "Named processes that a workspace looks after" },
     Noun { name: "network", about: "What a workspace may reach, and what it was refused" },
     Noun { name: "port", about: "Ports of a workspace that can be reached from this host" },
+    Noun { name: "disk", about: "Disks of a stopped workspace, read without booting it" },
     Noun { name: "env", about: "Environments: what a workspace starts from" },
 ];

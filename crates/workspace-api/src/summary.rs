@@ -6,6 +6,7 @@ use operation::{Effect, Example, NoEvents, Operation, Present, Screen};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::diff::{ChangedFile, Difference};
 use crate::id::{WorkspaceId, WorkspaceName, WorkspaceRef};
 use crate::state::WorkspaceState;
 
@@ -80,6 +81,10 @@ pub struct Summary {
     pub commands: Vec<SummarizedCommand>,
     /// What was done from outside and is worth knowing, by kind of event.
     pub events: BTreeMap<String, Noteworthy>,
+    /// What has changed in /workspace since the workspace was created, the first
+    /// changes of it; none if that cannot be said now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Difference>,
     /// Names of the secrets that something was given.
     pub secrets: Vec<String>,
     /// The chain that all this comes from.
@@ -165,6 +170,11 @@ impl Summary {
             lines.push(format!("* {mark}{}: {ending}", code(&command.line)));
             lines.extend(command.last_lines().map(|line| format!("  * {}", code(line))));
         }
+        if let Some(changes) = self.changes.as_ref().filter(|changes| changes.counts.total > 0) {
+            let title = format!("### Changed files ({})", changes.counts.total);
+            lines.extend([String::new(), title, String::new()]);
+            lines.extend(changes.changes.iter().map(|file| format!("* {}", code(&file.status()))));
+        }
         for (kind, events) in &self.events {
             let title = format!("### {} ({})", kind.replace('_', " "), events.count);
             lines.extend([String::new(), title, String::new()]);
@@ -189,6 +199,9 @@ impl Summary {
             ("Since", format!("{} (event {})", self.since, self.since_sequence)),
             ("Commands", format!("{}, {} failed", self.commands_total, self.commands_failed)),
         ];
+        if let Some(changes) = &self.changes {
+            facts.push(("Files", changes.counts.to_string()));
+        }
         if !self.secrets.is_empty() {
             facts.push(("Secrets given", self.secrets.join(", ")));
         }
@@ -215,6 +228,8 @@ impl Present for Summary {
                 screen.line(format!("  | {}", printable(line)));
             }
         }
+        let changed = self.changes.as_ref().map_or(&[] as &[ChangedFile], |found| &found.changes);
+        changed.iter().for_each(|file| screen.line(format!("  {}", printable(&file.status()))));
         for (kind, events) in &self.events {
             screen.line(format!("{} ({})", kind.replace('_', " "), events.count));
             events.last.iter().for_each(|line| screen.line(format!("  {}", printable(line))));

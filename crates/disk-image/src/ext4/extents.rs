@@ -102,6 +102,15 @@ impl Extents {
         Ok(())
     }
 
+    /// Where on the disk a block of it lies.
+    pub(super) fn physical(&self, logical: u32) -> Option<u64> {
+        let logical = u64::from(logical);
+        let next = self.extents.partition_point(|extent| extent.logical <= logical);
+        let extent = self.extents.get(next.checked_sub(1)?)?;
+        let is_there = extent.is_written && logical < extent.logical + extent.blocks;
+        is_there.then(|| extent.physical + (logical - extent.logical))
+    }
+
     /// Fills the buffer with what lies at an offset; what lies nowhere is zeros.
     pub(super) fn read(
         &self,

@@ -26,6 +26,8 @@ pub(super) struct Superblock {
     pub(super) block_bytes: usize,
     pub(super) inodes_per_group: u32,
     pub(super) inode_bytes: usize,
+    /// Whether blocks wait in the journal.
+    pub(super) needs_recovery: bool,
     first_data_block: u32,
     blocks_per_group: u32,
     descriptor_bytes: usize,
@@ -59,6 +61,7 @@ impl Superblock {
             block_bytes,
             inodes_per_group: word(40),
             inode_bytes: half(88).into(),
+            needs_recovery: features & NEEDS_RECOVERY != 0,
             first_data_block: word(20),
             blocks_per_group: word(32),
             descriptor_bytes: if is_large { half(254).into() } else { 32 },

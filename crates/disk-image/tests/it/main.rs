@@ -3,4 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test itself would")]
 
 mod images;
+mod journal;
+mod layers;
 mod support;

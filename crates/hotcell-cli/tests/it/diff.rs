@@ -203,7 +203,7 @@ fn without_a_seed_everything_is_new() {
     assert_code(&output, 0);
     assert_eq!(
         (text(&output.stdout), text(&output.stderr)),
-        (String::new(), "Nothing has changed\n".into())
+        (String::new(), "nothing has changed\n".into())
     );
     workspace.script("mkdir a; echo x > a/b; mkfifo pipe");
     let output = hotcell().args(["workspace", "diff", &workspace.id]).output().unwrap();
@@ -213,4 +213,99 @@ fn without_a_seed_everything_is_new() {
             hotcell().args(["workspace", "diff", &workspace.id, outside]).output().unwrap();
         assert_ne!(output.status.code(), Some(0), "{outside}");
     }
+}
+
+fn snapshot(workspace: &TestWorkspace, name: &str) {
+    let taken = hotcell().args(["snapshot", "create", &workspace.id, name]).output().unwrap();
+    assert_code(&taken, 0);
+}
+
+fn compare(workspace: &TestWorkspace, from: &str, to: &str) -> Value {
+    let mut compare = hotcell();
+    compare.args(["--json", "snapshot", "compare", &workspace.id, from, to]);
+    let output = compare.output().unwrap();
+    assert_code(&output, 0);
+    json(&output)
+}
+
+fn disk(workspace: &TestWorkspace, arguments: &[&str]) -> std::process::Output {
+    let (verb, rest) = arguments.split_first().unwrap();
+    hotcell().args(["--json", "disk", verb, &workspace.id]).args(rest).output().unwrap()
+}
+
+fn owned<const N: usize>(changes: [(&str, &str); N]) -> BTreeMap<String, String> {
+    BTreeMap::from(changes.map(|(path, kind)| (path.to_owned(), kind.to_owned())))
+}
+
+#[test]
+fn snapshots_are_compared_and_the_disks_of_a_stopped_workspace_are_read() {
+    let tree = tree();
+    let workspace = TestWorkspace::create(&["--seed-path", tree.path().to_str().unwrap()]);
+    workspace.script("echo before > made; rm gone; echo kept > /etc/kept");
+    snapshot(&workspace, "one");
+    workspace.script(
+        "echo later! > made; mkdir d; echo x > d/new; mv edited d/edited; ln -s new d/link; \
+         head -c 3000000 /dev/zero | tr '\\0' x > d/large",
+    );
+    snapshot(&workspace, "two");
+    let later = owned([
+        ("d/edited", "renamed"),
+        ("d/large", "added"),
+        ("d/link", "added"),
+        ("d/new", "added"),
+        ("made", "modified"),
+    ]);
+    assert_eq!(told(&diff(&workspace, &["--against", "one"])), later);
+    assert_eq!(told(&compare(&workspace, "one", "two")), later);
+    let sooner = owned([("gone", "deleted"), ("made", "added")]);
+    assert_eq!(told(&compare(&workspace, "baseline", "one")), sooner);
+    assert_eq!(diff(&workspace, &["--against", "two"])["counts"]["total"], 0);
+    let running = patch(&workspace, &["--against", "one", "--max-bytes", "9000000"]);
+    assert!(text(&running).contains("-before\n+later!\n"));
+    let unknown = ["workspace", "diff", &workspace.id, "--against", "three"];
+    assert_code(&hotcell().args(unknown).output().unwrap(), 113);
+    assert_code(&disk(&workspace, &["list"]), 114);
+
+    let output =
+        hotcell().args(["--json", "workspace", "summary", &workspace.id]).output().unwrap();
+    assert_eq!(json(&output)["changes"]["counts"]["total"], 6);
+    assert_code(&hotcell().args(["workspace", "stop", &workspace.id]).output().unwrap(), 0);
+    assert_eq!(patch(&workspace, &["--against", "one", "--max-bytes", "9000000"]), running);
+    let listed = json(&disk(&workspace, &["list", "/workspace/d"]));
+    let paths = listed["entries"].as_array().unwrap().iter().map(|entry| entry["path"].as_str());
+    let expected = ["edited", "large", "link", "new"].map(|name| format!("/workspace/d/{name}"));
+    assert!(paths.eq(expected.iter().map(|path| Some(path.as_str()))), "{listed}");
+    assert_eq!(listed["entries"][2]["target"], "new");
+    let read = json(&disk(&workspace, &["read", "/workspace/d/new"]));
+    assert_eq!(read["content"]["text"], "x\n");
+    assert_eq!(json(&disk(&workspace, &["read", "/etc/kept"]))["content"]["text"], "kept\n");
+    let all = json(&disk(&workspace, &["list", "/", "--recursive", "--limit", "10000"]));
+    let has = |path: &str| all["entries"].as_array().unwrap().iter().any(|one| one["path"] == path);
+    assert!(has("/workspace/d/new") && has("/etc/kept"));
+    for (arguments, code) in [
+        (&["read", "/workspace/none"][..], 113),
+        (&["read", "/workspace/d"], 114),
+        (&["read", "/workspace/d/link"], 114),
+        (&["read", "workspace/d/new"], 2),
+        (&["list", "/workspace/../etc"], 2),
+    ] {
+        assert_code(&disk(&workspace, arguments), code);
+    }
+
+    let place = tempfile::tempdir().unwrap();
+    let image = place.path().join("image");
+    let export = ["export", image.to_str().unwrap(), "--drive", "workspace"];
+    assert_code(&disk(&workspace, &export), 0);
+    assert_code(&disk(&workspace, &export), 114);
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "something else was left");
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = fs::metadata(&image).unwrap();
+    assert!(metadata.blocks() * 512 < metadata.len() / 50, "{metadata:?}");
+    // e2fsprogs is the judge of what is in it.
+    let fixed = Command::new("e2fsck").args(["-f", "-y"]).arg(&image).output().unwrap();
+    assert!(fixed.status.code().is_some_and(|code| code < 4), "{}", text(&fixed.stdout));
+    let read = Command::new("debugfs").args(["-R", "cat /d/new"]).arg(&image).output().unwrap();
+    assert_eq!(text(&read.stdout), "x\n");
+    assert_code(&hotcell().args(["workspace", "start", &workspace.id]).output().unwrap(), 0);
+    assert_eq!(workspace.script("cat d/new /etc/kept"), "x\nkept\n");
 }

@@ -1,5 +1,7 @@
 //! What changed, as it is told.
 
+use std::fmt;
+
 use operation::{Present, Screen};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -127,6 +129,20 @@ pub enum NoPatch {
     TooLarge,
 }
 
+impl fmt::Display for ChangeCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { total, added, modified, deleted, renamed, type_changed } = self;
+        if *total == 0 {
+            return f.write_str("nothing has changed");
+        }
+        write!(
+            f,
+            "{total} changed: {added} added, {modified} modified, {deleted} deleted, {renamed} \
+             renamed, {type_changed} of another type"
+        )
+    }
+}
+
 impl ChangeKind {
     const fn letter(self) -> char {
         match self {
@@ -150,7 +166,8 @@ impl NoPatch {
 }
 
 impl ChangedFile {
-    fn status(&self) -> String {
+    /// The change in a line.
+    pub(crate) fn status(&self) -> String {
         let from = self.from.as_ref().map(|from| format!("{from} -> ")).unwrap_or_default();
         let mode = match (&self.before, &self.after) {
             (Some(before), Some(after)) if before.mode != after.mode => {
@@ -192,20 +209,7 @@ impl Present for Difference {
                 }
             }
         }
-        let counts = self.counts;
-        if counts.total == 0 {
-            screen.note("Nothing has changed");
-        } else {
-            screen.note(format!(
-                "{} changed: {} added, {} modified, {} deleted, {} renamed, {} of another type",
-                counts.total,
-                counts.added,
-                counts.modified,
-                counts.deleted,
-                counts.renamed,
-                counts.type_changed
-            ));
-        }
+        screen.note(self.counts.to_string());
         if !self.all_renames_sought {
             screen.note("Too much is new and gone to find all that was renamed");
         }

@@ -7,17 +7,20 @@ use std::collections::HashMap;
 
 use guest_protocol::path::WorkspacePath;
 use guest_protocol::tools::file::Kind;
-use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
+use operation::{Call, Handler, NoEvents, OpError};
 use tokio_util::sync::CancellationToken;
 use tree_diff::{CONTENT_MAX, Change, Printed, Side, Status, Tree as _, compare, print};
 use workspace_api::diff::{
-    ChangeCounts, ChangeKind, ChangedFile, ChangedLines, Diff, DiffFormat, Difference, FileFacts,
-    NoPatch,
+    ChangeCounts, ChangeKind, ChangedFile, ChangedLines, Compare, Diff, DiffFormat, Difference,
+    FileFacts, NoPatch,
 };
 use workspace_api::file::EntryKind;
 use workspace_api::output::OutputBytes;
+use workspace_api::snapshot::SnapshotRef;
+use workspace_api::state::WorkspaceState;
 
 use super::Engine;
+use super::drives::{Stopped, blocking};
 use super::secrets::SecretsLeave;
 use super::tools::place;
 use super::trees::{GuestTree, ImageTree, Source};
@@ -32,47 +35,137 @@ const BATCH_BYTES: u64 = 8 << 20;
 impl Handler<Diff> for Engine {
     async fn handle(&self, diff: Diff, call: &mut Call<NoEvents>) -> Result<Difference, OpError> {
         let record = self.store.find(&diff.workspace)?;
-        let paths: Vec<WorkspacePath> = diff.path.iter().map(place).collect::<Result<_, _>>()?;
-        let after = diff.after.as_ref().map(place).transpose()?;
-        let current =
-            GuestTree::new(self.clone(), record.clone(), paths.clone(), call.cancel.clone());
+        let asked = Asked::new(&diff, &call.cancel)?;
+        let current = self.current(&record, &asked).await?;
         let engine = self.clone();
-        let cancel = call.cancel.clone();
-        let told = tokio::task::spawn_blocking(move || {
-            let mut before = engine.baseline(&record, paths, cancel)?;
-            let mut current = Source::Guest(Box::new(current));
-            let compared = compare(&mut before, &mut current)?;
-            let mut difference = Difference {
-                workspace: record.id,
-                format: diff.format,
-                counts: counts(&compared.changes),
-                changes: Vec::new(),
-                patch: (diff.format == DiffFormat::Patch).then(OutputBytes::default),
-                all_renames_sought: compared.all_moves_sought,
-                next: None,
-            };
-            let mut changes = compared.changes;
-            changes.retain(|change| after.as_ref().is_none_or(|after| change.path > *after));
-            let limit = usize::try_from(diff.limit).unwrap_or(usize::MAX);
-            let leaving = match diff.format {
+        blocking(move || {
+            let before = engine.past(&record, &diff.against, &asked)?;
+            let after = current.source(&asked)?;
+            asked.tell(&engine, &record, before, after)
+        })
+        .await
+    }
+}
+
+impl Handler<Compare> for Engine {
+    async fn handle(
+        &self,
+        compare: Compare,
+        call: &mut Call<NoEvents>,
+    ) -> Result<Difference, OpError> {
+        let Compare { workspace, from, to, path, format, after, limit, max_bytes, allow_secrets } =
+            compare;
+        let record = self.store.find(&workspace)?;
+        let against = from;
+        let diff =
+            Diff { workspace, path, against, format, after, limit, max_bytes, allow_secrets };
+        let asked = Asked::new(&diff, &call.cancel)?;
+        let engine = self.clone();
+        blocking(move || {
+            let before = engine.past(&record, &diff.against, &asked)?;
+            let after = engine.past(&record, &SnapshotRef::Named(to), &asked)?;
+            asked.tell(&engine, &record, before, after)
+        })
+        .await
+    }
+}
+
+/// What is asked of a difference.
+struct Asked {
+    paths: Vec<WorkspacePath>,
+    after: Option<WorkspacePath>,
+    format: DiffFormat,
+    limit: usize,
+    max_bytes: usize,
+    secrets: SecretsLeave,
+    cancel: CancellationToken,
+}
+
+impl Asked {
+    fn new(diff: &Diff, cancel: &CancellationToken) -> Result<Self, OpError> {
+        Ok(Self {
+            paths: diff.path.iter().map(place).collect::<Result<_, _>>()?,
+            after: diff.after.as_ref().map(place).transpose()?,
+            format: diff.format,
+            limit: usize::try_from(diff.limit).unwrap_or(usize::MAX),
+            max_bytes: usize::try_from(diff.max_bytes).unwrap_or(usize::MAX),
+            secrets: match diff.format {
                 DiffFormat::Patch => SecretsLeave::allowed(diff.allow_secrets),
                 // No content leaves with the others.
                 _ => SecretsLeave::Allowed,
-            };
-            let gate = engine.gate(&record, leaving)?;
-            let mut told = Told { difference: &mut difference, max_bytes: diff.max_bytes, gate };
-            let whole =
-                told.tell(&changes[..changes.len().min(limit)], &mut before, &mut current)?;
-            if !whole || changes.len() > limit {
-                difference.next = difference.changes.last().map(|last| last.path.clone());
+            },
+            cancel: cancel.clone(),
+        })
+    }
+
+    /// Tells the difference between two trees.
+    fn tell(
+        &self,
+        engine: &Engine,
+        record: &Record,
+        mut before: Source,
+        mut after: Source,
+    ) -> Result<Difference, OpError> {
+        let compared = compare(&mut before, &mut after)?;
+        let mut difference = Difference {
+            workspace: record.id,
+            format: self.format,
+            counts: counts(&compared.changes),
+            changes: Vec::new(),
+            patch: (self.format == DiffFormat::Patch).then(OutputBytes::default),
+            all_renames_sought: compared.all_moves_sought,
+            next: None,
+        };
+        let mut changes = compared.changes;
+        changes.retain(|change| self.after.as_ref().is_none_or(|after| change.path > *after));
+        let part = &changes[..changes.len().min(self.limit)];
+        let gate = engine.gate(record, self.secrets)?;
+        let mut told = Told { difference: &mut difference, max_bytes: self.max_bytes, gate };
+        let whole = told.tell(part, &mut before, &mut after)?;
+        if !whole || changes.len() > self.limit {
+            difference.next = difference.changes.last().map(|last| last.path.clone());
+        }
+        Ok(difference)
+    }
+}
+
+/// What a workspace holds now, as far as it was found without blocking.
+enum Current {
+    Running(Box<GuestTree>),
+    Stopped(Stopped),
+}
+
+impl Current {
+    fn source(self, asked: &Asked) -> Result<Source, OpError> {
+        let (paths, cancel) = (asked.paths.clone(), asked.cancel.clone());
+        match self {
+            Self::Running(tree) => Ok(Source::Guest(tree)),
+            Self::Stopped(stopped) => {
+                ImageTree::of_stopped(stopped, paths, cancel).map(Source::from)
             }
-            Ok(difference)
-        });
-        told.await.map_err(|error| OpError::new(ErrorKind::Internal, &error))?
+        }
     }
 }
 
 impl Engine {
+    /// What a workspace holds now.
+    async fn current(&self, record: &Record, asked: &Asked) -> Result<Current, OpError> {
+        if record.state == WorkspaceState::Stopped {
+            return self.stopped(record).await.map(Current::Stopped);
+        }
+        let (paths, cancel) = (asked.paths.clone(), asked.cancel.clone());
+        let tree = GuestTree::new(self.clone(), record.clone(), paths, cancel);
+        Ok(Current::Running(Box::new(tree)))
+    }
+
+    /// What a workspace held at some time.
+    fn past(&self, record: &Record, when: &SnapshotRef, asked: &Asked) -> Result<Source, OpError> {
+        let (paths, cancel) = (asked.paths.clone(), asked.cancel.clone());
+        let SnapshotRef::Named(name) = when else { return self.baseline(record, paths, cancel) };
+        let (drives, hold) = self.frozen(record, name)?;
+        ImageTree::of_snapshot(&drives, hold, paths, cancel).map(Source::from)
+    }
+
     /// What a workspace started with.
     pub(super) fn baseline(
         &self,
@@ -84,14 +177,34 @@ impl Engine {
         if !seed.exists() {
             return Ok(Source::Nothing);
         }
-        ImageTree::of_seed(&seed, paths, cancel).map(Source::Image)
+        ImageTree::of_seed(&seed, paths, cancel).map(Source::from)
+    }
+
+    /// How much a workspace has changed since it was created, and the first
+    /// changes.
+    pub(super) async fn changes(
+        &self,
+        record: &Record,
+        limit: u32,
+        cancel: &CancellationToken,
+    ) -> Result<Difference, OpError> {
+        let diff = Diff { limit, ..Diff::new(record.id.into()) };
+        let asked = Asked::new(&diff, cancel)?;
+        let current = self.current(record, &asked).await?;
+        let (engine, record) = (self.clone(), record.clone());
+        blocking(move || {
+            let before = engine.past(&record, &diff.against, &asked)?;
+            let after = current.source(&asked)?;
+            asked.tell(&engine, &record, before, after)
+        })
+        .await
     }
 }
 
 /// A part of a difference while it is told.
 struct Told<'a> {
     difference: &'a mut Difference,
-    max_bytes: u32,
+    max_bytes: usize,
     /// What no content may hold that leaves.
     gate: Gate,
 }
@@ -125,10 +238,9 @@ impl Told<'_> {
     fn add(&mut self, change: &Change, printed: Option<Printed>) -> bool {
         let mut told = changed(change, printed.as_ref());
         if let (Some(patch), Some(printed)) = (&mut self.difference.patch, printed) {
-            let max = usize::try_from(self.max_bytes).unwrap_or(usize::MAX);
-            if printed.patch.len() > max {
+            if printed.patch.len() > self.max_bytes {
                 told.no_patch = Some(NoPatch::TooLong);
-            } else if patch.0.len() + printed.patch.len() > max {
+            } else if patch.0.len() + printed.patch.len() > self.max_bytes {
                 return false;
             } else {
                 patch.0.extend_from_slice(&printed.patch);

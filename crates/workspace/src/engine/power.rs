@@ -147,7 +147,7 @@ impl Engine {
 
 /// The lock of a stopped workspace. The keeper that has just stopped it may hold
 /// it a moment longer.
-async fn take(files: &WorkspaceFiles, record: &Record) -> Result<File, OpError> {
+pub(super) async fn take(files: &WorkspaceFiles, record: &Record) -> Result<File, OpError> {
     let deadline = Instant::now() + LOCK_PATIENCE;
     loop {
         if let Some(lock) = try_lock(&files.lock())? {

@@ -103,6 +103,10 @@ impl Engine {
                 .hinted("start it first: `hotcell workspace start`"));
         }
         let mut connection = self.connect(record).await?;
+        if durability == Durability::Synced {
+            // Whoever reads its disks without its memory shall find what was written.
+            connection.sync().await?;
+        }
         let place = self.home.workspace(record.id).snapshots().begin()?;
         connection
             .ask(SaveMachine {
@@ -182,7 +186,7 @@ fn taken(record: &Record, name: &SnapshotName) -> OpError {
     ))
 }
 
-fn missing(record: &Record, name: &SnapshotName) -> OpError {
+pub(super) fn missing(record: &Record, name: &SnapshotName) -> OpError {
     let message = format!("workspace {} has no snapshot `{name}`", record.id);
     OpError::plain(ErrorKind::NotFound, message)
         .hinted(format!("`hotcell snapshot list {}` shows what there is", record.id))

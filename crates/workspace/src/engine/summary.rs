@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use workspace_api::diff::Difference;
 use workspace_api::id::WorkspaceRef;
 use workspace_api::ledger::LedgerEvent;
 use workspace_api::logs::{Log, LoggedEvent, Logs};
@@ -24,7 +26,11 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(5);
 /// How often somebody who follows looks for new events.
 const FOLLOW_POLL: Duration = Duration::from_millis(250);
 
-/// How many commands, and events of each other kind, a summary shows.
+/// How long comparing a workspace with what it was may take; after that it is told
+/// without.
+const CHANGES_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How many commands, changed files, and events of each other kind, a summary shows.
 const SHOWN_MAX: usize = 20;
 
 /// Longest command line that a summary shows, in characters.
@@ -60,7 +66,7 @@ impl Handler<Summarize> for Engine {
     async fn handle(
         &self,
         summarize: Summarize,
-        _: &mut Call<NoEvents>,
+        call: &mut Call<NoEvents>,
     ) -> Result<Summary, OpError> {
         let known = self.with_written_ledger(&summarize.workspace).await?;
         let begin = self.store.last_events(known.id, 1, &["reset"])?;
@@ -72,6 +78,7 @@ impl Handler<Summarize> for Engine {
             after = last.sequence;
             page.into_iter().for_each(|entry| digest.take(entry));
         }
+        let changes = self.changed(&known, &call.cancel).await;
         let checked = self.store.verify(known.id)?;
         let (since_sequence, since) = digest.since.clone().unwrap_or_default();
         Ok(Summary {
@@ -85,6 +92,7 @@ impl Handler<Summarize> for Engine {
             commands_failed: digest.failed,
             commands: digest.commands,
             events: digest.events,
+            changes,
             secrets: digest.secrets.into_iter().collect(),
             ledger: LedgerCheck {
                 events: checked.events,
@@ -97,6 +105,21 @@ impl Handler<Summarize> for Engine {
 }
 
 impl Engine {
+    /// What a workspace has changed, if that can be said now.
+    async fn changed(&self, known: &Known, cancel: &CancellationToken) -> Option<Difference> {
+        let is_there = matches!(known.state, WorkspaceState::Running | WorkspaceState::Stopped);
+        let record = is_there.then(|| self.store.find(&known.id.into()).ok())??;
+        let shown = u32::try_from(SHOWN_MAX).unwrap_or(u32::MAX);
+        match timeout(CHANGES_DEADLINE, self.changes(&record, shown, cancel)).await {
+            Ok(Ok(changes)) => Some(changes),
+            Ok(Err(error)) => {
+                tracing::info!(%error, "the summary is told without what changed");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
     /// The workspace that is meant, deleted or not, with everything that has
     /// happened in it so far in its ledger.
     async fn with_written_ledger(&self, reference: &WorkspaceRef) -> Result<Known, OpError> {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Nothing ─────────────────┐
-//! Image: ext4 on the host ─┼─▶ Source ─▶ tree_diff::compare
+//! Image: seed, snapshot, ──┼─▶ Source ─▶ tree_diff::compare
+//!   disk of a stopped one  │
 //! Guest: its own tool ─────┘
 //! ```
 //!
@@ -28,9 +29,15 @@ pub(super) enum Source {
     /// With nothing in it.
     Nothing,
     /// In an image.
-    Image(ImageTree),
+    Image(Box<ImageTree>),
     /// In a running guest.
     Guest(Box<GuestTree>),
+}
+
+impl From<ImageTree> for Source {
+    fn from(tree: ImageTree) -> Self {
+        Self::Image(Box::new(tree))
+    }
 }
 
 impl Tree for Source {

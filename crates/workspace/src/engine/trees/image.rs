@@ -1,4 +1,7 @@
-//! The tree in an image, read on the host.
+//! The tree on a disk, read on the host.
+//!
+//! What is read is what a machine would find that boots from the disk: what its
+//! guest had written down, in place or in the file system's journal.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -16,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 use tree_diff::Tree;
 
 use super::vanished;
+use crate::engine::drives::{Drives, Stopped};
 use crate::home::FileError;
+use crate::saved::shelf::Hold;
 
 /// How much is read at once, in bytes.
 const BUFFER: usize = 256 << 10;
@@ -28,14 +33,29 @@ const GIT: &[u8] = b".git";
 /// agent removes it.
 const LOST_AND_FOUND: (&[u8], u32) = (b"lost+found", 11);
 
-/// The tree in an image.
+/// The tree on a disk.
 pub(in crate::engine) struct ImageTree {
     system: Ext4,
+    /// Where it begins.
+    root: Inode,
     /// Only what lies at or below these; everything if there are none.
     paths: Vec<WorkspacePath>,
     cancel: CancellationToken,
     /// What was listed.
     inodes: HashMap<WorkspacePath, u32>,
+    #[expect(dead_code, reason = "it is held by being kept")]
+    kept: Kept,
+}
+
+/// What keeps a disk as it is.
+#[expect(dead_code, reason = "what they hold is held by being kept")]
+enum Kept {
+    /// It never changes.
+    ByItself,
+    /// A snapshot stays there.
+    Snapshot(Hold),
+    /// A workspace stays stopped.
+    Stopped(Stopped),
 }
 
 impl ImageTree {
@@ -47,7 +67,46 @@ impl ImageTree {
     ) -> Result<Self, OpError> {
         let disk = File::open(image).and_then(Raw::new).map_err(FileError::at("open", image))?;
         let system = Ext4::open(Box::new(disk)).map_err(unreadable)?;
-        Ok(Self { system, paths, cancel, inodes: HashMap::new() })
+        let root = system.root().map_err(unreadable)?;
+        Ok(Self { system, root, paths, cancel, inodes: HashMap::new(), kept: Kept::ByItself })
+    }
+
+    /// The tree of a snapshot, which stays there meanwhile.
+    pub(in crate::engine) fn of_snapshot(
+        drives: &Drives,
+        hold: Hold,
+        paths: Vec<WorkspacePath>,
+        cancel: CancellationToken,
+    ) -> Result<Self, OpError> {
+        Self::on(drives, paths, cancel).map(|tree| Self { kept: Kept::Snapshot(hold), ..tree })
+    }
+
+    /// The tree of a workspace that stays stopped meanwhile.
+    pub(in crate::engine) fn of_stopped(
+        stopped: Stopped,
+        paths: Vec<WorkspacePath>,
+        cancel: CancellationToken,
+    ) -> Result<Self, OpError> {
+        let tree = Self::on(&stopped.drives, paths, cancel)?;
+        Ok(Self { kept: Kept::Stopped(stopped), ..tree })
+    }
+
+    fn on(
+        drives: &Drives,
+        paths: Vec<WorkspacePath>,
+        cancel: CancellationToken,
+    ) -> Result<Self, OpError> {
+        let (system, place) = drives.tree()?;
+        let mut root = system.root().map_err(unreadable)?;
+        for name in place {
+            let names = system.list(&root).map_err(unreadable)?;
+            let found = names.iter().find(|found| found.name == *name);
+            let found = found.ok_or_else(|| {
+                OpError::plain(ErrorKind::NotFound, "the disk holds no /workspace")
+            })?;
+            root = system.inode(found.inode).map_err(unreadable)?;
+        }
+        Ok(Self { system, root, paths, cancel, inodes: HashMap::new(), kept: Kept::ByItself })
     }
 
     /// What lies in a directory, the last one first.
@@ -83,10 +142,9 @@ impl Tree for ImageTree {
     type Error = OpError;
 
     fn entries(&mut self) -> Result<Vec<TreeEntry>, OpError> {
-        let root = self.system.root().map_err(unreadable)?;
         // A directory that is listed twice would be a circle.
-        let mut listed = HashSet::from([root.number]);
-        let mut open = vec![self.list(&WorkspacePath::root(), &root)?];
+        let mut listed = HashSet::from([self.root.number]);
+        let mut open = vec![self.list(&WorkspacePath::root(), &self.root)?];
         let mut entries: Vec<TreeEntry> = Vec::new();
         while let Some(pending) = open.last_mut() {
             let Some((path, inode)) = pending.pop() else {
@@ -173,7 +231,7 @@ fn nanoseconds(time: Time) -> i64 {
 
 /// The error of an image that cannot be read.
 fn unreadable(error: Ext4Error) -> OpError {
-    OpError::new(ErrorKind::Internal, &error).during("cannot read the workspace's image")
+    OpError::new(ErrorKind::Internal, &error).during("cannot read the workspace's disk")
 }
 
 fn unread(path: &WorkspacePath, error: &std::io::Error) -> OpError {

@@ -1,0 +1,254 @@
+//! Operations on the disks of a stopped workspace.
+//!
+//! **SIGKILL here.** A copy is made under another name beside its own, which it
+//! gets when it is whole and synced; what is left of one that was killed is named
+//! `.NAME.hotcell-…`. The disks themselves are only read.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use disk_image::ext4::{Ext4Error, Kind};
+use disk_image::{Disk as _, Layers};
+use guest_protocol::path::{PATH_MAX, quote, unquote};
+use jiff::Timestamp;
+use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use workspace_api::disk::{Drive, Export, Exported, GuestPath, List, Read};
+use workspace_api::file::{Entry, EntryKind, FileContent, Listing};
+use workspace_api::output::OutputBytes;
+
+use super::Engine;
+use super::drives::{Place, Systems, blocking, shown as shown_path, unreadable};
+use super::terms::shown;
+use crate::home::{FileError, sync_directory};
+
+/// How much is copied at once, in bytes.
+const PIECE: usize = 1 << 20;
+
+/// How much of a file is searched for a NUL byte, in bytes; git's measure.
+const BINARY_PROBE: usize = 8000;
+
+impl Handler<List> for Engine {
+    async fn handle(&self, list: List, call: &mut Call<NoEvents>) -> Result<Listing, OpError> {
+        let stopped = self.stopped(&self.store.find(&list.workspace)?).await?;
+        let cancel = call.cancel.clone();
+        blocking(move || listing(&stopped.drives.systems()?, &list, &cancel)).await
+    }
+}
+
+impl Handler<Read> for Engine {
+    async fn handle(&self, read: Read, _: &mut Call<NoEvents>) -> Result<FileContent, OpError> {
+        let stopped = self.stopped(&self.store.find(&read.workspace)?).await?;
+        blocking(move || content(&stopped.drives.systems()?, &read)).await
+    }
+}
+
+impl Handler<Export> for Engine {
+    async fn handle(&self, export: Export, call: &mut Call<NoEvents>) -> Result<Exported, OpError> {
+        let record = self.store.find(&export.workspace)?;
+        let stopped = self.stopped(&record).await?;
+        let cancel = call.cancel.clone();
+        blocking(move || {
+            let drive = match export.drive {
+                Drive::Root => Some(&stopped.drives.root),
+                Drive::Workspace => stopped.drives.workspace.as_ref(),
+            };
+            let drive = drive.ok_or_else(|| {
+                let message = "the workspace was not seeded, so it has no drive of its own for it";
+                OpError::plain(ErrorKind::NotFound, message)
+                    .hinted("its /workspace lies on the drive `root`")
+            })?;
+            let layers = drive.open()?;
+            let written_bytes = copy(&layers, Path::new(&export.output), &cancel)?;
+            Ok(Exported {
+                workspace: record.id,
+                output: export.output,
+                drive: export.drive,
+                virtual_bytes: layers.bytes(),
+                written_bytes,
+            })
+        })
+        .await
+    }
+}
+
+/// The parts of a path.
+fn parts(path: &GuestPath) -> Result<Vec<Vec<u8>>, OpError> {
+    let invalid = |message: String| {
+        OpError::plain(ErrorKind::InvalidRequest, message).hinted("give an absolute path")
+    };
+    let bytes =
+        unquote(path.as_str()).ok_or_else(|| invalid(format!("`{path}` is badly quoted")))?;
+    if bytes.len() > PATH_MAX || !bytes.starts_with(b"/") || bytes.contains(&0) {
+        return Err(invalid(format!("`{path}` is no path in a guest")));
+    }
+    let parts = bytes.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
+    let parts: Vec<Vec<u8>> = parts.map(<[u8]>::to_vec).collect();
+    if parts.iter().any(|part| part == b"..") {
+        return Err(invalid(format!("`{path}` leads back")));
+    }
+    Ok(parts)
+}
+
+fn listing(systems: &Systems, list: &List, cancel: &CancellationToken) -> Result<Listing, OpError> {
+    let start = systems.find(&parts(&list.path)?)?;
+    let after = list.after.as_ref().map(parts).transpose()?;
+    let limit = usize::try_from(list.limit).unwrap_or(usize::MAX);
+    let mut listing = Listing { entries: Vec::new(), next: None };
+    if start.inode.kind != Kind::Directory {
+        listing.entries.push(entry(&start)?);
+        return Ok(listing);
+    }
+    // A directory that is listed twice would be a circle.
+    let mut listed = HashSet::new();
+    let mut open = vec![start];
+    while let Some(place) = open.pop() {
+        if cancel.is_cancelled() {
+            return Err(OpError::plain(ErrorKind::Cancelled, "it was cancelled"));
+        }
+        let is_start = listed.is_empty();
+        if !is_start && after.as_ref().is_none_or(|after| place.path > *after) {
+            if listing.entries.len() >= limit {
+                listing.next = listing.entries.last().map(|last| last.path.clone());
+                break;
+            }
+            listing.entries.push(entry(&place)?);
+        }
+        if place.inode.kind == Kind::Directory && (is_start || list.recursive) {
+            let system = std::ptr::from_ref(place.system).addr();
+            if !listed.insert((system, place.inode.number)) {
+                return Err(unreadable(&Ext4Error::Corrupt("a directory in itself")));
+            }
+            open.extend(systems.list(&place)?.into_iter().rev());
+        }
+    }
+    Ok(listing)
+}
+
+/// What is told of something.
+fn entry(place: &Place<'_>) -> Result<Entry, OpError> {
+    let inode = &place.inode;
+    let target = match inode.kind {
+        Kind::Symlink => {
+            Some(quote(&place.system.target(inode).map_err(|error| unreadable(&error))?))
+        }
+        _ => None,
+    };
+    let modified = Timestamp::from_second(inode.modified.seconds).unwrap_or_default();
+    Ok(Entry {
+        path: shown_path(&place.path),
+        kind: match inode.kind {
+            Kind::File => EntryKind::File,
+            Kind::Directory => EntryKind::Directory,
+            Kind::Symlink => EntryKind::Symlink,
+            Kind::Special => EntryKind::Special,
+        },
+        size_bytes: inode.size,
+        mode: format!("{:03o}", inode.mode),
+        modified_at: shown(modified),
+        user: inode.user,
+        group: inode.group,
+        target,
+    })
+}
+
+fn content(systems: &Systems, read: &Read) -> Result<FileContent, OpError> {
+    let place = systems.find(&parts(&read.path)?)?;
+    let path = shown_path(&place.path);
+    let mut file = place.system.file(place.inode).map_err(|error| match error {
+        Ext4Error::NoFile => {
+            OpError::plain(ErrorKind::Conflict, format!("`{path}` is no regular file"))
+        }
+        error => unreadable(&error),
+    })?;
+    let failed = |error: &std::io::Error| {
+        OpError::new(ErrorKind::Internal, error).during(format!("cannot read `{path}`"))
+    };
+    let size = file.size();
+    let mut probe = Vec::new();
+    let most = u64::try_from(BINARY_PROBE).unwrap_or(u64::MAX);
+    (&mut file).take(most).read_to_end(&mut probe).map_err(|error| failed(&error))?;
+    let offset = read.offset.min(size);
+    file.seek_to(offset);
+    let mut bytes = Vec::new();
+    file.take(read.max_bytes.into()).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
+    Ok(FileContent {
+        path,
+        truncated: offset + (bytes.len() as u64) < size,
+        content: OutputBytes(bytes),
+        offset,
+        first_line: None,
+        size_bytes: size,
+        total_lines: None,
+        binary: probe.contains(&0),
+    })
+}
+
+/// Copies a disk to a new file, without its zeros. How many bytes were written.
+fn copy(layers: &Layers, output: &Path, cancel: &CancellationToken) -> Result<u64, OpError> {
+    let output = std::path::absolute(output).map_err(FileError::at("find", output))?;
+    let (Some(directory), Some(name)) = (output.parent(), output.file_name()) else {
+        let message = format!("{} is no name for a new file", output.display());
+        return Err(OpError::plain(ErrorKind::InvalidRequest, message));
+    };
+    if output.symlink_metadata().is_ok() {
+        return Err(exists(&output));
+    }
+    let mut unfinished = std::ffi::OsString::from(".");
+    unfinished.push(name);
+    unfinished.push(format!(".hotcell-{}", Uuid::new_v4().simple()));
+    let unfinished = directory.join(unfinished);
+    let copied = copy_to(layers, &unfinished, cancel).and_then(|written| {
+        match renameat_with(CWD, &unfinished, CWD, &output, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(written),
+            Err(rustix::io::Errno::EXIST) => Err(exists(&output)),
+            Err(errno) => Err(FileError::at("create", &output)(errno.into()).into()),
+        }
+    });
+    match copied {
+        Ok(written) => sync_directory(directory).map(|()| written).map_err(OpError::from),
+        Err(error) => {
+            // The first failure is the one to tell.
+            let _ = std::fs::remove_file(&unfinished);
+            Err(error)
+        }
+    }
+}
+
+fn copy_to(layers: &Layers, to: &PathBuf, cancel: &CancellationToken) -> Result<u64, OpError> {
+    let file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to)
+        .map_err(FileError::at("create", to))?;
+    file.set_len(layers.bytes()).map_err(FileError::at("write", to))?;
+    let unread = |error: std::io::Error| {
+        OpError::new(ErrorKind::Internal, &error).during("cannot read the workspace's disk")
+    };
+    let mut piece = vec![0; PIECE];
+    let (mut at, mut written) = (0, 0);
+    while let Some((begin, length)) = layers.next_data(at).map_err(unread)? {
+        if cancel.is_cancelled() {
+            return Err(OpError::plain(ErrorKind::Cancelled, "it was cancelled"));
+        }
+        let length = usize::try_from(length).unwrap_or(PIECE).min(PIECE);
+        let piece = &mut piece[..length];
+        layers.read_at(begin, piece).map_err(unread)?;
+        file.write_all_at(piece, begin).map_err(FileError::at("write", to))?;
+        at = begin + length as u64;
+        written += length as u64;
+    }
+    file.sync_all().map_err(FileError::at("sync", to))?;
+    Ok(written)
+}
+
+fn exists(output: &Path) -> OpError {
+    let message = format!("{} is there already", output.display());
+    OpError::plain(ErrorKind::Conflict, message).hinted("choose another name: no file is replaced")
+}
