@@ -9,7 +9,9 @@
 //! to be fuzzed.
 
 use std::fmt::Debug;
+use std::io::Read;
 
+use disk_image::ext4::{Ext4, Kind};
 use guest_protocol::frame::StreamId;
 use guest_protocol::message::{self, GuestMessage, HostMessage};
 use guest_protocol::tools::transfer::{Listed, Packed};
@@ -52,4 +54,39 @@ fn check_as<M: Serialize + DeserializeOwned + PartialEq + Debug>(payload: &[u8])
     let bytes = serde_json::to_vec(&message).expect("messages are plain data");
     let again = message::parse::<M>(StreamId(1), &bytes).expect("our own words");
     assert_eq!(message, again);
+}
+
+/// Most inodes of a file system that are looked at, and most bytes of each file.
+const INODES_MAX: usize = 500;
+const CONTENT_MAX: u64 = 1 << 16;
+
+/// Reads a file system.
+pub fn read_whole(system: &Ext4) {
+    let Ok(root) = system.root() else { return };
+    let mut open = vec![root];
+    let mut seen = 0;
+    while let Some(directory) = open.pop() {
+        let Ok(names) = system.list(&directory) else { continue };
+        for name in names {
+            assert!(!name.name.is_empty() && !name.name.contains(&b'/') && !name.name.contains(&0));
+            seen += 1;
+            if seen > INODES_MAX {
+                return;
+            }
+            let Ok(inode) = system.inode(name.inode) else { continue };
+            match inode.kind {
+                Kind::Directory => open.push(inode),
+                Kind::Symlink => {
+                    let _ = system.target(&inode);
+                }
+                Kind::File => {
+                    if let Ok(content) = system.file(inode) {
+                        let mut bytes = Vec::new();
+                        let _ = content.take(CONTENT_MAX).read_to_end(&mut bytes);
+                    }
+                }
+                Kind::Special => {}
+            }
+        }
+    }
 }

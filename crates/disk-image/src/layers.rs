@@ -18,8 +18,10 @@ use crate::disk::Disk;
 /// Most layers of one disk.
 const LAYERS_MAX: usize = 1024;
 
-/// Most entries of a layer's first table.
+/// Most entries of a layer's first table, and largest disk in bytes: what file
+/// systems of the host take as a file. Whoever looks for data looks at each cluster.
 const FIRST_TABLE_MAX: u32 = 1 << 16;
+const DISK_BYTES_MAX: u64 = 16 << 40;
 
 /// How many second tables of a layer are held at once.
 const TABLES_HELD: usize = 64;
@@ -200,7 +202,8 @@ impl Layer {
             && long(72) & !UNDERSTOOD == 0
             && (9..=21).contains(&cluster_bits)
             && word(36) <= FIRST_TABLE_MAX
-            && long(24) <= i64::MAX.unsigned_abs();
+            && long(24) <= DISK_BYTES_MAX
+            && long(24) <= u64::from(word(36)) << (2 * cluster_bits - 3);
         if !is_understood {
             return Err(LayerError::NotALayer);
         }

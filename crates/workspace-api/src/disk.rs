@@ -126,6 +126,10 @@ pub struct Read {
     #[serde(default = "read_default")]
     #[schemars(range(min = 1, max = 4_194_304))]
     pub max_bytes: u32,
+    /// Tell it even if it holds the value of a secret that the workspace was given
+    #[arg(long)]
+    #[serde(default)]
+    pub allow_secrets: bool,
 }
 
 impl Operation for Read {
@@ -134,15 +138,18 @@ impl Operation for Read {
     const NAME: &'static str = "disk.read";
     const EFFECT: Effect = Effect::Reads;
     const EXAMPLES: &'static [Example] = &[Example {
-        argv: "demo /etc/os-release",
-        json: r#"{"workspace": "demo", "path": "/etc/os-release"}"#,
+        argv: "demo /etc/hostname",
+        json: r#"{"workspace": "demo", "path": "/etc/hostname"}"#,
     }];
 }
 
 /// Copy a disk of a stopped workspace to a file of the host
 ///
 /// One raw image, as sparse as the disk itself, with an ext4 file system that
-/// any Linux can mount. A file that is there is never replaced.
+/// any Linux can mount. A file that is there is never replaced. What is deleted
+/// in the workspace may still lie on its disk, and is copied too. The disk is
+/// searched for values of secrets in the order of its blocks: one whose blocks
+/// do not follow each other is not found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct Export {
@@ -154,6 +161,10 @@ pub struct Export {
     #[arg(long, value_enum, default_value_t)]
     #[serde(default)]
     pub drive: Drive,
+    /// Copy it even if it holds the value of a secret that the workspace was given
+    #[arg(long)]
+    #[serde(default)]
+    pub allow_secrets: bool,
 }
 
 impl Operation for Export {
@@ -178,6 +189,15 @@ pub enum Drive {
     Root,
     /// With the /workspace of a workspace that was seeded
     Workspace,
+}
+
+impl fmt::Display for Drive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Root => "root",
+            Self::Workspace => "workspace",
+        })
+    }
 }
 
 /// A disk that was copied.

@@ -179,7 +179,7 @@ pub enum LedgerEvent {
     },
     /// Something was copied out to the host.
     Exported {
-        /// What, in the guest.
+        /// What, in the guest; or `drive` and which one, for a disk.
         path: String,
         /// Where to, on the host.
         to: String,

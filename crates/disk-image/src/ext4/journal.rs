@@ -197,7 +197,8 @@ impl<'a> Log<'a> {
                 }
                 Some(DESCRIPTOR) => {
                     for (block, flags) in self.described(&block) {
-                        let place = self.extents.physical(at);
+                        let is_there = |place: &u64| *place < self.system.superblock.blocks;
+                        let place = self.extents.physical(at).filter(is_there);
                         let newer = Newer {
                             block: place.ok_or_else(|| corrupt("the journal"))?,
                             is_escaped: flags & ESCAPED != 0,

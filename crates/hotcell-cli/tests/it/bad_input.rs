@@ -90,10 +90,10 @@ const CASES: &[Case] = &[
     case("port.list", "{ws}", Works),
     case("port.unpublish", "{ws} {port}", Skipped),
     case("workspace.diff", "{ws}", Works),
-    case("disk.list", "{ws}", Skipped),
-    case("disk.read", "{ws} /etc/os-release", Skipped),
-    case("disk.export", "{ws} /nowhere/at/all", Skipped),
-    case("snapshot.compare", "{ws} baseline {snapshot}", Skipped),
+    case("disk.list", "{ws} {guest}", Works),
+    case("disk.read", "{ws} {guest-file}", Works),
+    case("disk.export", "{ws} {host-file}", Skipped),
+    case("snapshot.compare", "{ws} {past} {snapshot}", Skipped),
     case("snapshot.create", "{ws} {new}", Refused),
     case("snapshot.list", "{ws}", Works),
     case("snapshot.delete", "{ws} {snapshot}", Skipped),
@@ -147,6 +147,16 @@ fn mistakes(placeholder: &str) -> &'static [Mistake] {
         ("missing", UNKNOWN),
         ("file/below", &[2, 113, 114]),
     ];
+    // Their workspace runs, which is a mistake as well.
+    const GUEST: &[Mistake] = &[
+        ("etc", MALFORMED),
+        ("", MALFORMED),
+        ("/workspace/../etc", MALFORMED),
+        ("\"/not quoted", MALFORMED),
+        ("/etc", RUNNING),
+    ];
+    const RUNNING: &[i32] = &[114];
+    const HOST_FILE: &[Mistake] = &[("/nowhere/at/all", RUNNING), ("", RUNNING)];
     const COMMAND: &[Mistake] = &[
         ("cmd_00000000", UNKNOWN),
         ("cmd_12", MALFORMED),
@@ -173,7 +183,9 @@ fn mistakes(placeholder: &str) -> &'static [Mistake] {
         "{sh}" => SHELL,
         "{port}" => PORT,
         "{new}" => NEW,
-        "{snapshot}" | "{service}" => SNAPSHOT,
+        "{snapshot}" | "{service}" | "{past}" => SNAPSHOT,
+        "{guest}" | "{guest-file}" => GUEST,
+        "{host-file}" => HOST_FILE,
         "{secret}" => SECRET,
         other => panic!("nobody knows what is wrong for {other}"),
     }
@@ -262,6 +274,10 @@ impl Sweep {
             "{cmd}" => self.command.clone(),
             "{sh}" => self.shell.clone(),
             "{port}" => "8080".to_owned(),
+            "{past}" => "baseline".to_owned(),
+            "{guest}" => "/workspace".to_owned(),
+            "{guest-file}" => "/etc/debian_version".to_owned(),
+            "{host-file}" => "/nowhere/at/all".to_owned(),
             "{new}" | "{snapshot}" | "{service}" => "one".to_owned(),
             "{secret}" => "NOBODY_HAS_THIS".to_owned(),
             word => word.to_owned(),

@@ -240,7 +240,7 @@ fn owned<const N: usize>(changes: [(&str, &str); N]) -> BTreeMap<String, String>
 #[test]
 fn snapshots_are_compared_and_the_disks_of_a_stopped_workspace_are_read() {
     let tree = tree();
-    let workspace = TestWorkspace::create(&["--seed-path", tree.path().to_str().unwrap()]);
+    let workspace = TestWorkspace::small_with(&["--seed-path", tree.path().to_str().unwrap()]);
     workspace.script("echo before > made; rm gone; echo kept > /etc/kept");
     snapshot(&workspace, "one");
     workspace.script(
@@ -269,6 +269,11 @@ fn snapshots_are_compared_and_the_disks_of_a_stopped_workspace_are_read() {
     let output =
         hotcell().args(["--json", "workspace", "summary", &workspace.id]).output().unwrap();
     assert_eq!(json(&output)["changes"]["counts"]["total"], 6);
+    assert_code(&hotcell().args(["workspace", "hibernate", &workspace.id]).output().unwrap(), 0);
+    let refused = disk(&workspace, &["list"]);
+    assert_code(&refused, 114);
+    assert!(text(&refused.stderr).contains("give its memory up"), "{}", text(&refused.stderr));
+    assert_eq!(told(&diff(&workspace, &["--against", "one"])), later, "and it woke for that");
     assert_code(&hotcell().args(["workspace", "stop", &workspace.id]).output().unwrap(), 0);
     assert_eq!(patch(&workspace, &["--against", "one", "--max-bytes", "9000000"]), running);
     let listed = json(&disk(&workspace, &["list", "/workspace/d"]));
@@ -298,6 +303,8 @@ fn snapshots_are_compared_and_the_disks_of_a_stopped_workspace_are_read() {
     assert_code(&disk(&workspace, &export), 0);
     assert_code(&disk(&workspace, &export), 114);
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "something else was left");
+    let logs = hotcell().args(["--json", "workspace", "logs", &workspace.id]).output().unwrap();
+    assert!(text(&logs.stdout).contains("\"drive workspace\""), "{}", text(&logs.stdout));
     use std::os::unix::fs::MetadataExt as _;
     let metadata = fs::metadata(&image).unwrap();
     assert!(metadata.blocks() * 512 < metadata.len() / 50, "{metadata:?}");

@@ -235,6 +235,26 @@ fn a_value_reaches_its_commands_and_nothing_that_is_shown_or_stored_holds_it() {
     assert!(checkout.path().join("leak").exists());
     let found = hotcell_json(&["file", "search", id, "key="]);
     assert_eq!(json(&found)["lines"][0]["text"], "key=[REDACTED:T_FACES]");
+
+    assert_code(&hotcell_json(&["snapshot", "create", id, "leaky"]), 0);
+    let compare = ["snapshot", "compare", id, "baseline", "leaky"];
+    assert_code(&hotcell_json(&compare), 0);
+    let refused = hotcell_json(&[&compare[..], &["--format", "patch"]].concat());
+    assert_code(&refused, 115);
+    assert!(text(&refused.stderr).contains("`leak` holds"), "{}", text(&refused.stderr));
+    assert_code(&hotcell_json(&["workspace", "stop", id]), 0);
+    let read = ["disk", "read", id, "/workspace/leak"];
+    let refused = hotcell_json(&read);
+    assert_code(&refused, 115);
+    assert!(text(&refused.stderr).contains("`/workspace/leak` holds"), "{refused:?}");
+    let allowed = hotcell().args(read).arg("--allow-secrets").output().unwrap();
+    assert_eq!(text(&allowed.stdout), format!("key={VALUE}"));
+    let place = tempfile::tempdir().unwrap();
+    let image = place.path().join("image");
+    let refused = hotcell_json(&["disk", "export", id, image.to_str().unwrap()]);
+    assert_code(&refused, 115);
+    assert!(text(&refused.stderr).contains("`drive root` holds"), "{refused:?}");
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
 }
 
 /// Shows the variables of the first process that has a secret.

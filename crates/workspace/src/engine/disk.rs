@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use disk_image::ext4::{Ext4Error, Kind};
 use disk_image::{Disk as _, Layers};
@@ -20,12 +20,15 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use workspace_api::disk::{Drive, Export, Exported, GuestPath, List, Read};
 use workspace_api::file::{Entry, EntryKind, FileContent, Listing};
+use workspace_api::ledger::LedgerEvent;
 use workspace_api::output::OutputBytes;
 
 use super::Engine;
 use super::drives::{Place, Systems, blocking, shown as shown_path, unreadable};
+use super::secrets::SecretsLeave;
 use super::terms::shown;
 use crate::home::{FileError, sync_directory};
+use crate::secrets::leaving::{Gate, refused};
 
 /// How much is copied at once, in bytes.
 const PIECE: usize = 1 << 20;
@@ -35,16 +38,30 @@ const BINARY_PROBE: usize = 8000;
 
 impl Handler<List> for Engine {
     async fn handle(&self, list: List, call: &mut Call<NoEvents>) -> Result<Listing, OpError> {
+        let asked = Asked {
+            path: parts(&list.path)?,
+            after: list.after.as_ref().map(parts).transpose()?,
+            limit: usize::try_from(list.limit).unwrap_or(usize::MAX),
+            recursive: list.recursive,
+            cancel: call.cancel.clone(),
+        };
         let stopped = self.stopped(&self.store.find(&list.workspace)?).await?;
-        let cancel = call.cancel.clone();
-        blocking(move || listing(&stopped.drives.systems()?, &list, &cancel)).await
+        blocking(move || listing(&stopped.drives.systems()?, &asked)).await
     }
 }
 
 impl Handler<Read> for Engine {
     async fn handle(&self, read: Read, _: &mut Call<NoEvents>) -> Result<FileContent, OpError> {
-        let stopped = self.stopped(&self.store.find(&read.workspace)?).await?;
-        blocking(move || content(&stopped.drives.systems()?, &read)).await
+        let path = parts(&read.path)?;
+        let record = self.store.find(&read.workspace)?;
+        let stopped = self.stopped(&record).await?;
+        let gate = self.gate(&record, SecretsLeave::allowed(read.allow_secrets))?;
+        blocking(move || {
+            let content = content(&stopped.drives.systems()?, &path, read.offset, read.max_bytes)?;
+            gate.judge(&content.path, &content.content.0)?;
+            Ok(content)
+        })
+        .await
     }
 }
 
@@ -52,7 +69,9 @@ impl Handler<Export> for Engine {
     async fn handle(&self, export: Export, call: &mut Call<NoEvents>) -> Result<Exported, OpError> {
         let record = self.store.find(&export.workspace)?;
         let stopped = self.stopped(&record).await?;
+        let gate = self.gate(&record, SecretsLeave::allowed(export.allow_secrets))?;
         let cancel = call.cancel.clone();
+        let store = self.store.clone();
         blocking(move || {
             let drive = match export.drive {
                 Drive::Root => Some(&stopped.drives.root),
@@ -64,10 +83,21 @@ impl Handler<Export> for Engine {
                     .hinted("its /workspace lies on the drive `root`")
             })?;
             let layers = drive.open()?;
-            let written_bytes = copy(&layers, Path::new(&export.output), &cancel)?;
+            let what = format!("drive {}", export.drive);
+            let output = Path::new(&export.output);
+            let output = std::path::absolute(output).map_err(FileError::at("find", output))?;
+            let written_bytes = copy(&layers, &output, &gate, &what, &cancel)?;
+            let output = output.display().to_string();
+            let event = LedgerEvent::Exported {
+                path: what,
+                to: output.clone(),
+                files: 1,
+                bytes: written_bytes,
+            };
+            store.append(record.id, &[event.bounded()])?;
             Ok(Exported {
                 workspace: record.id,
-                output: export.output,
+                output,
                 drive: export.drive,
                 virtual_bytes: layers.bytes(),
                 written_bytes,
@@ -95,10 +125,17 @@ fn parts(path: &GuestPath) -> Result<Vec<Vec<u8>>, OpError> {
     Ok(parts)
 }
 
-fn listing(systems: &Systems, list: &List, cancel: &CancellationToken) -> Result<Listing, OpError> {
-    let start = systems.find(&parts(&list.path)?)?;
-    let after = list.after.as_ref().map(parts).transpose()?;
-    let limit = usize::try_from(list.limit).unwrap_or(usize::MAX);
+/// What is asked of a listing.
+struct Asked {
+    path: Vec<Vec<u8>>,
+    after: Option<Vec<Vec<u8>>>,
+    limit: usize,
+    recursive: bool,
+    cancel: CancellationToken,
+}
+
+fn listing(systems: &Systems, asked: &Asked) -> Result<Listing, OpError> {
+    let start = systems.find(&asked.path)?;
     let mut listing = Listing { entries: Vec::new(), next: None };
     if start.inode.kind != Kind::Directory {
         listing.entries.push(entry(&start)?);
@@ -108,18 +145,18 @@ fn listing(systems: &Systems, list: &List, cancel: &CancellationToken) -> Result
     let mut listed = HashSet::new();
     let mut open = vec![start];
     while let Some(place) = open.pop() {
-        if cancel.is_cancelled() {
+        if asked.cancel.is_cancelled() {
             return Err(OpError::plain(ErrorKind::Cancelled, "it was cancelled"));
         }
         let is_start = listed.is_empty();
-        if !is_start && after.as_ref().is_none_or(|after| place.path > *after) {
-            if listing.entries.len() >= limit {
+        if !is_start && asked.after.as_ref().is_none_or(|after| place.path > *after) {
+            if listing.entries.len() >= asked.limit {
                 listing.next = listing.entries.last().map(|last| last.path.clone());
                 break;
             }
             listing.entries.push(entry(&place)?);
         }
-        if place.inode.kind == Kind::Directory && (is_start || list.recursive) {
+        if place.inode.kind == Kind::Directory && (is_start || asked.recursive) {
             let system = std::ptr::from_ref(place.system).addr();
             if !listed.insert((system, place.inode.number)) {
                 return Err(unreadable(&Ext4Error::Corrupt("a directory in itself")));
@@ -157,9 +194,20 @@ fn entry(place: &Place<'_>) -> Result<Entry, OpError> {
     })
 }
 
-fn content(systems: &Systems, read: &Read) -> Result<FileContent, OpError> {
-    let place = systems.find(&parts(&read.path)?)?;
+fn content(
+    systems: &Systems,
+    path: &[Vec<u8>],
+    offset: u64,
+    max_bytes: u32,
+) -> Result<FileContent, OpError> {
+    let place = systems.find(path)?;
     let path = shown_path(&place.path);
+    if place.inode.kind == Kind::Symlink {
+        let target = place.system.target(&place.inode).map_err(|error| unreadable(&error))?;
+        let message = format!("`{path}` is a symbolic link, and none is followed");
+        return Err(OpError::plain(ErrorKind::Conflict, message)
+            .hinted(format!("it leads to {}", quote(&target))));
+    }
     let mut file = place.system.file(place.inode).map_err(|error| match error {
         Ext4Error::NoFile => {
             OpError::plain(ErrorKind::Conflict, format!("`{path}` is no regular file"))
@@ -173,10 +221,10 @@ fn content(systems: &Systems, read: &Read) -> Result<FileContent, OpError> {
     let mut probe = Vec::new();
     let most = u64::try_from(BINARY_PROBE).unwrap_or(u64::MAX);
     (&mut file).take(most).read_to_end(&mut probe).map_err(|error| failed(&error))?;
-    let offset = read.offset.min(size);
+    let offset = offset.min(size);
     file.seek_to(offset);
     let mut bytes = Vec::new();
-    file.take(read.max_bytes.into()).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
+    file.take(max_bytes.into()).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
     Ok(FileContent {
         path,
         truncated: offset + (bytes.len() as u64) < size,
@@ -190,24 +238,29 @@ fn content(systems: &Systems, read: &Read) -> Result<FileContent, OpError> {
 }
 
 /// Copies a disk to a new file, without its zeros. How many bytes were written.
-fn copy(layers: &Layers, output: &Path, cancel: &CancellationToken) -> Result<u64, OpError> {
-    let output = std::path::absolute(output).map_err(FileError::at("find", output))?;
+fn copy(
+    layers: &Layers,
+    output: &Path,
+    gate: &Gate,
+    what: &str,
+    cancel: &CancellationToken,
+) -> Result<u64, OpError> {
     let (Some(directory), Some(name)) = (output.parent(), output.file_name()) else {
         let message = format!("{} is no name for a new file", output.display());
         return Err(OpError::plain(ErrorKind::InvalidRequest, message));
     };
     if output.symlink_metadata().is_ok() {
-        return Err(exists(&output));
+        return Err(exists(output));
     }
     let mut unfinished = std::ffi::OsString::from(".");
     unfinished.push(name);
     unfinished.push(format!(".hotcell-{}", Uuid::new_v4().simple()));
     let unfinished = directory.join(unfinished);
-    let copied = copy_to(layers, &unfinished, cancel).and_then(|written| {
-        match renameat_with(CWD, &unfinished, CWD, &output, RenameFlags::NOREPLACE) {
+    let copied = copy_to(layers, &unfinished, gate, what, cancel).and_then(|written| {
+        match renameat_with(CWD, &unfinished, CWD, output, RenameFlags::NOREPLACE) {
             Ok(()) => Ok(written),
-            Err(rustix::io::Errno::EXIST) => Err(exists(&output)),
-            Err(errno) => Err(FileError::at("create", &output)(errno.into()).into()),
+            Err(rustix::io::Errno::EXIST) => Err(exists(output)),
+            Err(errno) => Err(FileError::at("create", output)(errno.into()).into()),
         }
     });
     match copied {
@@ -220,7 +273,13 @@ fn copy(layers: &Layers, output: &Path, cancel: &CancellationToken) -> Result<u6
     }
 }
 
-fn copy_to(layers: &Layers, to: &PathBuf, cancel: &CancellationToken) -> Result<u64, OpError> {
+fn copy_to(
+    layers: &Layers,
+    to: &Path,
+    gate: &Gate,
+    what: &str,
+    cancel: &CancellationToken,
+) -> Result<u64, OpError> {
     let file = File::options()
         .write(true)
         .create_new(true)
@@ -232,6 +291,7 @@ fn copy_to(layers: &Layers, to: &PathBuf, cancel: &CancellationToken) -> Result<
         OpError::new(ErrorKind::Internal, &error).during("cannot read the workspace's disk")
     };
     let mut piece = vec![0; PIECE];
+    let mut scanner = gate.scanner();
     let (mut at, mut written) = (0, 0);
     while let Some((begin, length)) = layers.next_data(at).map_err(unread)? {
         if cancel.is_cancelled() {
@@ -240,6 +300,15 @@ fn copy_to(layers: &Layers, to: &PathBuf, cancel: &CancellationToken) -> Result<
         let length = usize::try_from(length).unwrap_or(PIECE).min(PIECE);
         let piece = &mut piece[..length];
         layers.read_at(begin, piece).map_err(unread)?;
+        if let Some(scanner) = &mut scanner {
+            // Zeros were left out, and no value goes on behind them.
+            if begin > at {
+                scanner.push(&[0]);
+            }
+            if let Some(secret) = scanner.push(piece) {
+                return Err(refused(what, secret));
+            }
+        }
         file.write_all_at(piece, begin).map_err(FileError::at("write", to))?;
         at = begin + length as u64;
         written += length as u64;

@@ -105,8 +105,15 @@ impl Engine {
     pub(super) async fn stopped(&self, record: &Record) -> Result<Stopped, OpError> {
         if record.state != WorkspaceState::Stopped {
             let message = format!("workspace {} is {} and not stopped", record.id, record.state);
-            return Err(OpError::plain(ErrorKind::Conflict, message)
-                .hinted("stop it first: `hotcell workspace stop`"));
+            let error = OpError::plain(ErrorKind::Conflict, message);
+            return Err(match record.state {
+                // What its guest had not written down yet is only in its memory.
+                WorkspaceState::Hibernated => error.hinted(
+                    "wake it and use `hotcell file`; or give its memory up: \
+                     `hotcell workspace stop`",
+                ),
+                _ => error.hinted("stop it first: `hotcell workspace stop`"),
+            });
         }
         let files = self.home.workspace(record.id);
         let lock = super::power::take(&files, record).await?;

@@ -36,10 +36,14 @@ impl Gate {
         }
     }
 
+    /// What looks at content that comes piece by piece.
+    pub(crate) fn scanner(&self) -> Option<Scanner> {
+        self.0.clone().map(Scanner::new)
+    }
+
     /// The first secret whose value is in some content.
     pub(crate) fn found(&self, mut content: impl Read) -> io::Result<Option<String>> {
-        let Some(secrets) = &self.0 else { return Ok(None) };
-        let mut scanner = Scanner::new(secrets.clone());
+        let Some(mut scanner) = self.scanner() else { return Ok(None) };
         let mut buffer = vec![0; CHUNK];
         loop {
             let length = match content.read(&mut buffer) {
