@@ -16,6 +16,7 @@ use workspace::{Engine, Settings};
 
 use crate::attach;
 use crate::mcp;
+use crate::smoke;
 use crate::terminal::{Mode, Terminal};
 
 /// Runs the command line of this process.
@@ -43,6 +44,7 @@ pub(crate) fn run() -> ExitCode {
                 }
             }),
         },
+        Some(("smoke", smoke)) => waiting(work_through(smoke, &matches)),
         Some(("shell", below)) if below.subcommand_name() == Some("attach") => waiting(async {
             let (_, arguments) = below.subcommand().expect("it has just been looked at");
             let attached = match engine() {
@@ -94,7 +96,7 @@ pub(crate) fn command(table: &[OpSpec<Engine>]) -> Command {
         );
     let root = cli::augment(root, workspace_api::NOUNS, table)
         .mut_subcommand("shell", |shell| shell.subcommand(attach::command()));
-    root.subcommand(mcp::command()).subcommand(
+    root.subcommand(mcp::command()).subcommand(smoke::command()).subcommand(
         Command::new("completions").about("Print a completion script for a shell").arg(
             Arg::new("shell").help("The shell").required(true).value_parser(value_parser!(Shell)),
         ),
@@ -107,6 +109,24 @@ fn finish_at_once(outcome: Result<mcp::Tools, OpError>, matches: &ArgMatches) ->
     let terminal = Terminal::new(Mode::Everything);
     match outcome {
         Ok(tools) => waiting(async { finish(&terminal, &tools, form).await }),
+        Err(error) => fail(&error, form),
+    }
+}
+
+/// Works use cases through.
+async fn work_through(smoke: &ArgMatches, matches: &ArgMatches) -> ExitCode {
+    let form = if matches.get_flag("json") { OutputForm::Json } else { OutputForm::Human };
+    let terminal = Terminal::new(Mode::Everything);
+    let cancel = CancellationToken::new();
+    let watcher = tokio::spawn(cancel_on_signal(cancel.clone()));
+    let worked = match engine() {
+        Ok(engine) => smoke::run(&engine, smoke, &terminal, &cancel).await,
+        Err(error) => Err(error),
+    };
+    watcher.abort();
+    terminal.end_progress();
+    match worked {
+        Ok(worked) => finish(&terminal, &worked, form).await,
         Err(error) => fail(&error, form),
     }
 }
@@ -248,6 +268,7 @@ mod tests {
         ("completions", "prints a script for a shell; it has no meaning elsewhere"),
         ("mcp.serve", "is a face itself"),
         ("mcp.tools", "describes a face"),
+        ("smoke", "tries the face for models, from outside"),
     ];
 
     #[test]

@@ -1,13 +1,14 @@
 //! The `hotcell` program.
 //!
 //! It is three things, told apart by the first argument before anything else
-//! happens: the command line (this file, [`face`], [`attach`], [`mcp`], [`terminal`]), a workspace's
+//! happens: the command line (this file, [`face`], [`attach`], [`mcp`], [`smoke`], [`terminal`]), a workspace's
 //! keeper, and the launcher that becomes a monitor. The last two are hidden:
 //! they are how the first one starts processes of its own.
 
 mod attach;
 mod face;
 mod mcp;
+mod smoke;
 mod terminal;
 
 use std::env;

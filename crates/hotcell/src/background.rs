@@ -2,7 +2,7 @@
 
 use operation::Call;
 use workspace_api::command::{
-    Command, OutputChannel, READ_DEFAULT, Read, Send, Start, Status, Wait,
+    Command, OutputChannel, READ_DEFAULT, Read, SHOWN_DEFAULT, Send, Start, Status, Wait,
 };
 use workspace_api::job::{CommandRef, OutputExcerpt, Signal};
 use workspace_api::run::CommandOptions;
@@ -65,7 +65,8 @@ impl BackgroundCommand {
     /// If it or its workspace no longer exists.
     pub async fn wait(&self, timeout: Option<TimeSpan>) -> Result<Command, Error> {
         let command = self.id.clone();
-        let wait = Wait { workspace: self.workspace.id.into(), command, timeout };
+        let workspace = self.workspace.id.into();
+        let wait = Wait { workspace, command, timeout, max_bytes: SHOWN_DEFAULT };
         Ok(self.workspace.client.call(wait, &mut Call::quiet()).await?.command)
     }
 

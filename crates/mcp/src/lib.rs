@@ -19,9 +19,13 @@
 //!   what the command line prints: step, causes, hints. Only a tool that does
 //!   not exist is a protocol error.
 //! * Both eras of the protocol are served: `initialize` and the stateless one.
+//!
+//! [`Client`] is the other side, for whoever wants to see what hosts see.
 
 pub mod answer;
+mod client;
 mod server;
 
 pub use answer::TEXT_MAX_CHARS;
+pub use client::{Client, ClientError, Outcome, ToolAnswer};
 pub use server::{Host, ServeError, Server};

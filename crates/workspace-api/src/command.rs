@@ -11,7 +11,8 @@ use crate::time::TimeSpan;
 
 mod run;
 
-pub use run::{BothEnds, Ran, Run};
+use run::shown_default;
+pub use run::{BothEnds, Ran, Run, SHOWN_DEFAULT};
 
 /// How much output is read at once unless somebody asks for more, in bytes.
 pub const READ_DEFAULT: u32 = 64 * 1024;
@@ -130,8 +131,9 @@ impl Operation for Status {
 
 /// Wait until a background command has ended
 ///
-/// Exits with the command's exit code. If it still runs when the time is up, it
-/// goes on, and this exits with 124.
+/// Shows the beginning and the end of what it wrote, and exits with its exit
+/// code. If it still runs when the time is up, it goes on, and this exits with
+/// 124.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct Wait {
@@ -143,10 +145,15 @@ pub struct Wait {
     #[arg(long, value_name = "TIME")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<TimeSpan>,
+    /// Return at most so many bytes of each output
+    #[arg(long, default_value_t = SHOWN_DEFAULT, value_parser = clap::value_parser!(u32).range(100..=1_048_576))]
+    #[serde(default = "shown_default")]
+    #[schemars(range(min = 100, max = 1_048_576))]
+    pub max_bytes: u32,
 }
 
 impl Operation for Wait {
-    type Output = Waited;
+    type Output = Ran;
     type Event = NoEvents;
     const NAME: &'static str = "command.wait";
     const EFFECT: Effect = Effect::Reads;
@@ -154,23 +161,6 @@ impl Operation for Wait {
         argv: "demo cmd_0190a6f2 --timeout 30s",
         json: r#"{"workspace": "demo", "command": "cmd_0190a6f2", "timeout": "30s"}"#,
     }];
-}
-
-/// A command that was waited for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Waited {
-    /// The command, as it is now.
-    pub command: Command,
-}
-
-impl Present for Waited {
-    fn present(&self, screen: &mut Screen) {
-        self.command.present(screen);
-    }
-
-    fn exit_code(&self) -> u8 {
-        self.command.status.waited_exit_code()
-    }
 }
 
 /// Which of a command's outputs is read.

@@ -1,11 +1,13 @@
 //! `gen`: the part of the documentation that is made from the program itself.
 //!
 //! * `docs/reference/operations.md`: [`mod@reference`].
+//! * `docs/use-cases`: [`use_cases`].
 //! * `docs/reference/contract.json`: the schemas of every operation, for
 //!   programs and for reviewers, who see a change of the contract as a change
 //!   of this file.
 
 mod reference;
+mod use_cases;
 
 use std::fs;
 use std::process::ExitCode;
@@ -17,7 +19,7 @@ use workspace::Engine;
 use crate::programs;
 
 /// Where the files lie.
-const DIRECTORY: &str = "docs/reference";
+const DIRECTORY: &str = "docs";
 
 /// Write the generated part of the documentation
 #[derive(Debug, clap::Args)]
@@ -32,12 +34,15 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let table = workspace_api::operations::<Engine>();
     let surface = serde_json::to_string_pretty(&contract::surface(&table))?;
-    let files =
-        [("operations.md", reference::page(&table)), ("contract.json", format!("{surface}\n"))];
+    let mut files = vec![
+        ("reference/operations.md".to_owned(), reference::page(&table)),
+        ("reference/contract.json".to_owned(), format!("{surface}\n")),
+    ];
+    files.extend(use_cases::pages());
     let directory = programs::root().join(DIRECTORY);
     let mut outdated = false;
     for (name, content) in files {
-        let path = directory.join(name);
+        let path = directory.join(&name);
         let is_current = fs::read_to_string(&path).is_ok_and(|present| present == content);
         if is_current {
             println!("{DIRECTORY}/{name} is up to date");
@@ -45,7 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             println!("{DIRECTORY}/{name} is outdated: run `cargo xtask gen`");
             outdated = true;
         } else {
-            fs::create_dir_all(&directory)
+            fs::create_dir_all(path.parent().unwrap_or(&directory))
                 .and_then(|()| fs::write(&path, content))
                 .with_context(|| format!("cannot write {}", path.display()))?;
             println!("{DIRECTORY}/{name} is written");

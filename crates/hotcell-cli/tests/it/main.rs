@@ -35,6 +35,7 @@ mod secrets;
 mod seeding;
 mod services;
 mod shells;
+mod smoke;
 mod snapshot_crashes;
 mod snapshots;
 mod support;

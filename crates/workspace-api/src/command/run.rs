@@ -18,7 +18,7 @@ use crate::time::TimeSpan;
 const WAIT_DEFAULT: Duration = Duration::from_secs(25);
 
 /// How much of an output is returned unless somebody asks for more, in bytes.
-const SHOWN_DEFAULT: u32 = 6_000;
+pub const SHOWN_DEFAULT: u32 = 6_000;
 
 /// Run a command, and return after a while whether it has ended or not
 ///
@@ -53,7 +53,7 @@ fn wait_default() -> TimeSpan {
     TimeSpan::try_from(WAIT_DEFAULT).expect("between a millisecond and 30 days")
 }
 
-const fn shown_default() -> u32 {
+pub(super) const fn shown_default() -> u32 {
     SHOWN_DEFAULT
 }
 

@@ -88,11 +88,11 @@ pub const REVIEW_EVAL: Profile = Profile {
         t::SHELL_OPEN,
         t::SHELL_READ,
         t::SHELL_WRITE,
-        t::FILE_READ,
         t::PATCH_APPLY,
         t::DIFF,
         t::SNAPSHOT_CREATE,
         t::RESET,
         t::SUMMARY,
+        t::DELETE,
     ],
 };

@@ -3,7 +3,7 @@
 use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use workspace_api::command::{
     BothEnds, Command, Commands, List, OutputChannel, Ran, Read, Run, Send, Signalled, Start,
-    Status, Wait, Waited,
+    Status, Wait,
 };
 use workspace_api::job::{CommandRef, JobState, OutputExcerpt, Signal};
 use workspace_api::output::OutputBytes;
@@ -55,11 +55,14 @@ impl Handler<Run> for Engine {
             }
             return Err(error.during(format!("`{}` was not waited for", found.record.id.0)));
         }
-        let found = found.fresh();
-        let [stdout, stderr] =
-            ["stdout", "stderr"].map(|channel| both_ends(&found, channel, max_bytes));
-        Ok(Ran { command: told(&found), stdout: stdout?, stderr: stderr? })
+        ran(&found.fresh(), max_bytes)
     }
+}
+
+/// A command as it is, with both ends of what it wrote, `most` bytes of each output.
+fn ran(found: &FoundJob, most: u32) -> Result<Ran, OpError> {
+    let [stdout, stderr] = ["stdout", "stderr"].map(|channel| both_ends(found, channel, most));
+    Ok(Ran { command: told(found), stdout: stdout?, stderr: stderr? })
 }
 
 /// The beginning and the end of what a job has written, `most` bytes of it.
@@ -108,11 +111,11 @@ impl Handler<Status> for Engine {
 }
 
 impl Handler<Wait> for Engine {
-    async fn handle(&self, wait: Wait, call: &mut Call<NoEvents>) -> Result<Waited, OpError> {
+    async fn handle(&self, wait: Wait, call: &mut Call<NoEvents>) -> Result<Ran, OpError> {
         let found = self.find_job(&wait.workspace, wait.command.as_str(), LIST)?;
         let longest = wait.timeout.map(workspace_api::time::TimeSpan::duration);
         self.await_job(&found, Until::Ended, longest, &call.cancel).await?;
-        Ok(Waited { command: told(&found.fresh()) })
+        ran(&found.fresh(), wait.max_bytes)
     }
 }
 

@@ -41,7 +41,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("hotcell", &["operation", "workspace-api", "workspace"]),
     ("mcp", &["operation"]),
-    ("hotcell-cli", &["operation", "workspace-api", "workspace", "mcp"]),
+    ("recipes", &["file-tree"]),
+    ("hotcell-cli", &["operation", "workspace-api", "workspace", "mcp", "recipes"]),
 ];
 
 /// What only the tests of a crate may depend on besides, and why.
@@ -51,6 +52,7 @@ const ALLOWED_IN_TESTS: &[(&str, &[&str], &str)] = &[
         &["guest-protocol", "machine"],
         "a test resumes copies of a machine that is older than any template",
     ),
+    ("recipes", &["operation", "workspace-api"], "recipes get by with the tools of their modes"),
     ("tree-diff", &["guest-tools"], "what it prints is applied by our own tool, too"),
 ];
 
