@@ -189,15 +189,20 @@ impl Walk {
             return Err(lacks(missing));
         }
         for (name, beginning) in step.learns {
-            let is_word = |character: char| character.is_ascii_alphanumeric() || character == '_';
-            let mut words = text.split(|character| !is_word(character));
-            let word =
-                words.find(|word| word.starts_with(beginning)).ok_or_else(|| lacks(beginning))?;
-            self.learned.insert(name, word.to_owned());
+            let word = word(text, beginning).ok_or_else(|| lacks(beginning))?;
+            self.learned.insert(name, word);
         }
+        self.waiting = None;
         self.done += 1;
         Ok(())
     }
+}
+
+/// The first word of a text that begins so.
+fn word(text: &str, beginning: &str) -> Option<String> {
+    let is_inside = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let mut words = text.split(|character| !is_inside(character));
+    words.find(|word| word.starts_with(beginning)).map(str::to_owned)
 }
 
 #[cfg(test)]
