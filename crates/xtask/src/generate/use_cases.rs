@@ -55,7 +55,7 @@ fn told(text: &mut String, number: u32, step: &Step) {
         let value = value.trim_end();
         if value.contains('\n') || value.contains('`') {
             line(text, &format!("\n   `{name}`:\n\n   ```text"));
-            value.lines().for_each(|part| line(text, &format!("   {part}").trim_end().to_owned()));
+            value.lines().for_each(|part| line(text, format!("   {part}").trim_end()));
             line(text, "   ```\n");
         } else {
             line(text, &format!("   - `{name}`: `{value}`"));
