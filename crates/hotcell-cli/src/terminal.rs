@@ -77,6 +77,10 @@ impl Terminal {
 
     fn progress(&self, progress: &Progress) {
         let mut all = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        if progress.state == ProgressState::Finished && !all.contains_key(&progress.task) {
+            // There was nothing to do.
+            return;
+        }
         let work = all.entry(progress.task.clone()).or_insert_with(|| Work {
             bar: self.bars.as_ref().map(|bars| new_bar(bars, progress)),
             note: String::new(),

@@ -4,6 +4,7 @@
 //! * [`lab`]: the KVM path, tested for real on machines without usable KVM.
 //! * [`tidy`]: house law as checks.
 //! * [`generate`]: the generated part of the documentation.
+//! * [`record`]: a terminal session as a picture that moves.
 //!
 //! What the tasks share: [`programs`] builds our own programs, [`cache`] says
 //! where things are kept between runs, [`machines`] boots a machine through the
@@ -22,6 +23,7 @@ mod guest;
 mod lab;
 mod machines;
 mod programs;
+mod record;
 mod tidy;
 
 use std::process::ExitCode;
@@ -42,6 +44,7 @@ enum Task {
     KvmLab(lab::Options),
     Tidy(tidy::Options),
     Gen(generate::Options),
+    Record(record::Options),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -50,5 +53,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::KvmLab(options) => lab::run(&options),
         Task::Tidy(options) => tidy::run(&options),
         Task::Gen(options) => generate::run(&options),
+        Task::Record(options) => record::run(&options).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -88,7 +88,7 @@ pub static REPRO_FIX: Recipe = Recipe {
             about: "Nothing is left of the first one",
             tool: "workspace_diff",
             arguments: &[WORKSPACE],
-            says: &["Nothing has changed"],
+            says: &["nothing has changed"],
             learns: &[],
         },
         Step {
