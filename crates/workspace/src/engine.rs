@@ -23,6 +23,7 @@ mod power;
 mod prepare;
 mod progress;
 mod push;
+mod reaching;
 mod readiness;
 mod run;
 mod secrets;

@@ -72,6 +72,8 @@ fn a_hibernated_workspace_goes_on_where_it_was() {
             assert_eq!(text(&output.stdout), boot);
         }
         assert_eq!(state(&workspace), "running");
+        let activity = workspace.status()["activity"].clone();
+        assert_eq!((&activity["running_commands"], &activity["open_shells"]), (&1.into(), &1.into()));
         eventually("the memory's name is gone", || !memory(&workspace).exists());
         let counted = || workspace.script("wc -c < /run/count").trim().parse::<u64>().unwrap();
         let before = counted();
@@ -82,6 +84,17 @@ fn a_hibernated_workspace_goes_on_where_it_was() {
             text(&read.stdout).contains("it is still-here")
         });
     }
+    // What ran is there for whoever wakes it, however soon.
+    hibernate(&workspace);
+    write("echo \"it was $kept\"");
+    eventually("the shell goes on", || {
+        let read = call(&workspace, &["shell", "read", &shell, "--idle", "100ms"]);
+        text(&read.stdout).contains("it was still-here")
+    });
+    hibernate(&workspace);
+    let waited = call(&workspace, &["command", "wait", &command, "--timeout", "100ms"]);
+    assert_eq!(json(&waited)["command"]["status"]["state"], "running");
+    hibernate(&workspace);
     assert_code(&call(&workspace, &["command", "signal", &command]), 0);
     let waited = call(&workspace, &["command", "wait", &command]);
     assert_eq!(json(&waited)["command"]["status"]["state"], "ended");
@@ -122,6 +135,39 @@ fn memory_can_be_given_up_and_what_cannot_be_used_is_refused() {
     let directory = workspace.directory();
     drop(workspace);
     assert_gone(&directory);
+}
+
+/// Sends the monitor a signal: halted, it answers nobody, and nothing gets done.
+fn signal_monitor(workspace: &TestWorkspace, signal: &str) {
+    let monitor = monitor_of(&workspace.directory()).to_string();
+    assert!(Command::new("kill").args([signal, &monitor]).status().unwrap().success());
+}
+
+#[test]
+fn whoever_comes_while_it_is_put_aside_waits_and_wakes_it() {
+    let workspace = TestWorkspace::create(&[]);
+    let boot = workspace.script(REMEMBER);
+    signal_monitor(&workspace, "-STOP");
+    let mut hibernating = hotcell();
+    hibernating.args(["workspace", "hibernate", &workspace.id]).stdout(Stdio::null());
+    let mut hibernating = hibernating.spawn().unwrap();
+    // It has asked once it waits for the guest to write its disks.
+    sleep(Duration::from_millis(500));
+    let recall = workspace.exec_command(&[], &["sh", "-c", RECALL]).stdout(Stdio::piped()).spawn();
+    let mut status = hotcell();
+    status.args(["--json", "workspace", "status", &workspace.id]).stdout(Stdio::piped());
+    let status = status.spawn().unwrap();
+    sleep(Duration::from_millis(500));
+    signal_monitor(&workspace, "-CONT");
+    assert!(hibernating.wait().unwrap().success());
+    let recalled = recall.unwrap().wait_with_output().unwrap();
+    assert_code(&recalled, 0);
+    assert_eq!(text(&recalled.stdout), boot);
+    assert_code(&status.wait_with_output().unwrap(), 0);
+    let logs = json(&call(&workspace, &["workspace", "logs"]));
+    let events = logs["events"].as_array().unwrap();
+    let hibernated = events.iter().filter(|event| event["event"]["kind"] == "hibernated").count();
+    assert_eq!(hibernated, 1, "{events:?}");
 }
 
 /// Starts a call and kills something after a while.

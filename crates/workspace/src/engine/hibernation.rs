@@ -42,7 +42,7 @@ impl Handler<Hibernate> for Engine {
         }
         // Only what can be resumed here is put aside.
         self.template_of(&record)?;
-        self.connect(&record).await?.hibernate().await?;
+        self.connect_if_running(&record).await?.hibernate().await?;
         Ok(self.describe(self.store.find(&record.id.into())?))
     }
 }

@@ -36,7 +36,7 @@ impl Handler<List> for Engine {
     async fn handle(&self, list: List, _: &mut Call<NoEvents>) -> Result<PublishedPorts, OpError> {
         let record = self.store.find(&list.workspace)?;
         if record.state == WorkspaceState::Running {
-            let ports = self.connect(&record).await?.ask(ListPorts {}).await?;
+            let ports = self.connect_if_running(&record).await?.ask(ListPorts {}).await?;
             return Ok(PublishedPorts { ports });
         }
         let mut ports = record.details.ports.clone();

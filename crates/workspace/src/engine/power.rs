@@ -42,7 +42,7 @@ impl Handler<Stop> for Engine {
         let record = self.store.find(&stop.workspace)?;
         match record.state {
             WorkspaceState::Running => {
-                let mut connection = self.connect(&record).await?;
+                let mut connection = self.connect_if_running(&record).await?;
                 connection.sync().await?;
                 connection.stop().await?;
             }

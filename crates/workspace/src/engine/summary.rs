@@ -129,7 +129,7 @@ impl Engine {
         }
         let record = self.store.find(&known.id.into())?;
         // A keeper that is gone has nothing left to write.
-        if let Ok(mut connection) = self.connect(&record).await {
+        if let Ok(mut connection) = self.connect_if_running(&record).await {
             let _ = timeout(WRITE_DEADLINE, connection.ask(WriteLedger {})).await;
         }
         self.store.find_known(&known.id.into()).map_err(OpError::from)

@@ -13,16 +13,12 @@ use super::Engine;
 use super::creation::Plan;
 use super::history::NotedCommand;
 use super::network::policy;
-use super::power::remedy;
 use super::run::to_exec;
 use super::terms::shown;
-use crate::home::{WorkspaceFiles, disk_bytes};
+use crate::home::disk_bytes;
 use crate::host::HostFacts;
 use crate::keeper::Lifetime;
 use crate::keeper::asking::{CurrentActivity, Now};
-use crate::keeper::client::KeeperConnection;
-use crate::recovery::recover;
-use crate::socket;
 use crate::store::Record;
 use crate::template::Template;
 
@@ -111,15 +107,15 @@ impl Handler<Delete> for Engine {
     async fn handle(&self, delete: Delete, _: &mut Call<NoEvents>) -> Result<Deleted, OpError> {
         let mut record = self.store.find(&delete.workspace)?;
         if record.state == WorkspaceState::Running {
-            match self.connect(&record).await {
+            match self.connect_if_running(&record).await {
                 Ok(connection) => {
                     connection.delete().await?;
                     return Ok(Deleted { id: record.id });
                 }
-                // A keeper that has died left a stopped workspace.
+                // A keeper that has ended meanwhile left a workspace without one.
                 Err(error) => {
                     record = self.store.find(&WorkspaceRef::from(record.id))?;
-                    if record.state != WorkspaceState::Stopped {
+                    if record.state == WorkspaceState::Running {
                         return Err(error);
                     }
                 }
@@ -137,35 +133,6 @@ impl Handler<Delete> for Engine {
 }
 
 impl Engine {
-    /// A connection to the keeper of a running workspace. One that was put aside with
-    /// its memory is woken for it.
-    pub(super) async fn connect(&self, record: &Record) -> Result<KeeperConnection, OpError> {
-        let woken;
-        let record = match record.state {
-            WorkspaceState::Hibernated | WorkspaceState::Starting => {
-                woken = self.awake(record).await?;
-                &woken
-            }
-            _ => record,
-        };
-        let files = self.home.workspace(record.id);
-        if record.state == WorkspaceState::Running {
-            match socket::connect(files.directory(), WorkspaceFiles::SOCKET).await {
-                Ok(stream) => return Ok(KeeperConnection::new(stream)),
-                // The keeper may have died a moment ago; the record knows then.
-                Err(error) => {
-                    tracing::info!(%error, "the keeper does not answer");
-                    recover(&self.home, &self.store)?;
-                }
-            }
-        }
-        let record = self.store.find(&WorkspaceRef::from(record.id))?;
-        let reason = record.reason.unwrap_or_else(|| "its machine does not run".to_owned());
-        Err(OpError::plain(ErrorKind::MachineLost, reason)
-            .during(format!("workspace {} is {}", record.id, record.state))
-            .hinted(remedy(record.id, record.state)))
-    }
-
     /// The template that a workspace came from, if it can still be resumed.
     pub(super) fn template_of(&self, record: &Record) -> Result<Template, OpError> {
         let unusable = |why: &str| {
@@ -188,8 +155,9 @@ impl Engine {
 
     /// What is going on in a running workspace.
     pub(super) async fn now(&self, record: &Record) -> Result<Now, OpError> {
-        let mut connection = self.connect(record).await?;
-        let asked = connection.ask(CurrentActivity {});
+        let asked = async {
+            self.connect_if_running(record).await?.ask(CurrentActivity {}).await
+        };
         tokio::time::timeout(ACTIVITY_DEADLINE, asked).await.unwrap_or_else(|_| {
             Err(OpError::plain(ErrorKind::TimedOut, "the workspace's keeper is busy"))
         })

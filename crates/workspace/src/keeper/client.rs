@@ -66,6 +66,16 @@ impl KeeperConnection {
         Self { reader: FrameReader::new(read), sender, writer, last_stream: 0, last_question: 0 }
     }
 
+    /// Waits at a keeper's door. An error says that nobody is let in any more, and that
+    /// nothing was heard.
+    pub(crate) async fn let_in(stream: UnixStream) -> Result<Self, OpError> {
+        let mut connection = Self::new(stream);
+        match connection.hear().await? {
+            FromKeeper::Welcome => Ok(connection),
+            _ => Err(keeper_gone()),
+        }
+    }
+
     /// Asks a new keeper to start its machine and waits until it runs.
     pub(crate) async fn open(&mut self, request: KeeperRequest) -> Result<(), OpError> {
         let open = ToKeeper::Open(Box::new(request));

@@ -3,6 +3,11 @@
 //!
 //! A task per connection reads frames into one bounded queue, from which the
 //! keeper's loop takes them, so a client that sends much waits and no other does.
+//!
+//! ```text
+//! at the door ──let in, told so──▶ connected ──farewell──▶ gone
+//!      └──────── the keeper ends: shown out unheard ────────▲
+//! ```
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -37,6 +42,15 @@ pub(super) enum Door {
     Outside,
     /// It is a part of the keeper.
     Inside,
+}
+
+/// Who is let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// Everybody who comes.
+    Everybody,
+    /// Nobody from another process: they wait.
+    Nobody,
 }
 
 struct Client {
@@ -103,16 +117,23 @@ impl Clients {
     }
 
     /// The next frame of any client, or the error that ends its connection.
-    /// New clients are taken in meanwhile. Cancel safe.
-    pub(super) async fn next(&mut self) -> ClientFrame {
+    /// New clients are taken in meanwhile, if they are let in. Cancel safe.
+    pub(super) async fn next(&mut self, admission: Admission) -> ClientFrame {
         loop {
+            let listener = match admission {
+                Admission::Everybody => self.listener.as_ref(),
+                Admission::Nobody => None,
+            };
             let (connection, door) = tokio::select! {
                 Some(frame) = self.frames.recv() => return frame,
-                connection = accept(self.listener.as_ref()) => (connection, Door::Outside),
+                connection = accept(listener) => (connection, Door::Outside),
                 Some(connection) = self.arriving.recv() => (connection, Door::Inside),
             };
             let (read, write) = connection.into_split();
             let (sender, writer) = spawn_writer(write);
+            if door == Door::Outside {
+                tell(&sender, &FromKeeper::Welcome);
+            }
             self.add(FrameReader::new(read), sender, writer, door);
         }
     }
@@ -127,6 +148,11 @@ impl Clients {
         self.connected.get(&client).is_some_and(|client| client.door == Door::Outside)
     }
 
+    /// Whether another process is connected.
+    pub(super) fn is_visited(&self) -> bool {
+        self.connected.values().any(|client| client.door == Door::Outside)
+    }
+
     /// Forgets a client.
     pub(super) fn remove(&mut self, client: ClientId) {
         if let Some(client) = self.connected.remove(&client) {
@@ -134,8 +160,10 @@ impl Clients {
         }
     }
 
-    /// Tells all clients the last thing that they hear, and ends.
+    /// Tells all clients the last thing that they hear, and ends. Whoever still waits
+    /// to be let in is shown out.
     pub(super) async fn dismiss(self, farewell: &FromKeeper) {
+        drop(self.listener);
         for client in self.connected.into_values() {
             client.reader.abort();
             tell(&client.sender, farewell);
@@ -163,5 +191,40 @@ async fn accept(listener: Option<&UnixListener>) -> UnixStream {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keeper::client::KeeperConnection;
+    use crate::socket;
+
+    /// Serves for a while: long enough for whoever may come in.
+    async fn serve(clients: &mut Clients, admission: Admission) {
+        let _ = timeout(Duration::from_millis(50), clients.next(admission)).await;
+    }
+
+    #[tokio::test]
+    async fn who_was_let_in_is_told_the_end_and_who_waits_at_the_door_is_shown_out_unheard() {
+        let directory = tempfile::tempdir().unwrap();
+        let listener = socket::listen(directory.path(), "socket").unwrap();
+        let mut clients = Clients::new(Some(listener));
+        let connect = || async {
+            let stream = socket::connect(directory.path(), "socket").await.unwrap();
+            tokio::spawn(KeeperConnection::let_in(stream))
+        };
+        let early = connect().await;
+        assert!(!clients.is_visited());
+        serve(&mut clients, Admission::Everybody).await;
+        let early = early.await.unwrap().unwrap();
+        assert!(clients.is_visited());
+        let late = connect().await;
+        serve(&mut clients, Admission::Nobody).await;
+        assert!(!late.is_finished(), "it waits");
+        let stopped = tokio::spawn(early.stop());
+        clients.dismiss(&FromKeeper::Stopped).await;
+        stopped.await.unwrap().unwrap();
+        assert!(late.await.unwrap().is_err(), "it may look elsewhere");
     }
 }

@@ -144,6 +144,7 @@ impl Concealment {
                 FromKeeper::Answer { id, answer }
             }
             plain @ (FromKeeper::Ready
+            | FromKeeper::Welcome
             | FromKeeper::Kept
             | FromKeeper::Deleted
             | FromKeeper::Stopped

@@ -8,7 +8,8 @@
 //!
 //! The guest stands still from before the moment that is saved. So whatever somebody
 //! was told of it is in what is saved, and as long as its machine is there nothing is
-//! lost by going on instead. **SIGKILL here**: see [`crate::hibernation`].
+//! lost by going on instead. Who may come meanwhile, and what becomes of them, is told
+//! in [`super::idle`]. **SIGKILL here**: see [`crate::hibernation`].
 
 use operation::{ErrorKind, OpError};
 use workspace_api::state::Step;
@@ -47,11 +48,6 @@ impl Keeper {
             // Its monitor is ending, and says so itself.
             tracing::error!(%error, "a halted machine does not go on");
         }
-    }
-
-    /// Whether somebody outside waits for something of the guest.
-    pub(super) fn serves_somebody(&self) -> bool {
-        self.hub.serves(|client| self.clients.is_outside(client))
     }
 
     /// Makes what was saved the workspace's memory. Afterwards the machine only has to

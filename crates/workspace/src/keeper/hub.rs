@@ -129,18 +129,14 @@ impl Hub {
         self.verbatim.insert(client, stream);
     }
 
-    /// How many commands run on behalf of clients; programs of the host's own do
-    /// not count.
-    pub(crate) fn commands(&self) -> usize {
+    /// How many commands run on behalf of clients of some kind; programs of the
+    /// host's own do not count.
+    pub(crate) fn commands(&self, is_wanted: impl Fn(ClientId) -> bool) -> usize {
         let is_command = |stream| {
             self.streams.get(stream).is_some_and(|stream| stream.purpose == Purpose::Command)
         };
-        self.by_client.values().filter(|stream| is_command(*stream)).count()
-    }
-
-    /// Whether something is under way for a client of some kind.
-    pub(crate) fn serves(&self, is_wanted: impl Fn(ClientId) -> bool) -> bool {
-        self.by_client.keys().any(|(client, _)| is_wanted(*client))
+        let streams = self.by_client.iter();
+        streams.filter(|((client, _), stream)| is_wanted(*client) && is_command(*stream)).count()
     }
 
     /// A frame of a client, on any stream but 0.
@@ -443,9 +439,10 @@ mod tests {
         for (stream, opening) in [(2, HostMessage::Exec(tool)), (3, HostMessage::Sync)] {
             hub.client_says(CLIENT, message::control(StreamId(stream), &opening).unwrap()).unwrap();
         }
-        assert_eq!(hub.commands(), 1);
+        assert_eq!(hub.commands(|client| client == CLIENT), 1);
+        assert_eq!(hub.commands(|client| client != CLIENT), 0);
         hub.guest_says(exited(1)).unwrap();
-        assert_eq!(hub.commands(), 0);
+        assert_eq!(hub.commands(|_| true), 0);
     }
 
     #[test]

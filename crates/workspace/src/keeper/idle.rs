@@ -11,6 +11,18 @@
 //! going to be hibernated by being saved (`hibernating`). Somebody may also ask for
 //! that; then it is due at once.
 //!
+//! **Who comes meanwhile.** Somebody who uses the workspace before it is put aside stops
+//! that, and the guest goes on. Nobody is cut short by it either:
+//!
+//! | the guest is | nobody used it | somebody asked for it |
+//! |---|---|---|
+//! | being prepared | whoever comes is let in | whoever comes waits at the door |
+//! | prepared | whoever comes waits at the door; whoever is in may leave within [`LEAVING_MAX`], or it is put off | – |
+//! | put aside | who waits is shown out, unheard, and wakes it (`engine/reaching`) | the same |
+//!
+//! Only an exec or a question that was let in before somebody asked ends with
+//! `machine_lost`.
+//!
 //! [`due`] decides from what is known and what time it is; everything else here
 //! collects what is known and does what is due. Time is the host's clock, so that
 //! what is told is what will happen. That clock may jump, and a host may sleep
@@ -31,11 +43,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use operation::{ErrorKind, OpError};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use workspace_api::idle::{IdleAction, IdleAfter, IdlePolicy};
 use workspace_api::ledger::LedgerEvent;
 
 use super::asking::{GuestMeanwhile, Hibernate, SaveMachine, answer};
+use super::clients::Admission;
 use super::hub::ClientId;
 use super::serving::{Ending, Keeper};
 use crate::hibernation::Hibernation;
@@ -57,6 +70,9 @@ const FAILED_PAUSE: Duration = Duration::from_secs(5 * 60);
 
 /// How long nobody is interrupted again who just looked at something.
 const BUSY_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long whoever is in when the guest is prepared may take to leave.
+const LEAVING_MAX: Duration = Duration::from_millis(100);
 
 /// Everything that is decided from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,7 +154,8 @@ enum Preparation {
     #[default]
     None,
     UnderWay(JoinHandle<Result<Prepared, OpError>>),
-    Done(Prepared),
+    /// It is, and stays so until then for those who are still here.
+    Done(Prepared, Instant),
     Failed(OpError),
 }
 
@@ -183,7 +200,16 @@ impl Idleness {
 
     /// Whether the guest is being prepared for the end, or is.
     pub(super) fn is_preparing(&self) -> bool {
-        matches!(self.preparation, Preparation::UnderWay(_) | Preparation::Done(_))
+        matches!(self.preparation, Preparation::UnderWay(_) | Preparation::Done(..))
+    }
+
+    /// Who is let in now.
+    pub(super) fn admission(&self) -> Admission {
+        if self.facts.asked.is_some() || matches!(self.preparation, Preparation::Done(..)) {
+            Admission::Nobody
+        } else {
+            Admission::Everybody
+        }
     }
 
     fn later(&mut self, pause: Duration) {
@@ -225,11 +251,14 @@ impl Idleness {
     pub(super) async fn next(&mut self) {
         if let Preparation::UnderWay(task) = &mut self.preparation {
             self.preparation = match task.await {
-                Ok(Ok(prepared)) => Preparation::Done(prepared),
+                Ok(Ok(prepared)) => Preparation::Done(prepared, Instant::now() + LEAVING_MAX),
                 Ok(Err(error)) => Preparation::Failed(error),
                 Err(error) => Preparation::Failed(OpError::new(ErrorKind::Internal, &error)),
             };
             return;
+        }
+        if let Preparation::Done(_, until) = self.preparation {
+            return sleep_until(until).await;
         }
         let now = Timestamp::now();
         match due(now, &self.facts) {
@@ -281,13 +310,17 @@ impl Keeper {
                 self.idleness.preparation = under_way;
                 None
             }
-            Preparation::Done(Prepared::Synced) => Some(Ending::Idle(policy)),
-            // It would be cut short, although it is not even meant to be a use.
-            Preparation::Done(Prepared::Saved(_)) if asked.is_none() && self.serves_somebody() => {
-                self.idleness.later(BUSY_PAUSE);
+            // They would be cut short, although they do not even use it.
+            Preparation::Done(prepared, until) if asked.is_none() && self.clients.is_visited() => {
+                if Instant::now() < until {
+                    self.idleness.preparation = Preparation::Done(prepared, until);
+                } else {
+                    self.idleness.later(BUSY_PAUSE);
+                }
                 None
             }
-            Preparation::Done(Prepared::Saved(place)) => {
+            Preparation::Done(Prepared::Synced, _) => Some(Ending::Idle(policy)),
+            Preparation::Done(Prepared::Saved(place), _) => {
                 let reason = match asked {
                     Some(_) => "somebody asked for it".to_owned(),
                     None => format!("nobody used it for {}", policy.idle_after),

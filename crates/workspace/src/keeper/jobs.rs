@@ -10,14 +10,16 @@
 //!
 //! A job's process is kept by the guest under the job's id, so it survives a
 //! restore of the machine: the keeper lets go of all jobs before and attaches to
-//! them after it.
+//! them after it. `roster` knows which it has not heard of yet; `following` is the
+//! task of one that it has.
 //!
 //! **Failure paths.** A log that cannot be written costs output, not the job. A
 //! connection that breaks takes the record to `lost`; if the whole keeper is
 //! killed, the next one does that.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+mod following;
+mod roster;
+
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -26,21 +28,18 @@ use guest_protocol::message::{Exec, HostMessage, TerminalSize};
 use jiff::Timestamp;
 use operation::{ErrorKind, OpError};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, timeout_at};
 use workspace_api::ledger::LedgerEvent;
 
+use self::following::{LiveJob, Logs, Piece, attend};
+use self::roster::Roster;
 use super::asking::StartJob;
-use super::client::{
-    GuestPipe, PipeControl, PipeEnd, PipeInput, PipeOutput, StandardError, command_end,
-};
+use super::client::{PipeEnd, StandardError, command_end};
 use super::concealment::Concealment;
 use super::inside::Inside;
 use super::scribe::Scribe;
 use crate::console::{OUTPUT_BYTES, last_lines};
-use crate::home::FileError;
 use crate::jobs::log::{self, LogWriter};
 use crate::jobs::{JobId, JobKind, JobRecord, JobState, Jobs};
 
@@ -49,9 +48,6 @@ const RUNNING_MAX: usize = 128;
 
 /// How many pieces of input may wait for one job.
 const INPUT_QUEUE: usize = 16;
-
-/// How much of a job's output is taken at once, in bytes.
-const CHUNK: usize = 32 * 1024;
 
 /// How far a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,23 +114,7 @@ pub(crate) struct JobTable {
     inside: Inside,
     scribe: Scribe,
     concealment: Concealment,
-    live: RefCell<BTreeMap<JobId, Rc<LiveJob>>>,
-}
-
-#[derive(Debug)]
-struct LiveJob {
-    kind: JobKind,
-    control: PipeControl,
-    input: mpsc::Sender<Piece>,
-    progress: watch::Receiver<JobProgress>,
-    task: AbortHandle,
-}
-
-/// Input for a job; without bytes it is the last.
-#[derive(Debug)]
-struct Piece {
-    bytes: Bytes,
-    taken: oneshot::Sender<Result<(), OpError>>,
+    roster: Roster,
 }
 
 impl JobTable {
@@ -145,7 +125,7 @@ impl JobTable {
         scribe: Scribe,
         concealment: Concealment,
     ) -> Rc<Self> {
-        let table = Self { jobs, inside, scribe, concealment, live: RefCell::default() };
+        let table = Self { jobs, inside, scribe, concealment, roster: Roster::default() };
         table.mark_lost("its machine ended");
         Rc::new(table)
     }
@@ -166,7 +146,7 @@ impl JobTable {
 
     /// How many jobs of a kind run.
     pub(crate) fn running(&self, is_wanted: impl Fn(&JobKind) -> bool) -> usize {
-        self.live.borrow().values().filter(|job| is_wanted(&job.kind)).count()
+        self.roster.count(is_wanted)
     }
 
     /// Starts a job and waits until its process runs.
@@ -174,7 +154,7 @@ impl JobTable {
         self: &Rc<Self>,
         StartJob { id, job: kind, exec, secrets }: StartJob,
     ) -> Result<(), OpError> {
-        if self.live.borrow().len() >= RUNNING_MAX {
+        if self.roster.count(|_| true) >= RUNNING_MAX {
             return Err(OpError::plain(
                 ErrorKind::Exhausted,
                 format!("{RUNNING_MAX} commands, shells and services run already"),
@@ -207,16 +187,13 @@ impl JobTable {
 
     /// The records of the jobs that run.
     pub(crate) fn under_way(&self) -> Vec<JobRecord> {
-        let live = self.live.borrow();
-        live.keys().filter_map(|id| self.jobs.find(id)).collect()
+        self.roster.ids().iter().filter_map(|id| self.jobs.find(id)).collect()
     }
 
     /// Lets go of all jobs, because the machine is put back to another state. Of
     /// those that are not among `kept`, that is the end.
     pub(crate) fn let_go(&self, kept: &[JobRecord]) {
-        let live = std::mem::take(&mut *self.live.borrow_mut());
-        for (id, job) in live {
-            job.task.abort();
+        for id in self.roster.let_go() {
             if kept.iter().any(|kept| kept.id == id) {
                 continue;
             }
@@ -229,24 +206,24 @@ impl JobTable {
 
     /// Goes on with jobs that ran when the machine was saved: on record at once,
     /// heard as soon as the guest answers. What it does not know was lost.
-    pub(crate) fn go_on(self: &Rc<Self>, jobs: Vec<JobRecord>) -> JoinHandle<()> {
-        let running = |record: JobRecord| JobRecord { state: JobState::Running, ..record };
-        let jobs: Vec<JobRecord> = jobs.into_iter().map(running).collect();
-        jobs.iter().for_each(|record| self.write(record));
-        let table = Rc::clone(self);
-        tokio::task::spawn_local(async move {
-            for record in jobs {
-                if let Err(error) = table.attach(record.clone()).await {
+    pub(crate) fn go_on(self: &Rc<Self>, jobs: &[JobRecord]) {
+        for record in jobs.iter().cloned() {
+            let record = JobRecord { state: JobState::Running, ..record };
+            self.write(&record);
+            let (id, kind, table) = (record.id.clone(), record.kind.clone(), Rc::clone(self));
+            let attaching = tokio::task::spawn_local(async move {
+                let attach = HostMessage::Attach { name: record.id.0.clone() };
+                if let Err(error) = table.follow(record.clone(), &attach).await {
                     table.ended(record, Err(error));
                 }
-            }
-        })
+            });
+            self.roster.expect(id, kind, attaching.abort_handle());
+        }
     }
 
-    /// Goes on with a job whose process the guest has kept.
-    pub(crate) async fn attach(self: &Rc<Self>, record: JobRecord) -> Result<(), OpError> {
-        let attach = HostMessage::Attach { name: record.id.0.clone() };
-        self.follow(record, &attach).await
+    /// Waits until it is known whether the guest still has a job: whether it has.
+    pub(crate) async fn is_here(&self, id: &JobId) -> bool {
+        self.roster.settled(id).await.is_some()
     }
 
     async fn follow(
@@ -276,12 +253,12 @@ impl JobTable {
             changed.send_modify(|progress| progress.running = false);
         });
         let job = LiveJob { kind, control, input, progress, task: task.abort_handle() };
-        self.live.borrow_mut().insert(id, Rc::new(job));
+        self.roster.arrived(id, job);
         Ok(())
     }
 
     fn ended(&self, record: JobRecord, end: Result<PipeEnd, OpError>) {
-        self.live.borrow_mut().remove(&record.id);
+        self.roster.strike(&record.id);
         let at = Timestamp::now();
         let (state, note) = match end {
             Ok(PipeEnd { end, duration_ms, .. }) => {
@@ -330,11 +307,11 @@ impl JobTable {
         last_lines([&end("stderr"), &end("stdout")])
     }
 
-    fn job(&self, id: &JobId) -> Result<Rc<LiveJob>, OpError> {
-        self.live.borrow().get(id).cloned().ok_or_else(|| {
+    async fn job(&self, id: &JobId) -> Result<Rc<LiveJob>, OpError> {
+        self.roster.find(id).await?.ok_or_else(|| {
             let ended = match self.jobs.find(id) {
                 Some(_) => OpError::plain(ErrorKind::Conflict, format!("`{}` has ended", id.0)),
-                None => OpError::plain(ErrorKind::NotFound, format!("there is no `{}`", id.0)),
+                None => unknown(id),
             };
             ended.hinted("list what there is first")
         })
@@ -342,7 +319,7 @@ impl JobTable {
 
     /// Gives a job input and waits until it was taken; none means the end of it.
     pub(crate) async fn write_input(&self, id: &JobId, bytes: Bytes) -> Result<(), OpError> {
-        let job = self.job(id)?;
+        let job = self.job(id).await?;
         let closed =
             || OpError::plain(ErrorKind::Conflict, format!("`{}` takes no more input", id.0));
         let (taken, answer) = oneshot::channel();
@@ -351,9 +328,9 @@ impl JobTable {
     }
 
     /// Has something done to a job.
-    pub(crate) fn order(&self, id: &JobId, order: JobOrder) -> Result<(), OpError> {
+    pub(crate) async fn order(&self, id: &JobId, order: JobOrder) -> Result<(), OpError> {
         const HANG_UP: i32 = 1;
-        let job = self.job(id)?;
+        let job = self.job(id).await?;
         match order {
             JobOrder::Signal { number } => job.control.signal(number),
             JobOrder::Resize { size } => {
@@ -383,11 +360,11 @@ impl JobTable {
         deadline: Duration,
     ) -> Result<JobProgress, OpError> {
         let deadline = Instant::now() + deadline;
-        let mut progress = match self.job(id) {
-            Ok(job) => job.progress.clone(),
+        let mut progress = match self.roster.find(id).await? {
+            Some(job) => job.progress.clone(),
             // It ended before anybody asked.
-            Err(_) if self.jobs.find(id).is_some() => return Ok(self.ended_progress(id)),
-            Err(error) => return Err(error),
+            None if self.jobs.find(id).is_some() => return Ok(self.ended_progress(id)),
+            None => return Err(unknown(id).hinted("list what there is first")),
         };
         // The job's own task has gone when this fails, so it has ended.
         match until {
@@ -415,7 +392,7 @@ impl JobTable {
     /// Waits until a job has ended; its record says how.
     pub(crate) async fn until_ended(&self, id: &JobId) {
         // It has ended if nobody follows it, or whoever did has gone.
-        let Ok(job) = self.job(id) else { return };
+        let Some(job) = self.roster.settled(id).await else { return };
         let mut progress = job.progress.clone();
         let _ = progress.wait_for(|seen| !seen.running).await;
     }
@@ -424,6 +401,10 @@ impl JobTable {
         let written = |channel| self.jobs.written(id, channel);
         JobProgress { stdout: written("stdout"), stderr: written("stderr"), running: false }
     }
+}
+
+fn unknown(id: &JobId) -> OpError {
+    OpError::plain(ErrorKind::NotFound, format!("there is no `{}`", id.0))
 }
 
 /// What the ledger says of a job's beginning; a service's is its supervisor's.
@@ -438,75 +419,5 @@ fn beginning(record: &JobRecord, secrets: Vec<String>) -> Option<LedgerEvent> {
         }),
         JobKind::Shell { .. } => Some(LedgerEvent::ShellOpened { shell: id, secrets }),
         JobKind::Service { .. } => None,
-    }
-}
-
-struct Logs {
-    stdout: LogWriter,
-    stderr: LogWriter,
-}
-
-/// Takes in what a process writes and passes on its input, until it ends.
-async fn attend(
-    pipe: GuestPipe,
-    logs: Logs,
-    changed: &watch::Sender<JobProgress>,
-    pieces: mpsc::Receiver<Piece>,
-) -> Result<PipeEnd, OpError> {
-    let (input, output, error, _, mut ending) = pipe.into_ends();
-    let stdout = keep(Some(output), logs.stdout, |position| {
-        changed.send_modify(|progress| progress.stdout = position);
-    });
-    let stderr = keep(error, logs.stderr, |position| {
-        changed.send_modify(|progress| progress.stderr = position);
-    });
-    let work = async {
-        let ((), (), end) = tokio::join!(stdout, stderr, ending.wait());
-        end
-    };
-    tokio::select! {
-        end = work => end,
-        never = feed(input, pieces) => match never {},
-    }
-}
-
-async fn keep(output: Option<PipeOutput>, mut log: LogWriter, told: impl Fn(u64)) {
-    let Some(mut output) = output else { return };
-    let mut buffer = vec![0; CHUNK];
-    let mut complained = false;
-    while let Ok(read @ 1..) = output.read(&mut buffer).await {
-        let written: Result<(), FileError> = log.write(&buffer[..read]);
-        if let (Err(error), false) = (written, complained) {
-            tracing::error!(%error, "output of a job is not kept");
-            complained = true;
-        }
-        told(log.position());
-    }
-}
-
-async fn feed(input: PipeInput, mut pieces: mpsc::Receiver<Piece>) -> std::convert::Infallible {
-    let mut open = Some(input);
-    while let Some(Piece { bytes, taken }) = pieces.recv().await {
-        let answer = match &mut open {
-            None => Err(OpError::plain(ErrorKind::Conflict, "its input was closed")),
-            Some(_) if bytes.is_empty() => {
-                open = None;
-                Ok(())
-            }
-            Some(input) => input.write_all(&bytes).await.map_err(|error| {
-                OpError::new(ErrorKind::Conflict, &error).during("it does not read its input")
-            }),
-        };
-        // Whoever asked may have gone.
-        let _ = taken.send(answer);
-    }
-    std::future::pending().await
-}
-
-impl Drop for JobTable {
-    fn drop(&mut self) {
-        for job in self.live.borrow().values() {
-            job.task.abort();
-        }
     }
 }

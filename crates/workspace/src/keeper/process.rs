@@ -164,8 +164,8 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
     });
     if let Some(saved) = saved_machine(&request.origin)? {
         network.set_names(saved.manifest.names);
-        let jobs_left = services.go_on(saved.manifest.services, saved.manifest.jobs);
-        jobs.go_on(jobs_left);
+        jobs.go_on(&saved.manifest.jobs);
+        services.go_on(saved.manifest.services, &saved.manifest.jobs);
     }
     let lifetime = match request.unkept {
         Unkept::Vanishes => Lifetime::WithCreator,

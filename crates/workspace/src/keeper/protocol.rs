@@ -60,6 +60,8 @@ pub(crate) enum ToKeeper {
 pub(crate) enum FromKeeper {
     /// To the creator: the machine accepts commands.
     Ready,
+    /// To whoever comes later, first of all: what is asked from now on is heard.
+    Welcome,
     /// To the creator: the workspace stays from now on.
     Kept,
     /// To the creator: the machine could not be started. Final.

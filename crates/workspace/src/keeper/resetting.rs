@@ -30,7 +30,7 @@ use crate::jobs::JobRecord;
 
 impl Keeper {
     /// Puts the machine back, if that can work: an ending says that there is none
-    /// any more. Answered when what ran in the background then is heard again.
+    /// any more.
     pub(super) async fn restore(
         &mut self,
         client: ClientId,
@@ -52,14 +52,11 @@ impl Keeper {
         if let Some(names) = names {
             self.network.set_names(names);
         }
-        let jobs = self.services.go_on(services, jobs);
-        let (heard, network) = (self.jobs.go_on(jobs), Rc::clone(&self.network));
-        self.answer(client, id, async move {
-            // It has gone on with them, or knows that it cannot.
-            let _ = heard.await;
-            // The first command shall find the network.
-            answer::<Restore>(network.settle().await)
-        });
+        self.jobs.go_on(&jobs);
+        self.services.go_on(services, &jobs);
+        let network = Rc::clone(&self.network);
+        // The first command shall find the network.
+        self.answer(client, id, async move { answer::<Restore>(network.settle().await) });
         None
     }
 

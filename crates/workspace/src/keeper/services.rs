@@ -22,7 +22,7 @@ mod checks;
 mod supervisor;
 mod verdict;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -42,11 +42,17 @@ use workspace_api::service::{ServiceName, ServiceState, ServiceStep, Start, next
 use self::supervisor::{Begin, Supervisor};
 use super::concealment::Concealment;
 use super::inside::Inside;
-use super::jobs::JobTable;
+use super::jobs::{JobOrder, JobTable};
 use super::ports::{Port, PortTable};
 use super::scribe::Scribe;
-use crate::jobs::{JobRecord, JobState, Jobs};
+use crate::jobs::{JobId, JobRecord, Jobs};
 use crate::services::{ServiceFiles, ServiceRecord, exec_of, job_of};
+
+/// How long a process may take to end unless somebody says.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// The signal that asks a process to end unless somebody says: SIGTERM.
+const STOP_SIGNAL: i32 = 15;
 
 /// How many services a workspace may have.
 const SERVICES_MAX: usize = 64;
@@ -80,8 +86,6 @@ pub(crate) struct ServiceTable {
     scribe: Scribe,
     concealment: Concealment,
     known: RefCell<BTreeMap<ServiceName, Rc<Known>>>,
-    /// Scripts in the guest that check something.
-    checking: Cell<usize>,
 }
 
 /// A service, looked after or not.
@@ -125,7 +129,6 @@ impl ServiceTable {
             scribe,
             concealment,
             known: RefCell::default(),
-            checking: Cell::new(0),
         };
         for record in table.files.list().unwrap_or_default() {
             let known = Rc::new(Known::new(record));
@@ -194,31 +197,20 @@ impl ServiceTable {
     }
 
     /// Goes on with the services that were looked after when the machine was
-    /// saved, as they were then. Returns the jobs that are no process of theirs.
-    pub(crate) fn go_on(
-        self: &Rc<Self>,
-        services: Vec<ServiceRecord>,
-        mut jobs: Vec<JobRecord>,
-    ) -> Vec<JobRecord> {
+    /// saved, as they were then. The job table goes on with the jobs.
+    pub(crate) fn go_on(self: &Rc<Self>, services: Vec<ServiceRecord>, jobs: &[JobRecord]) {
         for record in services {
             let job = job_of(record.name());
-            let kept = jobs.iter().position(|kept| kept.id == job).map(|at| jobs.remove(at));
-            let kept = kept.map(|kept| JobRecord { state: JobState::Running, ..kept });
-            // It may have ended since, or this workspace may never have had it.
-            if let Some(error) = kept.as_ref().and_then(|kept| self.job_files.write(kept).err()) {
-                tracing::error!(%error, service = %record.name(), "a record could not be written");
-            }
-            self.adopt(record, kept);
+            let has_process = jobs.iter().any(|kept| kept.id == job);
+            self.adopt(record, has_process);
         }
-        jobs
     }
 
-    /// Looks after a service again whose process the guest has kept.
-    fn adopt(self: &Rc<Self>, record: ServiceRecord, kept: Option<JobRecord>) {
+    /// Looks after a service again; the guest may have kept its process.
+    fn adopt(self: &Rc<Self>, mut record: ServiceRecord, has_process: bool) {
         let (name, was) = (record.name().clone(), record.state);
         let is_ours = self.find(&name).is_some();
         let process = self.process_of(&record.definition);
-        let mut record = record;
         if !is_ours {
             // A copy of a workspace begins without any ports.
             record.ports.clear();
@@ -229,23 +221,36 @@ impl ServiceTable {
                 tracing::warn!(%error, service = %name, "a port is not published again");
             }
         }
-        let begin = match (was, kept) {
-            (ServiceState::Starting | ServiceState::Ready | ServiceState::Unhealthy, Some(job)) => {
-                Begin::Kept(job)
+        let begin = match (was, has_process) {
+            (ServiceState::Starting | ServiceState::Ready | ServiceState::Unhealthy, true) => {
+                Begin::Kept
             }
             // It had none yet, or it ended while the machine was being saved.
-            (_, kept) => {
+            (_, has_process) => {
                 record.state = ServiceState::Waiting;
-                kept.map_or(Begin::Waiting, Begin::Leftover)
+                if has_process { Begin::Leftover } else { Begin::Waiting }
             }
         };
         let known = Rc::new(Known::new(record));
         self.write(&known.record.borrow());
-        self.known.borrow_mut().insert(name, Rc::clone(&known));
+        self.known.borrow_mut().insert(name.clone(), Rc::clone(&known));
         match process {
             Ok(process) => self.supervise(&known, process, begin),
-            Err(error) => self.step(&known, ServiceStep::GiveUp, Some(error.message)),
+            Err(error) => {
+                self.step(&known, ServiceStep::GiveUp, Some(error.message));
+                self.abandon(job_of(&name));
+            }
         }
+    }
+
+    /// Has a process ended that nobody looks after.
+    fn abandon(&self, job: JobId) {
+        let jobs = Rc::clone(&self.jobs);
+        tokio::task::spawn_local(async move {
+            let grace_ms = u64::try_from(STOP_GRACE.as_millis()).unwrap_or(u64::MAX);
+            // An error means that it has ended.
+            let _ = jobs.order(&job, JobOrder::Stop { signal: STOP_SIGNAL, grace_ms }).await;
+        });
     }
 
     /// What runs as a service, with the present values of its secrets.
@@ -374,11 +379,6 @@ impl ServiceTable {
             counts.failed += usize::from(state == ServiceState::Failed);
         }
         counts
-    }
-
-    /// How many commands in the guest only check something.
-    pub(crate) fn checking(&self) -> usize {
-        self.checking.get()
     }
 
     /// Ends all supervisors, because there is no machine for them any more.

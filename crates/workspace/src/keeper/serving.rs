@@ -131,7 +131,7 @@ impl Keeper {
         loop {
             let ending = tokio::select! {
                 frame = self.link.reader.next() => self.guest_says(frame),
-                (client, frame) = self.clients.next() => self.client_says(client, frame),
+                (client, frame) = self.clients.next(self.idleness.admission()) => self.client_says(client, frame),
                 happening = self.machine.next() => match happening {
                     Happening::Notice(notice) => Some(Ending::Lost(GuestTrouble::Notice(notice))),
                     Happening::Back(taken) => self.snapshot_taken(taken),
@@ -302,8 +302,10 @@ impl Keeper {
                 });
             }
             Ask::OrderJob(OrderJob { id: job, order }) => {
-                let done = self.jobs.order(&job, order);
-                self.answer(client, id, async move { answer::<OrderJob>(done) });
+                let jobs = Rc::clone(&self.jobs);
+                self.answer(client, id, async move {
+                    answer::<OrderJob>(jobs.order(&job, order).await)
+                });
             }
             Ask::AwaitJob(AwaitJob { id: job, until, deadline_ms }) => {
                 let jobs = Rc::clone(&self.jobs);
@@ -364,14 +366,13 @@ impl Keeper {
     }
 
     fn activity(&self) -> Activity {
-        let open_shells = self.jobs.running(|kind| matches!(kind, JobKind::Shell { .. }));
         let services = self.services.counts();
-        let own = open_shells
-            + self.jobs.running(|kind| matches!(kind, JobKind::Service { .. }))
-            + self.services.checking();
+        let in_front = self.hub.commands(|client| self.clients.is_outside(client));
+        let behind = self.jobs.running(|kind| matches!(kind, JobKind::Command));
+        let open_shells = self.jobs.running(|kind| matches!(kind, JobKind::Shell { .. }));
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Activity {
-            running_commands: count(self.hub.commands().saturating_sub(own)),
+            running_commands: count(in_front + behind),
             open_shells: count(open_shells),
             running_services: count(services.running),
             ready_services: count(services.ready),

@@ -182,7 +182,6 @@ impl<'a> Checker<'a> {
             timeout_ms,
             ..Exec::default()
         };
-        let _counted = Counted::new(self.table);
         let ended = timeout(ATTEMPT + LATE, async {
             self.table.inside.connect().await?.pipe(exec)?.finish().await
         });
@@ -239,22 +238,6 @@ fn matches(expression: &Regex, line: &mut Vec<u8>, bytes: &[u8]) -> bool {
         }
     }
     false
-}
-
-/// Counts a script for as long as it runs: it is no command of anybody's.
-struct Counted<'a>(&'a ServiceTable);
-
-impl<'a> Counted<'a> {
-    fn new(table: &'a ServiceTable) -> Self {
-        table.checking.set(table.checking.get() + 1);
-        Self(table)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.checking.set(self.0.checking.get() - 1);
-    }
 }
 
 #[cfg(test)]

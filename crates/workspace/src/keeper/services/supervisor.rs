@@ -13,8 +13,8 @@ use workspace_api::time::TimeSpan;
 
 use super::checks::Checker;
 use super::verdict::{End, Verdict, verdict};
-use super::{Known, Process, ServiceTable};
-use crate::jobs::{JobId, JobKind, JobRecord, JobState};
+use super::{Known, Process, STOP_GRACE, STOP_SIGNAL, ServiceTable};
+use crate::jobs::{JobId, JobKind, JobState};
 use crate::keeper::asking::StartJob;
 use crate::keeper::jobs::JobOrder;
 use crate::services::job_of;
@@ -28,24 +28,18 @@ const HEALTH_FAILURES: u32 = 3;
 /// A service that was ready for so long starts the count of restarts anew.
 const STEADY: Duration = Duration::from_secs(60);
 
-/// How long a process may take to end unless somebody says.
-const STOP_GRACE: Duration = Duration::from_secs(10);
-
 /// How much longer the guest may take to say that it is dead.
 const BURIAL: Duration = Duration::from_secs(15);
 
-/// The signal that asks a process to end unless somebody says: SIGTERM.
-const STOP_SIGNAL: i32 = 15;
-
 /// How a supervisor begins.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Begin {
     /// With nothing: the service waits for others, then has a process started.
     Waiting,
     /// With a process that the guest has kept.
-    Kept(JobRecord),
+    Kept,
     /// The same as with nothing, once what the guest has kept has ended.
-    Leftover(JobRecord),
+    Leftover,
 }
 
 /// Looks after one service.
@@ -80,18 +74,11 @@ impl Supervisor {
 
     /// The whole life.
     pub(super) async fn run(self, begin: Begin) {
-        let mut kept = match begin {
-            Begin::Kept(job) => Some(job),
-            Begin::Waiting => None,
-            Begin::Leftover(job) => {
-                // One that the guest does not know has ended.
-                if self.table.jobs.attach(job).await.is_ok() {
-                    self.end_process().await;
-                }
-                None
-            }
-        };
-        if kept.is_none() {
+        if begin == Begin::Leftover {
+            self.end_process().await;
+        }
+        let mut has_process = begin == Begin::Kept;
+        if !has_process {
             let others = tokio::select! {
                 others = self.others() => others,
                 () = self.known.stop.cancelled() => return self.stopped_early(),
@@ -102,7 +89,7 @@ impl Supervisor {
         }
         let mut in_a_row = 0;
         loop {
-            let (end, how) = match self.life_of(kept.take()).await {
+            let (end, how) = match self.life_of(std::mem::take(&mut has_process)).await {
                 Outcome::Stopped => return,
                 Outcome::Lost(reason) => return self.step(ServiceStep::Lose, Some(reason)),
                 Outcome::Ended { end, how } => (end, how),
@@ -148,17 +135,16 @@ impl Supervisor {
     }
 
     /// One process, from its start to its end.
-    async fn life_of(&self, kept: Option<JobRecord>) -> Outcome {
+    async fn life_of(&self, has_process: bool) -> Outcome {
         let checker = Checker::new(&self.table, &self.job, &self.definition, &self.process.exec);
-        let begun = match kept {
-            Some(job) => match self.table.jobs.attach(job).await {
-                Err(error) => return Outcome::Lost(error.message),
-                attached => attached,
-            },
-            None => {
-                self.step(ServiceStep::Run, None);
-                self.start().await
+        let begun = if has_process {
+            if !self.table.jobs.is_here(&self.job).await {
+                return self.ended();
             }
+            Ok(())
+        } else {
+            self.step(ServiceStep::Run, None);
+            self.start().await
         };
         if let Err(error) = begun {
             let causes: String = error.causes.iter().map(|cause| format!(": {cause}")).collect();
@@ -238,7 +224,7 @@ impl Supervisor {
         let signal = ending.stop_signal.map_or(STOP_SIGNAL, |signal| signal.number());
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         // An error means that it has ended.
-        if self.table.jobs.order(&self.job, JobOrder::Stop { signal, grace_ms }).is_ok() {
+        if self.table.jobs.order(&self.job, JobOrder::Stop { signal, grace_ms }).await.is_ok() {
             let longest = grace.saturating_add(BURIAL);
             if timeout(longest, self.table.jobs.until_ended(&self.job)).await.is_err() {
                 tracing::error!(service = %self.name, "the guest does not end a process");
