@@ -6,7 +6,8 @@
 //! window ──▶ size of the shell's terminal
 //! ```
 //!
-//! It is a client of the operations on shells and nothing else: who is killed
+//! It is a client of the operations on shells, and somebody who is there: that holds
+//! the workspace's idle timer off, also while nothing is typed. Who is killed
 //! here, or detaches, leaves the shell as it is, and comes back to the same
 //! screen. The terminal is put back to how it was on every way out but `SIGKILL`.
 
@@ -110,6 +111,7 @@ impl Place<'_> {
         let mut windows = listen(SignalKind::window_change())?;
         let mut terminate = listen(SignalKind::terminate())?;
         let mut hangup = listen(SignalKind::hangup())?;
+        let _here = self.engine.attend(&self.workspace).await?;
         self.resize().await?;
         let mut output = pin!(self.show());
         let mut keys = pin!(self.type_keys());

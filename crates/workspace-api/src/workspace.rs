@@ -203,6 +203,9 @@ pub struct Activity {
     /// How many shells are open.
     #[serde(default)]
     pub open_shells: u32,
+    /// How many terminals of people are attached to them.
+    #[serde(default)]
+    pub attached_terminals: u32,
     /// How many services are looked after, whatever state they are in.
     #[serde(default)]
     pub running_services: u32,
@@ -270,9 +273,11 @@ impl Present for Workspace {
             screen.line(format!("Secrets        was given {}", names.join(", ")));
         }
         if let Some(activity) = &self.activity {
-            let Activity { running_commands, open_shells, .. } = activity;
-            screen
-                .line(format!("Running        {running_commands} commands, {open_shells} shells"));
+            let Activity { running_commands, open_shells, attached_terminals, .. } = activity;
+            screen.line(format!(
+                "Running        {running_commands} commands, {open_shells} shells, \
+                 {attached_terminals} terminals attached"
+            ));
             let Activity { running_services, ready_services, failed_services, .. } = activity;
             screen.line(format!(
                 "Services       {ready_services} of {running_services} ready, \

@@ -48,6 +48,8 @@ use crate::settings::Settings;
 use crate::store::Store;
 use crate::trouble::environment_error;
 
+pub use self::shells::Attendance;
+
 /// Carries out every operation of the contract.
 #[derive(Debug, Clone)]
 pub struct Engine {

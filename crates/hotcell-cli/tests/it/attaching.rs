@@ -118,6 +118,26 @@ fn a_terminal_attaches_resizes_detaches_and_comes_back_to_the_same_screen() {
 }
 
 #[test]
+fn somebody_who_only_looks_at_a_terminal_holds_the_end_off() {
+    let workspace = TestWorkspace::create(&["--idle-after", "1h", "--idle-then", "stop"]);
+    let opened = hotcell().args(["--json", "shell", "open", &workspace.id]).output().unwrap();
+    let shell = json(&opened)["id"].as_str().unwrap().to_owned();
+    let mut person = Person::attaches(&workspace, &shell, 80, 24);
+    let attached = || workspace.status()["activity"]["attached_terminals"].as_u64();
+    eventually("somebody is there", || attached() == Some(1));
+    let update = ["workspace", "update", &workspace.id, "--idle-after", "1s"];
+    assert_code(&hotcell().args(update).output().unwrap(), 0);
+    // Longer than it would take to be stopped.
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    let status = workspace.status();
+    let held = (&status["state"], &status["expires_at"]);
+    assert_eq!(held, (&"running".into(), &serde_json::Value::Null));
+    person.types("\x1dd");
+    person.leaves_with(0);
+    eventually("nobody is there", || workspace.status()["state"] == "stopped");
+}
+
+#[test]
 fn what_is_no_terminal_is_not_attached() {
     let workspace = TestWorkspace::create(&[]);
     let opened = hotcell().args(["--json", "shell", "open", &workspace.id]).output().unwrap();

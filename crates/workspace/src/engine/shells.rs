@@ -8,6 +8,7 @@ use guest_protocol::message::{self, Exec};
 use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use tokio::io::AsyncReadExt;
 use workspace_api::command::Signalled;
+use workspace_api::id::WorkspaceRef;
 use workspace_api::job::{JobState, ShellRef};
 use workspace_api::output::OutputBytes;
 use workspace_api::shell::{
@@ -19,7 +20,8 @@ use super::Engine;
 use super::jobs::{FoundJob, new_job_id, status};
 use super::run::to_exec;
 use crate::jobs::{JobKind, JobRecord};
-use crate::keeper::asking::{OrderJob, StartJob, WriteJob};
+use crate::keeper::asking::{Attend, OrderJob, StartJob, WriteJob};
+use crate::keeper::client::KeeperConnection;
 use crate::keeper::jobs::{JobOrder, Until};
 
 const LIST: &str = "shell list";
@@ -193,7 +195,25 @@ impl Handler<Close> for Engine {
     }
 }
 
+/// Somebody who is at a shell of a workspace for as long as this lives: that holds its
+/// idle timer off, however silent both are.
+#[derive(Debug)]
+pub struct Attendance {
+    _connection: KeeperConnection,
+}
+
 impl Engine {
+    /// Counts the caller as somebody who is at a shell of a workspace.
+    ///
+    /// # Errors
+    ///
+    /// If its machine does not run and cannot be woken.
+    pub async fn attend(&self, workspace: &WorkspaceRef) -> Result<Attendance, OpError> {
+        let mut connection = self.connect(&self.store.find(workspace)?).await?;
+        connection.ask(Attend {}).await?;
+        Ok(Attendance { _connection: connection })
+    }
+
     async fn order_shell(&self, found: &FoundJob, order: JobOrder) -> Result<(), OpError> {
         let mut connection = self.connect(&found.workspace).await?;
         connection.ask(OrderJob { id: found.record.id.clone(), order }).await

@@ -47,6 +47,8 @@ pub(crate) trait Question: Into<Ask> {
 pub(crate) enum Ask {
     /// See [`CurrentActivity`].
     Activity(CurrentActivity),
+    /// See [`Attend`].
+    Attend(Attend),
     /// See [`WriteLedger`].
     WriteLedger(WriteLedger),
     /// See [`AwaitNetwork`].
@@ -97,6 +99,7 @@ impl Ask {
     pub(crate) const fn is_activity(&self) -> bool {
         match self {
             Self::SetNetwork(_)
+            | Self::Attend(_)
             | Self::HideSecrets(_)
             | Self::StartJob(_)
             | Self::WriteJob(_)
@@ -258,6 +261,20 @@ impl Question for CurrentActivity {
 impl From<CurrentActivity> for Ask {
     fn from(question: CurrentActivity) -> Self {
         Self::Activity(question)
+    }
+}
+
+/// Count this connection as somebody who is at a shell, for as long as it lasts.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Attend {}
+
+impl Question for Attend {
+    type Answer = ();
+}
+
+impl From<Attend> for Ask {
+    fn from(question: Attend) -> Self {
+        Self::Attend(question)
     }
 }
 

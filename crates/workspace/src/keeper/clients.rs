@@ -53,8 +53,18 @@ pub(super) enum Admission {
     Nobody,
 }
 
+/// Whether a client is a use of the workspace by being there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    /// It is not; what it does may be.
+    Passing,
+    /// Somebody is at a shell.
+    Attending,
+}
+
 struct Client {
     door: Door,
+    presence: Presence,
     sender: FrameSender,
     writer: JoinHandle<()>,
     reader: JoinHandle<()>,
@@ -112,7 +122,7 @@ impl Clients {
                 }
             }
         });
-        self.connected.insert(id, Client { door, sender, writer, reader });
+        self.connected.insert(id, Client { door, presence: Presence::Passing, sender, writer, reader });
         id
     }
 
@@ -151,6 +161,19 @@ impl Clients {
     /// Whether another process is connected.
     pub(super) fn is_visited(&self) -> bool {
         self.connected.values().any(|client| client.door == Door::Outside)
+    }
+
+    /// From now on a client is somebody who is at a shell.
+    pub(super) fn attend(&mut self, client: ClientId) {
+        if let Some(client) = self.connected.get_mut(&client) {
+            client.presence = Presence::Attending;
+        }
+    }
+
+    /// How many clients are at a shell.
+    pub(super) fn attending(&self) -> usize {
+        let clients = self.connected.values();
+        clients.filter(|client| client.presence == Presence::Attending).count()
     }
 
     /// Forgets a client.

@@ -17,7 +17,7 @@
 //! | the guest is | nobody used it | somebody asked for it |
 //! |---|---|---|
 //! | being prepared | whoever comes is let in | whoever comes waits at the door |
-//! | prepared | whoever comes waits at the door; whoever is in may leave within [`LEAVING_MAX`], or it is put off | – |
+//! | prepared | whoever comes waits at the door; whoever is in may leave soon, or it is put off | – |
 //! | put aside | who waits is shown out, unheard, and wakes it (`engine/reaching`) | the same |
 //!
 //! Only an exec or a question that was let in before somebody asked ends with
@@ -71,8 +71,10 @@ const FAILED_PAUSE: Duration = Duration::from_secs(5 * 60);
 /// How long nobody is interrupted again who just looked at something.
 const BUSY_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long whoever is in when the guest is prepared may take to leave.
-const LEAVING_MAX: Duration = Duration::from_millis(100);
+/// How long whoever is in when the guest is prepared may take to leave: little if it
+/// stands still, because who needs it cannot.
+const LEAVING_MAX: Duration = Duration::from_secs(2);
+const LEAVING_HALTED_MAX: Duration = Duration::from_millis(100);
 
 /// Everything that is decided from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +170,16 @@ pub(super) enum Prepared {
     Saved(Place),
 }
 
+impl Prepared {
+    /// How long others may take to leave.
+    const fn leaving_max(&self) -> Duration {
+        match self {
+            Self::Synced => LEAVING_MAX,
+            Self::Saved(_) => LEAVING_HALTED_MAX,
+        }
+    }
+}
+
 impl Idleness {
     /// A workspace that was used just now.
     pub(super) fn new(policy: IdlePolicy) -> Self {
@@ -251,7 +263,10 @@ impl Idleness {
     pub(super) async fn next(&mut self) {
         if let Preparation::UnderWay(task) = &mut self.preparation {
             self.preparation = match task.await {
-                Ok(Ok(prepared)) => Preparation::Done(prepared, Instant::now() + LEAVING_MAX),
+                Ok(Ok(prepared)) => {
+                    let until = Instant::now() + prepared.leaving_max();
+                    Preparation::Done(prepared, until)
+                }
                 Ok(Err(error)) => Preparation::Failed(error),
                 Err(error) => Preparation::Failed(OpError::new(ErrorKind::Internal, &error)),
             };

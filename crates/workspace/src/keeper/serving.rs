@@ -27,7 +27,7 @@ use workspace_api::state::Step;
 use workspace_api::workspace::Activity;
 
 use super::asking::{
-    AdoptLayer, Ask, AwaitJob, AwaitNetwork, AwaitService, CurrentActivity, HideSecrets, ListPorts,
+    AdoptLayer, Ask, Attend, AwaitJob, AwaitNetwork, AwaitService, CurrentActivity, HideSecrets, ListPorts,
     Now, OrderJob, PublishPort, ReadNetworkLog, Restore, SaveMachine, SetIdle, SetNetwork,
     ShowNetwork, StartJob, StartService, StopService, UnpublishPort, WriteJob, WriteLedger, answer,
 };
@@ -265,6 +265,10 @@ impl Keeper {
                 let now = Now { activity: self.activity(), expires_at };
                 self.answer(client, id, async move { answer::<CurrentActivity>(Ok(now)) });
             }
+            Ask::Attend(_) => {
+                self.clients.attend(client);
+                self.answer(client, id, async { answer::<Attend>(Ok(())) });
+            }
             Ask::AwaitNetwork(_) => {
                 let network = Rc::clone(&self.network);
                 self.answer(
@@ -374,6 +378,7 @@ impl Keeper {
         Activity {
             running_commands: count(in_front + behind),
             open_shells: count(open_shells),
+            attached_terminals: count(self.clients.attending()),
             running_services: count(services.running),
             ready_services: count(services.ready),
             failed_services: count(services.failed),
@@ -382,8 +387,9 @@ impl Keeper {
 
     /// Whether something runs that is a use of the workspace as long as it does.
     pub(super) fn is_held(&self) -> bool {
-        let Activity { running_commands, running_services, .. } = self.activity();
-        running_commands + running_services > 0
+        let Activity { running_commands, running_services, attached_terminals, .. } =
+            self.activity();
+        running_commands + running_services + attached_terminals > 0
     }
 
     /// Hides what the workspace holds by now; the client may then give it to
