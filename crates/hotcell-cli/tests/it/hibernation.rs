@@ -73,7 +73,10 @@ fn a_hibernated_workspace_goes_on_where_it_was() {
         }
         assert_eq!(state(&workspace), "running");
         let activity = workspace.status()["activity"].clone();
-        assert_eq!((&activity["running_commands"], &activity["open_shells"]), (&1.into(), &1.into()));
+        assert_eq!(
+            (&activity["running_commands"], &activity["open_shells"]),
+            (&1.into(), &1.into())
+        );
         eventually("the memory's name is gone", || !memory(&workspace).exists());
         let counted = || workspace.script("wc -c < /run/count").trim().parse::<u64>().unwrap();
         let before = counted();

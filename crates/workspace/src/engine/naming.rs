@@ -119,7 +119,11 @@ impl Engine {
     ) -> Result<(), OpError> {
         let policy = record.details.idle;
         let extension_ms = extension.map(TimeSpan::as_millis);
-        self.connect_if_running(record).await?.ask(SetIdle { policy, extension_ms }).await.map(|_| ())
+        self.connect_if_running(record)
+            .await?
+            .ask(SetIdle { policy, extension_ms })
+            .await
+            .map(|_| ())
     }
 }
 

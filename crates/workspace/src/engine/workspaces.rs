@@ -155,9 +155,7 @@ impl Engine {
 
     /// What is going on in a running workspace.
     pub(super) async fn now(&self, record: &Record) -> Result<Now, OpError> {
-        let asked = async {
-            self.connect_if_running(record).await?.ask(CurrentActivity {}).await
-        };
+        let asked = async { self.connect_if_running(record).await?.ask(CurrentActivity {}).await };
         tokio::time::timeout(ACTIVITY_DEADLINE, asked).await.unwrap_or_else(|_| {
             Err(OpError::plain(ErrorKind::TimedOut, "the workspace's keeper is busy"))
         })

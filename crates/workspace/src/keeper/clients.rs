@@ -122,7 +122,8 @@ impl Clients {
                 }
             }
         });
-        self.connected.insert(id, Client { door, presence: Presence::Passing, sender, writer, reader });
+        self.connected
+            .insert(id, Client { door, presence: Presence::Passing, sender, writer, reader });
         id
     }
 

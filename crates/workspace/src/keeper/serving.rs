@@ -27,9 +27,10 @@ use workspace_api::state::Step;
 use workspace_api::workspace::Activity;
 
 use super::asking::{
-    AdoptLayer, Ask, Attend, AwaitJob, AwaitNetwork, AwaitService, CurrentActivity, HideSecrets, ListPorts,
-    Now, OrderJob, PublishPort, ReadNetworkLog, Restore, SaveMachine, SetIdle, SetNetwork,
-    ShowNetwork, StartJob, StartService, StopService, UnpublishPort, WriteJob, WriteLedger, answer,
+    AdoptLayer, Ask, Attend, AwaitJob, AwaitNetwork, AwaitService, CurrentActivity, HideSecrets,
+    ListPorts, Now, OrderJob, PublishPort, ReadNetworkLog, Restore, SaveMachine, SetIdle,
+    SetNetwork, ShowNetwork, StartJob, StartService, StopService, UnpublishPort, WriteJob,
+    WriteLedger, answer,
 };
 use super::clients::{Clients, tell};
 use super::concealment::Concealment;
