@@ -234,16 +234,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let listener = socket::listen(directory.path(), "socket").unwrap();
         let mut clients = Clients::new(Some(listener));
-        let connect = || async {
-            let stream = socket::connect(directory.path(), "socket").await.unwrap();
-            tokio::spawn(KeeperConnection::let_in(stream))
-        };
-        let early = connect().await;
+        let connect = || socket::connect(directory.path(), "socket");
+        let early = tokio::spawn(KeeperConnection::let_in(connect().await.unwrap()));
         assert!(!clients.is_visited());
         serve(&mut clients, Admission::Everybody).await;
         let early = early.await.unwrap().unwrap();
         assert!(clients.is_visited());
-        let late = connect().await;
+        let late = tokio::spawn(KeeperConnection::let_in(connect().await.unwrap()));
         serve(&mut clients, Admission::Nobody).await;
         assert!(!late.is_finished(), "it waits");
         let stopped = tokio::spawn(early.stop());
