@@ -15,6 +15,7 @@ mod conformance;
 mod contract;
 mod crossing;
 mod diff;
+mod documentation;
 mod egress;
 mod failures;
 mod files;
