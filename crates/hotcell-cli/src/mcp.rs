@@ -1,49 +1,46 @@
 //! The face for models, on the command line: serving it, and what it costs.
+//!
+//! * `operator`: what an operator says when it is served, as a ceiling.
+
+pub(crate) mod operator;
 
 use std::env;
-use std::path::{Path, PathBuf};
 
 use ::mcp::Server;
-use clap::{Arg, ArgMatches, Command, value_parser};
-use operation::tool::{Decision, Profile};
+use clap::{Arg, ArgMatches, Command};
+use operation::tool::Profile;
 use operation::{ErrorKind, OpError, Present, Screen};
 use serde::Serialize;
 use serde_json::json;
-use workspace::{Engine, Settings};
+use workspace::{Engine, Governed, Settings};
 use workspace_api::profile;
+
+use self::operator::Terms;
 
 /// Tokens of a model's text have about so many bytes; close enough to compare.
 const BYTES_PER_TOKEN: usize = 4;
 
-/// `mcp` and what is below it.
-pub(crate) fn command() -> Command {
+/// Which tools are offered.
+pub(crate) fn choice() -> Arg {
     let profiles = profile::PROFILES.iter().map(|profile| profile.name);
-    let choice = Arg::new("profile")
+    Arg::new("profile")
         .long("profile")
         .visible_alias("mode")
         .help("Which tools are offered: a profile, or the mode for one purpose")
         .value_parser(profiles.collect::<Vec<_>>())
-        .default_value(profile::DEFAULT);
+        .default_value(profile::DEFAULT)
+}
+
+/// `mcp` and what is below it.
+pub(crate) fn command() -> Command {
     let serve = Command::new("serve")
         .about("Serve a model's tools to the chat host at standard input and output")
-        .arg(choice.clone())
-        .arg(
-            Arg::new("project")
-                .long("project-path")
-                .value_name("DIR")
-                .help("Project that workspaces start from [default: the git checkout around here]")
-                .value_parser(value_parser!(PathBuf)),
-        )
-        .arg(
-            Arg::new("no-project")
-                .long("no-project-source")
-                .help("Let workspaces start empty")
-                .conflicts_with("project")
-                .num_args(0),
-        );
+        .arg(choice())
+        .args(operator::arguments());
     let tools = Command::new("tools")
         .about("Show which tools a profile or mode offers, and what they cost a model")
-        .arg(choice);
+        .arg(choice())
+        .args(operator::arguments());
     Command::new("mcp")
         .about("Tools for models, over the Model Context Protocol")
         .subcommand_required(true)
@@ -57,12 +54,8 @@ pub(crate) async fn serve(matches: &ArgMatches) -> Result<(), OpError> {
     let Some((_, matches)) = matches.subcommand() else {
         unreachable!("clap wants one of the subcommands");
     };
-    let project = match matches.get_one::<PathBuf>("project") {
-        _ if matches.get_flag("no-project") => None,
-        Some(project) => Some(project.clone()),
-        None => env::current_dir().ok().and_then(|here| checkout(&here)),
-    };
-    server(chosen(matches), project.as_deref())?
+    let profile = chosen(matches);
+    server(profile, Terms::of(profile, matches)?)?
         .serve_stdio()
         .await
         .map_err(|error| OpError::new(ErrorKind::Internal, &error))
@@ -108,14 +101,16 @@ impl Present for Tools {
 /// The tools of a profile and their cost.
 pub(crate) fn tools(matches: &ArgMatches) -> Result<Tools, OpError> {
     let profile = chosen(matches);
-    let server = server(profile, None)?;
-    let costs = server.tools().into_iter().zip(profile.tools).map(|(seen, tool)| {
+    let server = server(profile, Terms::of(profile, matches)?)?;
+    let tools = profile.tools.iter();
+    let costs = server.tools().into_iter().filter_map(|seen| {
+        let tool = tools.clone().find(|tool| tool.name == seen.name)?;
         let seen = json!({
             "name": seen.name,
             "description": seen.description,
             "inputSchema": seen.input_schema,
         });
-        Cost { name: tool.name, about: tool.about, bytes: seen.to_string().len() }
+        Some(Cost { name: tool.name, about: tool.about, bytes: seen.to_string().len() })
     });
     let tools: Vec<Cost> = costs.collect();
     let bytes = tools.iter().map(|tool| tool.bytes).sum();
@@ -127,26 +122,20 @@ fn chosen(matches: &ArgMatches) -> &'static Profile {
     profile::find(name).expect("clap accepts no other")
 }
 
-/// A server of `profile` whose workspaces start from `project`.
-fn server(profile: &Profile, project: Option<&Path>) -> Result<Server<Engine>, OpError> {
-    let project = project.map(Path::to_string_lossy);
-    let decisions: Vec<Decision> =
-        project.as_deref().map(profile::starting_from).into_iter().collect();
-    let open = || {
+/// A server of `profile` on an operator's terms.
+fn server(profile: &Profile, terms: Terms) -> Result<Server<Governed>, OpError> {
+    let decisions = terms.decisions();
+    let open = move || {
         let program = env::current_exe().map_err(|error| {
             OpError::new(ErrorKind::Internal, &error).during("cannot find this program's own file")
         })?;
-        Engine::open(Settings::from_environment(Some(program))?)
+        let engine = Engine::open(Settings::from_environment(Some(program))?)?;
+        Ok(Governed::new(engine, terms.ceiling.clone()))
     };
-    let table = workspace_api::operations::<Engine>();
+    let table = workspace_api::operations::<Governed>();
     let identity = ("hotcell", env!("CARGO_PKG_VERSION"));
     Server::new(identity, profile, table, &decisions, Box::new(open))
         .map_err(|error| OpError::new(ErrorKind::Internal, &error))
-}
-
-/// The git checkout around a directory.
-fn checkout(here: &Path) -> Option<PathBuf> {
-    here.ancestors().find(|directory| directory.join(".git").exists()).map(Path::to_owned)
 }
 
 #[cfg(test)]
@@ -159,17 +148,40 @@ mod tests {
     /// The same for everything: about 5,000 tokens.
     const FULL_MAX_BYTES: usize = 20_000;
 
-    fn cost(profile: &'static str) -> (usize, usize) {
-        let matches = command().get_matches_from(["mcp", "tools", "--profile", profile]);
-        let (_, matches) = matches.subcommand().unwrap();
-        let tools = tools(matches).unwrap();
-        (tools.tools.len(), tools.bytes)
+    /// What an operator says who allows as much as there is.
+    const EVERYTHING: &[&str] = &[
+        "--project-path",
+        "/",
+        "--max-network",
+        "pip.test,*.pythonfiles.test,crates.test,*.crates.test",
+        "--secret",
+        "DEPLOY_TOKEN",
+        "--secret",
+        "GITHUB_TOKEN",
+        "--host-root",
+        "/usr/share",
+        "--apply-back",
+        "yes",
+    ];
+
+    fn tools_for(profile: &'static str) -> Tools {
+        let limits = if profile == profile::INSPECT.name {
+            &["--project-path", "/", "--export-dir", "/tmp"]
+        } else {
+            EVERYTHING
+        };
+        let words =
+            ["mcp", "tools", "--profile", profile].into_iter().chain(limits.iter().copied());
+        let matches = command().get_matches_from(words);
+        tools(matches.subcommand().unwrap().1).unwrap()
     }
 
     #[test]
     fn every_profile_fits_the_table_and_its_budget() {
         for profile in profile::PROFILES {
-            let (count, bytes) = cost(profile.name);
+            let Tools { tools, bytes, .. } = tools_for(profile.name);
+            let count = tools.len();
+            assert_eq!(count, profile.tools.len(), "{}: something is withheld", profile.name);
             let is_breadth = profile.name.starts_with("workspace-");
             let (most, limit) =
                 if is_breadth { (44, FULL_MAX_BYTES) } else { (12, MODE_MAX_BYTES) };
@@ -193,7 +205,7 @@ mod tests {
             }
         }
         for profile in profile::PROFILES {
-            let server = server(profile, Some(Path::new("/somewhere"))).unwrap();
+            let server = server(profile, Terms::default()).unwrap();
             for tool in server.tools() {
                 let input = serde_json::to_value(&*tool.input_schema).unwrap();
                 check(&format!("{}/{}", profile.name, tool.name), &input);
@@ -202,10 +214,29 @@ mod tests {
     }
 
     #[test]
-    fn a_project_is_not_for_models_to_choose() {
-        let server = server(&profile::WORKSPACE_CORE, Some(Path::new("/p"))).unwrap();
+    fn what_an_operator_forbids_is_not_offered() {
+        let server = server(&profile::WORKSPACE_FULL, Terms::default()).unwrap();
         let tools = server.tools();
-        let create = tools.iter().find(|tool| tool.name == "workspace_create").unwrap();
-        assert!(!create.input_schema["properties"].to_string().contains("\"path\""));
+        let names: Vec<&str> = tools.iter().map(|tool| &*tool.name).collect();
+        for withheld in ["network_set", "workspace_export", "workspace_apply_back", "sync_push"] {
+            assert!(!names.contains(&withheld), "{withheld}");
+        }
+        for tool in &tools {
+            let fields = tool.input_schema["properties"].as_object().unwrap();
+            for hidden in ["network", "allow", "secret", "path_of_host", "allow_secrets"] {
+                assert!(!fields.contains_key(hidden), "{}: {hidden}", tool.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_mode_for_what_is_not_trusted_has_neither_network_nor_secrets() {
+        for limits in [["--max-network", "egress"], ["--secret", "TOKEN"], ["--host-root", "/"]] {
+            let words = ["mcp", "serve", "--mode", "inspect"].into_iter().chain(limits);
+            let matches = command().get_matches_from(words);
+            let (_, matches) = matches.subcommand().unwrap();
+            let error = Terms::of(&profile::INSPECT, matches).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::InvalidRequest, "{error}");
+        }
     }
 }

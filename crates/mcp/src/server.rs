@@ -174,10 +174,12 @@ fn defined(entry: &Entry) -> Tool {
     let mut tool = Tool::new(entry.tool.name, entry.tool.about, entry.input_schema.clone());
     tool.output_schema = entry.output_schema.clone().map(Arc::new);
     // Hosts that run tools unasked want to read that nothing is destroyed and
-    // that no open world is reached; all that is done happens in workspaces.
-    let reads = entry.effect == Effect::Reads;
-    let annotations = ToolAnnotations::new().read_only(reads).open_world(false);
-    tool.annotations = Some(annotations.destructive(entry.effect == Effect::Destroys));
+    // that no open world is reached. What happens in workspaces is neither,
+    // unless it deletes work; what changes the host is for a person to allow.
+    let effect = entry.effect;
+    let annotations = ToolAnnotations::new().read_only(effect == Effect::Reads);
+    let annotations = annotations.open_world(effect == Effect::Crosses);
+    tool.annotations = Some(annotations.destructive(effect == Effect::Destroys));
     tool
 }
 

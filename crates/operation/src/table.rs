@@ -40,6 +40,8 @@ pub enum Effect {
     Reads,
     /// It adds or changes, and loses nothing.
     Changes,
+    /// It adds or changes something on the host, outside of Hotcell.
+    Crosses,
     /// It removes something that may be somebody's work.
     Destroys,
 }

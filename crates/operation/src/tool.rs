@@ -129,16 +129,68 @@ impl Field {
     }
 }
 
-/// What an operator has decided for all tools of an operation: models neither
-/// see nor change it.
+/// What an operator has decided for all tools of an operation.
 #[derive(Debug, Clone)]
-pub struct Decision {
-    /// The operation.
-    pub operation: &'static str,
-    /// The field of its request.
-    pub field: &'static str,
-    /// What is always said.
-    pub value: Value,
+pub enum Decision {
+    /// A field always has this value: models neither see nor change it.
+    Fixed {
+        /// The operation.
+        operation: &'static str,
+        /// The field of its request.
+        field: &'static str,
+        /// What is always said.
+        value: Value,
+    },
+    /// Models do not see a field; it has its default.
+    Hidden {
+        /// The operation.
+        operation: &'static str,
+        /// The field of its request.
+        field: &'static str,
+    },
+    /// Something else is said of a field, wherever it is shown.
+    Told {
+        /// The operation.
+        operation: &'static str,
+        /// The field of its request.
+        field: &'static str,
+        /// What is said of it.
+        about: String,
+    },
+    /// What the operation does to the world, given everything else that was decided.
+    Weighed {
+        /// The operation.
+        operation: &'static str,
+        /// What it does.
+        effect: Effect,
+    },
+    /// No tool carries the operation out.
+    Withheld {
+        /// The operation.
+        operation: &'static str,
+    },
+}
+
+impl Decision {
+    /// The operation that it is about.
+    #[must_use]
+    pub const fn operation(&self) -> &'static str {
+        match self {
+            Self::Fixed { operation, .. }
+            | Self::Hidden { operation, .. }
+            | Self::Told { operation, .. }
+            | Self::Weighed { operation, .. }
+            | Self::Withheld { operation } => operation,
+        }
+    }
+
+    /// Whether it takes a field away from models.
+    fn takes(&self, name: &str) -> bool {
+        match self {
+            Self::Fixed { field, .. } | Self::Hidden { field, .. } => *field == name,
+            Self::Told { .. } | Self::Weighed { .. } | Self::Withheld { .. } => false,
+        }
+    }
 }
 
 /// A profile's tools, joined with the table.
@@ -221,7 +273,12 @@ impl Catalog {
         table: &[OpSpec<H>],
         decisions: &[Decision],
     ) -> Result<Self, ProfileError> {
-        let entries = profile.tools.iter().map(|tool| Entry::new(*tool, table, decisions));
+        let withheld = |tool: &&Tool| {
+            let mut about = decisions.iter().filter(|made| made.operation() == tool.operation);
+            about.any(|made| matches!(made, Decision::Withheld { .. }))
+        };
+        let tools = profile.tools.iter().filter(|tool| !withheld(tool));
+        let entries = tools.map(|tool| Entry::new(*tool, table, decisions));
         Ok(Self { entries: entries.collect::<Result<_, _>>()? })
     }
 
@@ -255,14 +312,21 @@ impl Entry {
         let mut properties = Map::new();
         let mut required = Vec::new();
         let decided: Vec<&Decision> =
-            decisions.iter().filter(|decision| decision.operation == operation).collect();
-        let is_decided = |field: &&Field| decided.iter().any(|made| made.field == field.name);
-        for field in tool.fields.iter().filter(|field| !is_decided(field)) {
+            decisions.iter().filter(|made| made.operation() == operation).collect();
+        let is_taken = |field: &&Field| decided.iter().any(|made| made.takes(field.name));
+        for field in tool.fields.iter().filter(|field| !is_taken(field)) {
             let (place, property, is_required) = find(&schema, tool, *field)?;
             if is_required || field.need == Need::Always {
                 required.push(Value::from(field.name));
             }
-            properties.insert(field.name.to_owned(), shown(property, *field));
+            let told = decided.iter().find_map(|made| match made {
+                Decision::Told { field: told, about, .. } if *told == field.name => {
+                    Some(about.as_str())
+                }
+                _ => None,
+            });
+            let about = told.or(field.about);
+            properties.insert(field.name.to_owned(), shown(property, field.form, about));
             places.push(place);
         }
         let mut fixed = Vec::new();
@@ -272,9 +336,16 @@ impl Entry {
                 .map_err(|_| ProfileError::Fixed { tool: name, field })?;
             fixed.push((place, value));
         }
-        for Decision { field, value, .. } in decided {
-            let (place, ..) = find(&schema, tool, Field::own(field))?;
-            fixed.push((place, value.clone()));
+        let mut effect = table[row].effect;
+        for made in decided {
+            match made {
+                Decision::Fixed { field, value, .. } => {
+                    let (place, ..) = find(&schema, tool, Field::own(field))?;
+                    fixed.push((place, value.clone()));
+                }
+                Decision::Weighed { effect: weighed, .. } => effect = *weighed,
+                Decision::Hidden { .. } | Decision::Told { .. } | Decision::Withheld { .. } => {}
+            }
         }
         for hidden in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str)
         {
@@ -293,7 +364,6 @@ impl Entry {
             let schema = portable(&(table[row].output_schema)(), REFERENCES_MAX);
             schema.as_object().cloned().unwrap_or_default()
         });
-        let effect = table[row].effect;
         Ok(Self { tool, effect, row, input_schema, output_schema, places, fixed })
     }
 
@@ -381,11 +451,11 @@ fn find(schema: &Value, tool: Tool, field: Field) -> Result<(Place, Value, bool)
 }
 
 /// The schema of a field, as a model sees it.
-fn shown(mut property: Value, field: Field) -> Value {
-    if field.form == Form::ShellLine {
+fn shown(mut property: Value, form: Form, about: Option<&str>) -> Value {
+    if form == Form::ShellLine {
         property = json!({ "type": "string" });
     }
-    if let (Some(about), Some(property)) = (field.about, property.as_object_mut()) {
+    if let (Some(about), Some(property)) = (about, property.as_object_mut()) {
         property.insert("description".into(), about.into());
     }
     property

@@ -2,6 +2,7 @@
 //! them. It does no I/O and reads no clock.
 //!
 //! * [`id`], [`digest`], [`spec`] and [`time`]: values that are parsed once, at the edge.
+//! * [`ceiling`]: what somebody who is not the operator may have done at most.
 //! * [`label`]: what workspaces are found by.
 //! * [`ledger`]: what can happen in a workspace.
 //! * [`idle`]: what becomes of one that nobody uses.
@@ -12,6 +13,7 @@
 //!
 //! The table that all faces are derived from is [`operations`].
 
+pub mod ceiling;
 pub mod command;
 pub mod crossing;
 pub mod diff;

@@ -4,11 +4,9 @@
 //! is a purpose, with its own tools, words and limits. Both are lists of tools
 //! over the same operations; `hotcell mcp tools` prints what each costs.
 
-use operation::Operation as _;
-use operation::tool::{Decision, Profile};
-use serde_json::Value;
+use operation::tool::Profile;
 
-use crate::workspace::Create;
+use crate::ceiling::{ApplyBackCeiling, Ceiling, NetworkCeiling};
 
 mod modes;
 mod tools;
@@ -30,10 +28,37 @@ pub fn find(name: &str) -> Option<&'static Profile> {
     PROFILES.iter().find(|profile| profile.name == name)
 }
 
-/// Workspaces start from this tree of the host, and models have no say in it.
-#[must_use]
-pub fn starting_from(tree: &str) -> Decision {
-    Decision { operation: Create::NAME, field: "path", value: Value::from(tree) }
+/// What a profile does not have, whatever an operator allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the mode `{mode}` has {without}, so that what is inspected cannot misuse it")]
+pub struct NotInMode {
+    mode: &'static str,
+    without: &'static str,
+}
+
+/// Whether a ceiling fits a profile: `inspect` has no network, no secrets and
+/// nothing of the host but a folder for copies.
+///
+/// # Errors
+///
+/// If it allows what the profile does not have.
+pub fn fits(profile: &Profile, ceiling: &Ceiling) -> Result<(), NotInMode> {
+    let mode = profile.name;
+    if mode != INSPECT.name {
+        return Ok(());
+    }
+    let without = if ceiling.network != NetworkCeiling::Off {
+        "no network"
+    } else if !ceiling.secrets.is_empty() {
+        "no secrets"
+    } else if !ceiling.roots.is_empty() {
+        "nothing of the host but the folder of `--export-dir`"
+    } else if ceiling.apply_back != ApplyBackCeiling::No {
+        "no way back to the project"
+    } else {
+        return Ok(());
+    };
+    Err(NotInMode { mode, without })
 }
 
 /// One tool: commands in machines that leave nothing behind.
@@ -64,6 +89,9 @@ pub const WORKSPACE_CORE: Profile = Profile {
         t::FILE_SEARCH,
         t::PATCH_APPLY,
         t::DIFF,
+        t::SYNC_PUSH,
+        t::APPLY_BACK,
+        t::EXPORT,
         t::SNAPSHOT_CREATE,
         t::RESET,
         t::FORK,
@@ -80,7 +108,7 @@ pub const WORKSPACE_FULL: Profile = Profile {
     instructions: WORKSPACE_CORE.instructions,
     tools: &[
         t::VM_RUN,
-        t::CREATE_WITH_NETWORK,
+        t::CREATE_LABELLED,
         t::EXEC,
         t::COMMAND_WAIT,
         t::COMMAND_READ,
@@ -101,6 +129,9 @@ pub const WORKSPACE_FULL: Profile = Profile {
         t::FILE_DELETE,
         t::PATCH_APPLY,
         t::DIFF,
+        t::SYNC_PUSH,
+        t::APPLY_BACK,
+        t::EXPORT,
         t::SERVICE_START,
         t::SERVICE_LIST,
         t::SERVICE_LOGS,

@@ -55,7 +55,7 @@ pub use self::shells::Attendance;
 pub struct Engine {
     settings: Arc<Settings>,
     home: Home,
-    store: Arc<Store>,
+    pub(crate) store: Arc<Store>,
     library: Arc<Library>,
 }
 

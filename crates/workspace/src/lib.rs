@@ -25,6 +25,7 @@ mod disks;
 pub mod engine;
 mod exec;
 mod framing;
+pub mod governed;
 mod guest_programs;
 mod hex;
 mod hibernation;
@@ -49,6 +50,7 @@ mod template;
 mod trouble;
 
 pub use engine::Engine;
+pub use governed::Governed;
 pub use keeper::process::run as run_keeper;
 pub use machines::launch_monitor;
 pub use settings::Settings;

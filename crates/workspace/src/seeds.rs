@@ -84,12 +84,24 @@ pub(crate) fn empty(home: &Home) -> Result<PathBuf, OpError> {
     made.map(|()| path)
 }
 
+/// What fails if a tree cannot be provided.
+const STEP: &str = "cannot provide the tree that the workspace starts from";
+
+/// Whether a workspace could not be made because of the tree that it starts from.
+pub(crate) fn is_to_blame(error: &OpError) -> bool {
+    error.message == STEP
+}
+
 /// The image of the tree that `seed` asks for, if it asks for one.
 pub(crate) async fn provide(
     home: &Home,
     seed: Seed,
     cancel: &Cancel,
 ) -> Result<Option<Seeded>, OpError> {
+    provided(home, seed, cancel).await.map_err(|error| error.during(STEP))
+}
+
+async fn provided(home: &Home, seed: Seed, cancel: &Cancel) -> Result<Option<Seeded>, OpError> {
     let Seed { path, files, repo_url, repo_ref } = seed;
     match (path, repo_url) {
         (None, None) => Ok(None),

@@ -167,7 +167,8 @@ fn what_is_needed_has_to_be_said() {
 #[test]
 fn what_the_operator_decided_is_neither_seen_nor_changed() {
     let profile = Profile { name: "all", about: "", instructions: "", tools: &[TOOL] };
-    let decision = Decision { operation: "thing.make", field: "colour", value: json!("green") };
+    let decision =
+        Decision::Fixed { operation: "thing.make", field: "colour", value: json!("green") };
     let table = [OpSpec::<Maker>::of::<Make>()];
     let catalog = Catalog::new(&profile, &table, &[decision]).unwrap();
     let entry = &catalog.entries()[0];

@@ -60,6 +60,17 @@ impl HostPattern {
         self.at_port(self.host == Host::Address(address), Some(port))
     }
 
+    /// Whether another pattern covers all that this one does.
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        let hosts = match (&self.host, &other.host) {
+            (Host::Exactly(name), Host::Below(parent)) => name.is_below(parent),
+            (Host::Below(own), Host::Below(parent)) => own == parent || own.is_below(parent),
+            (own, others) => own == others,
+        };
+        hosts && (other.port.is_none() || other.port == self.port)
+    }
+
     fn at_port(&self, named: bool, port: Option<u16>) -> Cover {
         match (named, self.port, port) {
             (false, ..) => Cover::None,
@@ -150,6 +161,32 @@ mod tests {
         let address: HostPattern = "[2001:db8::1]:22".parse().unwrap();
         assert_eq!(address.covers_address("2001:db8::1".parse().unwrap(), 22), Cover::Whole);
         assert_eq!(address.covers_address("2001:db8::2".parse().unwrap(), 22), Cover::None);
+    }
+
+    #[test]
+    fn a_pattern_lies_within_another_that_covers_all_of_it() {
+        let within = |own: &str, other: &str| {
+            own.parse::<HostPattern>().unwrap().is_within(&other.parse().unwrap())
+        };
+        for (own, other) in [
+            ("example.org", "example.org"),
+            ("example.org:443", "example.org"),
+            ("a.example.org", "*.example.org"),
+            ("*.a.example.org", "*.example.org"),
+            ("192.0.2.1:443", "192.0.2.1"),
+        ] {
+            assert!(within(own, other), "{own} in {other}");
+        }
+        for (own, other) in [
+            ("example.org", "example.org:443"),
+            ("example.org:22", "example.org:443"),
+            ("example.org", "*.example.org"),
+            ("*.example.org", "example.org"),
+            ("*.example.org", "*.a.example.org"),
+            ("192.0.2.1", "192.0.2.2"),
+        ] {
+            assert!(!within(own, other), "{own} in {other}");
+        }
     }
 
     #[test]

@@ -30,9 +30,10 @@ pub const REPRO_FIX: Profile = Profile {
 /// Look at what is not trusted.
 pub const INSPECT: Profile = Profile {
     name: "inspect",
-    about: "Look at untrusted code: no network, no secrets",
+    about: "Look at untrusted code: no network, no secrets, only single files leave",
     instructions: "Inspect untrusted code in an isolated Linux microVM without a network. \
-                   workspace_create, then read and search; run it only in there.",
+                   workspace_create, then read and search; run it only in there. Write a report in \
+                   the workspace; workspace_export, if it is there, hands that one file out.",
     tools: &[
         Tool {
             about: "Create an isolated sandbox (microVM) without network for untrusted code.",
@@ -45,6 +46,7 @@ pub const INSPECT: Profile = Profile {
         t::FILE_READ,
         t::FILE_SEARCH,
         t::DIFF,
+        t::EXPORT,
         t::SUMMARY,
         t::DELETE,
     ],
@@ -66,8 +68,8 @@ pub const COLD_START: Profile = Profile {
         t::SERVICE_START,
         t::SERVICE_LOGS,
         t::SERVICE_STOP,
-        t::FILE_LIST,
         t::FILE_READ,
+        t::EXPORT,
         t::RESET,
         t::SUMMARY,
         t::DELETE,

@@ -14,6 +14,12 @@ const LINE: Field = Field::shell_line("command", "Command line for bash");
 const CWD: Field = Field::told("cwd", "Working directory [default: /workspace]");
 const ENVIRONMENT: Field = Field::told("environment", "What it starts from");
 const NAME: Field = Field::told("name", "Name to call it by");
+const CPUS: Field = Field::own("cpus");
+const MEMORY: Field = Field::told("memory_mib", "Memory in MiB");
+const LABEL: Field = Field::told("label", "Labels, KEY=VALUE");
+const NETWORK: Field = Field::told("network", "egress to reach public hosts");
+const ALLOW: Field = Field::told("allow", "Reach only these hosts, such as *.example.org");
+const SECRET: Field = Field::told("secret", "Names of secrets to give it");
 const SEED_PATH: (&str, &str) = ("path", "null");
 
 pub(super) const VM_RUN: Tool = Tool {
@@ -25,6 +31,9 @@ pub(super) const VM_RUN: Tool = Tool {
         ENVIRONMENT,
         CWD,
         Field::told("timeout", "Kill it after this time, such as 20s"),
+        NETWORK,
+        ALLOW,
+        SECRET,
     ],
     fixed: &[SEED_PATH],
     reply: Reply::Text,
@@ -34,29 +43,20 @@ pub(super) const CREATE: Tool = Tool {
     name: "workspace_create",
     operation: "workspace.create",
     about: "Create a disposable Linux sandbox (microVM workspace) to run, test and edit code in.",
-    fields: &[NAME, ENVIRONMENT, Field::own("cpus"), Field::told("memory_mib", "Memory in MiB")],
+    fields: &[NAME, ENVIRONMENT, CPUS, MEMORY, NETWORK, ALLOW],
     fixed: &[],
     reply: Reply::Text,
 };
 
-pub(super) const CREATE_WITH_NETWORK: Tool = Tool {
-    fields: &[
-        NAME,
-        ENVIRONMENT,
-        Field::own("cpus"),
-        Field::told("memory_mib", "Memory in MiB"),
-        Field::told("label", "Labels, KEY=VALUE"),
-        Field::told("allow", "Hosts that it may reach, such as *.example.org [default: none]"),
-    ],
-    ..CREATE
-};
+pub(super) const CREATE_LABELLED: Tool =
+    Tool { fields: &[NAME, ENVIRONMENT, CPUS, MEMORY, LABEL, NETWORK, ALLOW], ..CREATE };
 
 pub(super) const EXEC: Tool = Tool {
     name: "workspace_exec",
     operation: "command.run",
     about: "Run a shell command in a workspace: build, test, inspect, execute. Returns within 25 s; \
             what still runs goes on.",
-    fields: &[WORKSPACE, LINE, CWD, Field::told("env", "Variables, KEY=VALUE")],
+    fields: &[WORKSPACE, LINE, CWD, Field::told("env", "Variables, KEY=VALUE"), SECRET],
     fixed: &[],
     reply: Reply::Text,
 };
@@ -101,7 +101,7 @@ pub(super) const SHELL_OPEN: Tool = Tool {
     name: "shell_open",
     operation: "shell.open",
     about: "Open an interactive terminal (PTY shell) in a workspace, for REPLs, debuggers and prompts.",
-    fields: &[WORKSPACE, CWD],
+    fields: &[WORKSPACE, CWD, SECRET],
     fixed: &[],
     reply: Reply::Text,
 };
@@ -266,6 +266,43 @@ pub(super) const DIFF: Tool = Tool {
     reply: Reply::Text,
 };
 
+pub(super) const EXPORT: Tool = Tool {
+    name: "workspace_export",
+    operation: "workspace.export",
+    about: "Export (copy out, download) a file of a workspace to the host.",
+    fields: &[WORKSPACE, PATH, Field::told("to", "Where to put it on the host")],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const APPLY_BACK: Tool = Tool {
+    name: "workspace_apply_back",
+    operation: "workspace.apply-back",
+    about: "Apply the changes of a workspace to the project on the host, or say what that would do.",
+    fields: &[
+        WORKSPACE,
+        Field::told("checkout", "Checkout of the host"),
+        Field::told("path", "Only at or below these paths"),
+        Field::told("mode", "plan says what would be done"),
+        Field::own("conflicts"),
+    ],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
+pub(super) const SYNC_PUSH: Tool = Tool {
+    name: "sync_push",
+    operation: "sync.push",
+    about: "Sync (upload) what changed in the project on the host into a workspace.",
+    fields: &[
+        WORKSPACE,
+        Field::told("directory", "Directory of the host"),
+        Field::told("delete", "Also delete what the host does not have"),
+    ],
+    fixed: &[],
+    reply: Reply::Text,
+};
+
 pub(super) const SNAPSHOT_CREATE: Tool = Tool {
     name: "snapshot_create",
     operation: "snapshot.create",
@@ -319,6 +356,7 @@ pub(super) const SERVICE_START: Tool = Tool {
         Field::told("ready", "file:PATH, tcp:PORT, http:PORT/PATH, command:SCRIPT or log:REGEX"),
         Field::told("restart", "When it is started again"),
         Field::told("after", "Services that have to be ready first"),
+        SECRET,
     ],
     fixed: &[("ready_timeout", "\"25s\"")],
     reply: Reply::Text,

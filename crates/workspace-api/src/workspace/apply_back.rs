@@ -65,7 +65,7 @@ impl Operation for ApplyBack {
     type Output = AppliedBack;
     type Event = CrossingProgress;
     const NAME: &'static str = "workspace.apply-back";
-    const EFFECT: Effect = Effect::Changes;
+    const EFFECT: Effect = Effect::Crosses;
     const EXAMPLES: &'static [Example] = &[
         Example { argv: "demo .", json: r#"{"workspace": "demo", "checkout": "."}"# },
         Example {

@@ -28,6 +28,10 @@ pub struct Export {
     #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
     #[serde(default)]
     pub existing: Existing,
+    /// Refuse anything that is of another kind
+    #[arg(long, value_name = "KIND", value_enum)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ExportedKind>,
     /// Write one archive instead of a tree
     #[arg(long, value_name = "FORMAT", value_enum)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,6 +65,7 @@ impl Export {
             path,
             to: to.into(),
             existing: Existing::default(),
+            kind: None,
             archive: None,
             max_files: Self::FILES_DEFAULT,
             max_mib: Self::MIB_DEFAULT,
@@ -81,16 +86,16 @@ impl Operation for Export {
     type Output = Exported;
     type Event = CrossingProgress;
     const NAME: &'static str = "workspace.export";
-    const EFFECT: Effect = Effect::Changes;
+    const EFFECT: Effect = Effect::Crosses;
     const EXAMPLES: &'static [Example] = &[
         Example {
             argv: "demo report.txt ./report.txt",
             json: r#"{"workspace": "demo", "path": "report.txt", "to": "./report.txt"}"#,
         },
         Example {
-            argv: "demo dist dist.tar.gz --archive tar.gz --existing replace",
+            argv: "demo dist dist.tar.gz --archive tar.gz --existing replace --kind directory",
             json: r#"{"workspace": "demo", "path": "dist", "to": "dist.tar.gz",
-                      "archive": "tar.gz", "existing": "replace"}"#,
+                      "archive": "tar.gz", "existing": "replace", "kind": "directory"}"#,
         },
     ];
 }
@@ -145,9 +150,11 @@ pub struct Exported {
     pub left_out_total: u64,
 }
 
-/// What was copied out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+/// What is copied out.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum ExportedKind {
     /// A regular file.
     File,

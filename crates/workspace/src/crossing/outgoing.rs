@@ -17,9 +17,11 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use file_tree::archive::{Reader, Writer};
 use file_tree::{
@@ -28,10 +30,10 @@ use file_tree::{
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use operation::{ErrorKind, OpError};
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, open};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
-use workspace_api::workspace::{ArchiveFormat, Existing};
+use workspace_api::workspace::{ArchiveFormat, Existing, ExportedKind};
 
 use crate::home::{FileError, sync_directory};
 use crate::secrets::leaving::{Gate, refused};
@@ -43,7 +45,10 @@ const PREFIX: &str = ".hotcell-export-";
 /// A place on the host that something is copied to.
 #[derive(Debug, Clone)]
 pub(crate) struct HostPlace {
-    directory: PathBuf,
+    /// The directory, held open: its path may come to mean something else.
+    opened: Arc<OwnedFd>,
+    /// Where it is, for people.
+    shown: PathBuf,
     name: OsString,
 }
 
@@ -60,7 +65,10 @@ impl HostPlace {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let directory = fs::canonicalize(parent).map_err(|source| {
+        let found = open(parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(io::Error::from)
+            .and_then(|opened| Ok((fs::read_link(meaning(&opened))?, opened)));
+        let (shown, opened) = found.map_err(|source| {
             let kind = match source.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ErrorKind::NotFound,
                 io::ErrorKind::PermissionDenied => ErrorKind::Denied,
@@ -68,16 +76,23 @@ impl HostPlace {
             };
             OpError::new(kind, &FileError { action: "find", path: parent.to_owned(), source })
         })?;
-        Ok(Self { directory, name: name.to_owned() })
+        Ok(Self { opened: Arc::new(opened), shown, name: name.to_owned() })
     }
 
+    /// Where it is, for people.
     pub(crate) fn path(&self) -> PathBuf {
-        self.directory.join(&self.name)
+        self.shown.join(&self.name)
+    }
+
+    /// A path that means something in the directory as long as this lives, whatever
+    /// becomes of the directory's own path.
+    fn beside(&self, name: impl AsRef<Path>) -> PathBuf {
+        meaning(&self.opened).join(name)
     }
 
     /// Refuses early what would be refused at the end.
     pub(crate) fn check(&self, existing: Existing) -> Result<(), OpError> {
-        match (existing, self.path().symlink_metadata()) {
+        match (existing, self.beside(&self.name).symlink_metadata()) {
             (Existing::Refuse, Ok(_)) => Err(self.taken()),
             _ => Ok(()),
         }
@@ -90,10 +105,16 @@ impl HostPlace {
     }
 }
 
+/// A path that means an open directory.
+fn meaning(opened: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", opened.as_raw_fd()))
+}
+
 /// What is being put together.
 #[derive(Debug)]
 pub(crate) struct Staged {
     place: HostPlace,
+    /// A path that means it as long as the place lives.
     directory: PathBuf,
     /// The directory, locked.
     lock: File,
@@ -105,7 +126,8 @@ impl Staged {
     pub(crate) fn begin(place: HostPlace) -> Result<Self, OpError> {
         let digest = Sha256::digest(place.name.as_bytes());
         let name = format!("{PREFIX}{}", crate::hex::hex(&digest[..8]));
-        let directory = place.directory.join(name);
+        let directory = place.beside(&name);
+        let shown = place.shown.join(&name);
         let during = |error: OpError| {
             error.during(format!("cannot put anything at {}", place.path().display()))
         };
@@ -113,18 +135,18 @@ impl Staged {
         for _ in 0..2 {
             match DirBuilder::new().mode(0o700).create(&directory) {
                 Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(during(FileError::at("create", &directory)(source).into()));
+                    return Err(during(FileError::at("create", &shown)(source).into()));
                 }
                 _ => {}
             }
-            let lock = File::open(&directory).map_err(FileError::at("open", &directory))?;
+            let lock = File::open(&directory).map_err(FileError::at("open", &shown))?;
             match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
                 Err(Errno::WOULDBLOCK) => {
                     let message = "another copy to the same place is under way";
                     return Err(during(OpError::plain(ErrorKind::Conflict, message)));
                 }
-                Err(errno) => return Err(FileError::at("lock", &directory)(errno.into()).into()),
+                Err(errno) => return Err(FileError::at("lock", &shown)(errno.into()).into()),
             }
             let is_new = fs::read_dir(&directory).is_ok_and(|mut left| left.next().is_none());
             if is_new {
@@ -210,10 +232,11 @@ impl Sealed {
         Ok(())
     }
 
-    /// Gives it its name; tells what it is.
+    /// Gives it its name; tells what it is. Fails if it shall be of another kind.
     pub(crate) fn publish(
         mut self,
         shape: Shape,
+        wanted: Option<ExportedKind>,
         archive: Option<ArchiveFormat>,
         existing: Existing,
     ) -> Result<Kind, OpError> {
@@ -227,6 +250,7 @@ impl Sealed {
                 (single.kind, Some(single.path.clone()))
             }
         };
+        check_kind(wanted, kind)?;
         if let Some(format) = archive {
             let packed = staged.directory.join(PACKED);
             write_archive(staged, &found.entries, format, &packed)?;
@@ -243,6 +267,34 @@ impl Sealed {
             self.staged = None;
         }
         Ok(kind)
+    }
+}
+
+/// What something of a kind is called.
+pub(crate) fn exported(kind: Kind) -> ExportedKind {
+    match kind {
+        Kind::Symlink => ExportedKind::Symlink,
+        Kind::File => ExportedKind::File,
+        _ => ExportedKind::Directory,
+    }
+}
+
+/// Refuses what is of another kind than was asked for.
+pub(crate) fn check_kind(wanted: Option<ExportedKind>, is: Kind) -> Result<(), OpError> {
+    match wanted {
+        Some(wanted) if wanted != exported(is) => {
+            let message = format!("it is a {}, not a {}", word(exported(is)), word(wanted));
+            Err(OpError::plain(ErrorKind::InvalidRequest, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+const fn word(kind: ExportedKind) -> &'static str {
+    match kind {
+        ExportedKind::File => "regular file",
+        ExportedKind::Directory => "directory",
+        ExportedKind::Symlink => "symbolic link",
     }
 }
 
@@ -271,7 +323,7 @@ impl Staged {
             Some(inner) => self.directory.join(inner.as_path()),
             None => self.directory.clone(),
         };
-        let to = self.place.path();
+        let to = self.place.beside(&self.place.name);
         let rename = |flags| rustix::fs::renameat_with(CWD, &from, CWD, &to, flags);
         let renamed = match existing {
             Existing::Refuse => rename(RenameFlags::NOREPLACE).map(|()| LeftBehind::Nothing),
@@ -282,11 +334,13 @@ impl Staged {
         };
         match renamed {
             Ok(left) => {
-                sync_directory(&self.place.directory)?;
+                sync_directory(&meaning(&self.place.opened))?;
                 Ok(left)
             }
             Err(Errno::EXIST) => Err(self.place.taken()),
-            Err(errno) => Err(FileError::at("put in place", &to)(errno.into()).into()),
+            Err(errno) => {
+                Err(FileError::at("put in place", &self.place.path())(errno.into()).into())
+            }
         }
     }
 }

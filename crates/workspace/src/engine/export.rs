@@ -7,13 +7,13 @@ use operation::{Call, ErrorKind, Handler, OpError};
 use workspace_api::crossing::{CrossingProgress, CrossingStage};
 use workspace_api::ledger::LedgerEvent;
 use workspace_api::seed::LeftOut;
-use workspace_api::workspace::{Export, Exported, ExportedKind};
+use workspace_api::workspace::{Export, Exported};
 
 use super::Engine;
 use super::progress::crossing;
 use super::secrets::SecretsLeave;
 use super::tools::{Asked, place};
-use crate::crossing::outgoing::{HostPlace, Shape, Staged};
+use crate::crossing::outgoing::{HostPlace, Shape, Staged, check_kind, exported};
 use crate::crossing::stream::{FromGuest, Meter, cancelled};
 
 /// Longest file, in bytes, holes counted: what file systems take.
@@ -49,6 +49,10 @@ impl Handler<Export> for Engine {
             _ => Shape::Single,
         };
         check(&packed, limits)?;
+        if shape == Shape::Directory {
+            // Of the rest the guest could say anything: it is looked at when it is here.
+            check_kind(export.kind, Kind::Directory)?;
+        }
         let meter = Meter::default();
         let archive = FromGuest::new(output(&mut asked)?, &call.cancel, &meter);
         let (target, cancel) = (to.clone(), call.cancel.clone());
@@ -62,11 +66,11 @@ impl Handler<Export> for Engine {
         };
         let (sealed, unpacked) = crossing(call, unpack, &meter, received).await?;
         asked.finish().await?;
-        let (existing, archive) = (export.existing, export.archive);
+        let (existing, archive, wanted) = (export.existing, export.archive, export.kind);
         let gate = self.gate(&record, SecretsLeave::allowed(export.allow_secrets))?;
         let publish = tokio::task::spawn_blocking(move || {
             sealed.judge(&gate)?;
-            sealed.publish(shape, archive, existing)
+            sealed.publish(shape, wanted, archive, existing)
         });
         let kind = crossing(call, publish, &meter, received).await?;
         let mut left_out: Vec<LeftOut> = packed
@@ -76,14 +80,10 @@ impl Handler<Export> for Engine {
             .map(|path| left_out(path, "a socket or a device"))
             .collect();
         left_out.extend(unpacked.left_out.iter().map(left_out_text));
-        let exported = Exported {
+        let told = Exported {
             path: path.to_string(),
             to: to.path().display().to_string(),
-            kind: match kind {
-                Kind::Symlink => ExportedKind::Symlink,
-                Kind::File => ExportedKind::File,
-                _ => ExportedKind::Directory,
-            },
+            kind: exported(kind),
             files: unpacked.files,
             directories: unpacked.directories,
             bytes: unpacked.bytes,
@@ -91,13 +91,13 @@ impl Handler<Export> for Engine {
             left_out,
         };
         let event = LedgerEvent::Exported {
-            path: exported.path.clone(),
-            to: exported.to.clone(),
-            files: exported.files,
-            bytes: exported.bytes,
+            path: told.path.clone(),
+            to: told.to.clone(),
+            files: told.files,
+            bytes: told.bytes,
         };
         self.note(&record, event).await;
-        Ok(exported)
+        Ok(told)
     }
 }
 

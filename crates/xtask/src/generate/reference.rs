@@ -49,6 +49,7 @@ fn operation<H>(row: &OpSpec<H>, page: &mut String) {
     let effect = match row.effect {
         Effect::Reads => "reads",
         Effect::Changes => "changes",
+        Effect::Crosses => "changes the host",
         Effect::Destroys => "destroys",
     };
     let (summary, rest) = description.split_once('\n').unwrap_or((description, ""));

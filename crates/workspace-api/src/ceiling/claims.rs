@@ -1,0 +1,328 @@
+//! What each operation wants of the world.
+
+use operation::Operation;
+
+use super::{PROJECT_LABEL, Scope};
+use crate::id::WorkspaceRef;
+use crate::label::{Label, LabelKey};
+use crate::network::NetworkOptions;
+use crate::secret::SecretUse;
+use crate::seed::Seed;
+use crate::spec::Shape;
+use crate::workspace::{ApplyMode, ArchiveFormat, Danger, Existing, ExportedKind};
+use crate::{
+    command, diff, doctor, env, file, logs, network, patch, port, prepare, run, secret, service,
+    shell, snapshot, summary, sync, workspace,
+};
+
+/// Something that a request wants, and that somebody may want to limit.
+#[derive(Debug)]
+pub enum Claim<'a> {
+    /// To use a workspace, or what is left of it.
+    Workspace(&'a mut WorkspaceRef),
+    /// To make so many workspaces.
+    Making(u32),
+    /// Labels for what is made.
+    Naming(&'a mut Vec<Label>),
+    /// To set or remove labels with these keys.
+    Labelling(Vec<&'a LabelKey>),
+    /// A machine of this shape.
+    Shape(&'a mut Shape),
+    /// To reach something.
+    Network(&'a mut NetworkOptions),
+    /// To start from something.
+    Source(&'a mut Seed),
+    /// To give secrets to a command.
+    Secrets(&'a [SecretUse]),
+    /// Whether content may leave that holds the value of a secret.
+    SecretsLeave(bool),
+    /// To read a directory of the host.
+    Reading(&'a mut String),
+    /// To write something to the host.
+    Leaving(Leaving<'a>),
+    /// To apply changes to a checkout of the host.
+    Returning(Returning<'a>),
+    /// What only an operator does: the operation's name.
+    Operator(&'static str),
+}
+
+/// A copy to the host.
+#[derive(Debug)]
+pub struct Leaving<'a> {
+    /// The place.
+    pub to: &'a mut String,
+    /// What becomes of what is there.
+    pub existing: Existing,
+    /// Whether it becomes an archive.
+    pub archive: Option<ArchiveFormat>,
+    /// What may be copied.
+    pub kind: &'a mut Option<ExportedKind>,
+}
+
+impl Leaving<'_> {
+    /// Whether it is at most one file that replaces nothing.
+    pub(super) fn is_plain(&self) -> bool {
+        self.existing == Existing::Refuse
+            && self.archive.is_none()
+            && matches!(self.kind, None | Some(ExportedKind::File))
+    }
+
+    /// Has anything refused that is no regular file.
+    pub(super) fn only_a_file(&mut self) {
+        *self.kind = Some(ExportedKind::File);
+    }
+}
+
+/// Changes for a checkout of the host.
+#[derive(Debug)]
+pub struct Returning<'a> {
+    /// The checkout.
+    pub checkout: &'a mut String,
+    /// Whether anything is changed.
+    pub mode: ApplyMode,
+    /// Dangers that are allowed.
+    pub allow: &'a [Danger],
+}
+
+/// An operation that says what it wants of the world.
+pub trait Claims: Operation {
+    /// What it wants: all of it.
+    fn claims(&mut self) -> Vec<Claim<'_>>;
+
+    /// Takes out of an answer what lies outside a scope.
+    fn conceal(_: &mut Self::Output, _: &Scope) {}
+}
+
+/// Operations on a workspace that want nothing else.
+macro_rules! in_a_workspace {
+    ($($operation:ty),+ $(,)?) => {
+        $(impl Claims for $operation {
+            fn claims(&mut self) -> Vec<Claim<'_>> {
+                vec![Claim::Workspace(&mut self.workspace)]
+            }
+        })+
+    };
+}
+
+in_a_workspace!(
+    workspace::Status,
+    workspace::Reset,
+    workspace::Stop,
+    workspace::Hibernate,
+    workspace::Start,
+    workspace::Delete,
+    file::List,
+    file::Stat,
+    file::Write,
+    file::Edit,
+    file::Mkdir,
+    file::Move,
+    file::Copy,
+    file::Delete,
+    file::Search,
+    patch::Apply,
+    logs::Logs,
+    summary::Summarize,
+    command::List,
+    command::Status,
+    command::Wait,
+    command::Read,
+    command::Send,
+    shell::List,
+    shell::Read,
+    shell::Write,
+    shell::Resize,
+    shell::Send,
+    shell::Close,
+    snapshot::Create,
+    snapshot::List,
+    snapshot::Delete,
+    service::List,
+    service::Status,
+    service::Logs,
+    service::Stop,
+    service::Restart,
+    network::operations::Show,
+    network::operations::Log,
+    port::List,
+);
+
+/// Operations that start something, which may be given secrets.
+macro_rules! with_secrets {
+    ($($operation:ty),+ $(,)?) => {
+        $(impl Claims for $operation {
+            fn claims(&mut self) -> Vec<Claim<'_>> {
+                vec![
+                    Claim::Workspace(&mut self.workspace),
+                    Claim::Secrets(&self.options.secret),
+                ]
+            }
+        })+
+    };
+}
+
+with_secrets!(workspace::Exec, command::Run, command::Start, shell::Open);
+
+/// Operations that show content of a workspace as it is.
+macro_rules! shows_content {
+    ($($operation:ty),+ $(,)?) => {
+        $(impl Claims for $operation {
+            fn claims(&mut self) -> Vec<Claim<'_>> {
+                vec![
+                    Claim::Workspace(&mut self.workspace),
+                    Claim::SecretsLeave(self.allow_secrets),
+                ]
+            }
+        })+
+    };
+}
+
+shows_content!(file::Read, diff::Diff);
+
+/// Operations on the host itself: what is installed, kept or let in there.
+macro_rules! operator_only {
+    ($($operation:ty),+ $(,)?) => {
+        $(impl Claims for $operation {
+            fn claims(&mut self) -> Vec<Claim<'_>> {
+                vec![Claim::Operator(<$operation>::NAME)]
+            }
+        })+
+    };
+}
+
+operator_only!(
+    prepare::Prepare,
+    doctor::Doctor,
+    env::Pull,
+    env::Build,
+    env::Prune,
+    secret::Set,
+    secret::List,
+    secret::Delete,
+    port::Publish,
+    port::Unpublish,
+);
+
+/// Operations that anybody may ask for.
+macro_rules! for_everybody {
+    ($($operation:ty),+ $(,)?) => {
+        $(impl Claims for $operation {
+            fn claims(&mut self) -> Vec<Claim<'_>> {
+                Vec::new()
+            }
+        })+
+    };
+}
+
+for_everybody!(env::List, env::Inspect);
+
+impl Claims for run::Run {
+    fn claims(&mut self) -> Vec<Claim<'_>> {
+        let mut claims = vec![
+            Claim::Shape(&mut self.shape),
+            Claim::Network(&mut self.network_policy),
+            Claim::Secrets(&self.options.secret),
+            Claim::Making(1),
+        ];
+        // Unless it names a source it starts empty, wherever workspaces start from.
+        let Seed { path, repo_url, .. } = &self.seed;
+        if path.is_some() || repo_url.is_some() {
+            claims.push(Claim::Source(&mut self.seed));
+        }
+        claims
+    }
+}
+
+impl Claims for workspace::Create {
+    fn claims(&mut self) -> Vec<Claim<'_>> {
+        vec![
+            Claim::Shape(&mut self.shape),
+            Claim::Source(&mut self.seed),
+            Claim::Network(&mut self.network_policy),
+            Claim::Naming(&mut self.label),
+            Claim::Making(1),
+        ]
+    }
+}
+
+impl Claims for workspace::Fork {
+    fn claims(&mut self) -> Vec<Claim<'_>> {
+        vec![Claim::Workspace(&mut self.workspace), Claim::Making(self.count.into())]
+    }
+}
+
+impl Claims for workspace::List {
+    fn claims(&mut self) -> Vec<Claim<'_>> {
+        Vec::new()
+    }
+
+    fn conceal(found: &mut Self::Output, scope: &Scope) {
+        found.workspaces.retain(|workspace| scope.includes(&workspace.labels));
+        found.deleted.retain(|tombstone| scope.includes(&tombstone.labels));
+    }
+}
+
+impl Claims for workspace::Update {
+    fn claims(&mut self) -> Vec<Claim<'_>> {
+        let set = self.label.iter().map(|label| &label.key);
+        let keys = set.chain(&self.remove_label).collect();
+        vec![Claim::Workspace(&mut self.workspace), Claim::Labelling(keys)]
+    }
+}
+
+impl Claims for workspace::Export {
+    fn claims(&mut self) -> Vec<Claim<'_>> {
+        vec![
+            Claim::Workspace(&mut self.workspace),
+            Claim::SecretsLeave(self.allow_secrets),
+            Claim::Leaving(Leaving {
+                to: &mut self.to,
+                existing: self.existing,
+                archive: self.archive,
+                kind: &mut self.kind,
+            }),
+        ]
+    }
+}
+
+impl Claims for workspace::ApplyBack {
+    fn claims(&mut self) -> Vec<Claim<'_>> {
+        vec![
+            Claim::Workspace(&mut self.workspace),
+            Claim::SecretsLeave(self.allow_secrets),
+            Claim::Returning(Returning {
+                checkout: &mut self.checkout,
+                mode: self.mode,
+                allow: &self.allow,
+            }),
+        ]
+    }
+}
+
+impl Claims for sync::Push {
+    fn claims(&mut self) -> Vec<Claim<'_>> {
+        vec![Claim::Workspace(&mut self.workspace), Claim::Reading(&mut self.directory)]
+    }
+}
+
+impl Claims for service::Start {
+    fn claims(&mut self) -> Vec<Claim<'_>> {
+        let mut claims =
+            vec![Claim::Workspace(&mut self.workspace), Claim::Secrets(&self.options.secret)];
+        if !self.publish.is_empty() {
+            claims.push(Claim::Operator(port::Publish::NAME));
+        }
+        claims
+    }
+}
+
+impl Claims for network::operations::Set {
+    fn claims(&mut self) -> Vec<Claim<'_>> {
+        vec![Claim::Workspace(&mut self.workspace), Claim::Network(&mut self.network_policy)]
+    }
+}
+
+/// Whether a label says whose a workspace is.
+pub(super) fn is_the_operators(key: &LabelKey) -> bool {
+    key.as_str() == PROJECT_LABEL
+}
