@@ -171,7 +171,7 @@ impl Operation for Export {
     type Output = Exported;
     type Event = NoEvents;
     const NAME: &'static str = "disk.export";
-    const EFFECT: Effect = Effect::Changes;
+    const EFFECT: Effect = Effect::Crosses;
     const EXAMPLES: &'static [Example] = &[Example {
         argv: "demo demo.ext4 --drive workspace",
         json: r#"{"workspace": "demo", "output": "demo.ext4", "drive": "workspace"}"#,

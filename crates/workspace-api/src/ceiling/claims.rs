@@ -11,8 +11,8 @@ use crate::seed::Seed;
 use crate::spec::Shape;
 use crate::workspace::{ApplyMode, ArchiveFormat, Danger, Existing, ExportedKind};
 use crate::{
-    command, diff, doctor, env, file, logs, network, patch, port, prepare, run, secret, service,
-    shell, snapshot, summary, sync, workspace,
+    command, diff, disk, doctor, env, file, logs, network, patch, port, prepare, run, secret,
+    service, shell, snapshot, summary, sync, workspace,
 };
 
 /// Something that a request wants, and that somebody may want to limit.
@@ -145,6 +145,7 @@ in_a_workspace!(
     network::operations::Show,
     network::operations::Log,
     port::List,
+    disk::List,
 );
 
 /// Operations that start something, which may be given secrets.
@@ -177,7 +178,7 @@ macro_rules! shows_content {
     };
 }
 
-shows_content!(file::Read, diff::Diff);
+shows_content!(file::Read, diff::Diff, diff::Compare, disk::Read);
 
 /// Operations on the host itself: what is installed, kept or let in there.
 macro_rules! operator_only {
@@ -199,6 +200,7 @@ operator_only!(
     secret::Set,
     secret::List,
     secret::Delete,
+    disk::Export,
     port::Publish,
     port::Unpublish,
 );

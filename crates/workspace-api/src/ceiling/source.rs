@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_project_is_a_label_that_can_be_asked_for() {
-        let source = Source::directory(PathBuf::from("/home/me/a=b c")).unwrap();
+        let source = Source::directory(PathBuf::from("/projects/a=b c")).unwrap();
         let Scope::Project(label) = Scope::of(&source) else { panic!("{source}") };
         let filter: LabelFilter = label.to_string().parse().unwrap();
         let labels = [(label.key.to_string(), label.value.clone())].into();

@@ -18,8 +18,8 @@ fn ceiling() -> Ceiling {
         apply_back: ApplyBackCeiling::DryRun,
         roots: vec![root("/srv/a")],
         folder: Some(root("/srv/out")),
-        source: Source::Directory("/home/me/app".to_owned()),
-        scope: Scope::of(&Source::Directory("/home/me/app".to_owned())),
+        source: Source::Directory("/projects/app".to_owned()),
+        scope: Scope::of(&Source::Directory("/projects/app".to_owned())),
     }
 }
 
@@ -66,19 +66,19 @@ fn only_the_operator_says_what_a_workspace_starts_from() {
     for mut claim in create.claims() {
         assert!(!matches!(ceiling().judge(&mut claim, &Facts::default()), Verdict::Refused(_)));
     }
-    assert_eq!(create.seed.path.as_deref(), Some("/home/me/app"));
-    assert_eq!(create.label, ["hotcell.project=/home/me/app".parse().unwrap()]);
+    assert_eq!(create.seed.path.as_deref(), Some("/projects/app"));
+    assert_eq!(create.label, ["hotcell.project=/projects/app".parse().unwrap()]);
     for mut seed in [
         Seed::from_path("/etc"),
         Seed::from_path("/srv/a/../../etc"),
         Seed::from_path("/srv/out/x"),
-        Seed::from_path("/home/me"),
+        Seed::from_path("/projects"),
         Seed::from_repository("https://example.org/x"),
     ] {
         let verdict = judged(Claim::Source(&mut seed));
         assert!(matches!(verdict, Verdict::Refused(Refusal::Source(_))), "{seed:?}");
     }
-    for path in ["/srv/a", "/srv/a/b", "b/c", "/home/me/app/"] {
+    for path in ["/srv/a", "/srv/a/b", "b/c", "/projects/app/"] {
         assert_eq!(judged(Claim::Source(&mut Seed::from_path(path))), Verdict::Allowed, "{path}");
     }
     let mut labels = vec!["hotcell.project=/elsewhere".parse().unwrap()];
@@ -111,7 +111,7 @@ fn into_the_folder_goes_one_new_file_and_below_a_root_anything() {
 
 #[test]
 fn workspaces_outside_are_unseen_and_those_that_may_do_more_are_refused() {
-    let owned: BTreeMap<_, _> = [(PROJECT_LABEL.to_owned(), "/home/me/app".to_owned())].into();
+    let owned: BTreeMap<_, _> = [(PROJECT_LABEL.to_owned(), "/projects/app".to_owned())].into();
     let named = |labels: &BTreeMap<_, _>, network: &NetworkOptions, secrets: &[&str]| Named {
         labels: labels.clone(),
         network: network.policy().unwrap(),
@@ -139,7 +139,7 @@ fn secrets_are_named_and_never_leave_and_nothing_dangerous_is_applied() {
     assert!(matches!(verdict, Verdict::Refused(Refusal::Secret(_))), "{verdict:?}");
     assert!(matches!(judged(Claim::SecretsLeave(true)), Verdict::Refused(_)));
 
-    let mut apply = ApplyBack::plan("demo".parse().unwrap(), "/home/me/app");
+    let mut apply = ApplyBack::plan("demo".parse().unwrap(), "/projects/app");
     let judge = |ceiling: &Ceiling, apply: &mut ApplyBack| {
         let mut claim = apply.claims().pop().unwrap();
         ceiling.judge(&mut claim, &Facts::default())
@@ -151,7 +151,7 @@ fn secrets_are_named_and_never_leave_and_nothing_dangerous_is_applied() {
     assert_eq!(judge(&open, &mut apply), Verdict::Allowed);
     apply.allow = vec![crate::workspace::Danger::Hooks];
     assert!(matches!(judge(&open, &mut apply), Verdict::Refused(Refusal::OperatorOnly(_))));
-    let mut elsewhere = ApplyBack::plan("demo".parse().unwrap(), "/home/me/other");
+    let mut elsewhere = ApplyBack::plan("demo".parse().unwrap(), "/projects/other");
     assert!(matches!(judge(&open, &mut elsewhere), Verdict::Refused(Refusal::Path { .. })));
 }
 
