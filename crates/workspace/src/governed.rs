@@ -137,7 +137,7 @@ impl Governed {
                 let place = self.ceiling.place_to_write(leaving.to).ok_or_else(refused)?;
                 let name = place.below.file_name().ok_or_else(refused)?.to_owned();
                 let name = name.to_str().ok_or_else(refused)?.to_owned();
-                let parent = place.below.parent().unwrap_or(Path::new(""));
+                let parent = place.below.parent().unwrap_or_else(|| Path::new(""));
                 let path = below(parent)?;
                 let directory = root(&place)?.directory(&path).map_err(unopened(&place))?;
                 *leaving.to = format!("{}/{name}", held.hold(directory.as_fd(), &place)?);

@@ -146,12 +146,13 @@ impl Terms {
             false => Scope::of(&source),
         };
         let usual = Ceiling::default();
-        let apply_back = matches.get_one("apply-back").copied().unwrap_or(match source {
+        let unsaid = match source {
             Source::Directory(_) if profile.name != profile::INSPECT.name => {
-                ApplyBackCeiling::default()
+                ApplyBackCeiling::DryRun
             }
             _ => ApplyBackCeiling::No,
-        });
+        };
+        let apply_back = matches.get_one("apply-back").copied().unwrap_or(unsaid);
         let one = |id: &str| matches.get_one(id).map(|path: &PathBuf| root(path)).transpose();
         let roots = matches.get_many("host-root").into_iter().flatten();
         let ceiling = Ceiling {
