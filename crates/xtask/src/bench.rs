@@ -10,39 +10,69 @@
 //! ratios, never by times of different runs. Missing a target is a result, not
 //! an error.
 //!
-//! * [`floor`] runs the script, [`product`] measures the same steps through the
-//!   SDK and the command line, [`copies`] snapshots, resets and forks; [`leftovers`] repeats them and looks at what stays.
-//! * [`figures`] judges and prints; [`processes`] reads `/proc`.
+//! * [`floor`] runs the script; [`product`] measures the same steps through the
+//!   SDK and the command line, [`copies`] snapshots, resets and forks.
+//! * What is judged by itself or by the guest: [`seeding`] and [`diffs`] of a large
+//!   [`repository`], [`hundredth`] copies, a server for [`models`], and
+//!   [`leftovers`] of many workspaces in a row.
+//! * [`figures`] judges and prints; [`facts`] is what they depend on; [`processes`]
+//!   reads `/proc`.
 //!
 //! Workspaces are made in a home of their own that is kept between runs, so the
 //! user's own are neither touched nor of influence.
 
 mod copies;
+mod diffs;
+mod facts;
 mod figures;
 mod floor;
+mod hundredth;
 mod leftovers;
+mod models;
 mod processes;
 mod product;
+mod repository;
+mod seeding;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, ensure};
 use environment::{GuestPrograms, Library, ModuleSet};
 use hotcell::{Client, ClientOptions, EnvironmentRef, Shape};
-use serde::Serialize;
 
 use crate::cache;
 use crate::machines::Parts;
 use crate::programs::{self, Profile};
-use figures::{Figure, Report, Target};
+use facts::Facts;
+use figures::Report;
 use floor::Floor;
 use product::Product;
 
 /// The shape of every machine: the floor's.
 const SHAPE: Shape = Shape { cpus: 1, memory_mib: 256 };
+
+/// A larger one, for what may grow with memory.
+const LARGE: Shape = Shape { cpus: 1, memory_mib: 2048 };
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Creating and using workspaces, beside the floor
+    Machines,
+    /// Snapshots, resets and forks, beside the floor
+    Copies,
+    /// Copies of a workspace that was copied often
+    Hundredth,
+    /// Seeding from a large repository
+    Seeding,
+    /// Differences in a large repository
+    Diffs,
+    /// A server for models
+    Models,
+    /// Many workspaces in a row, and what they leave
+    Leftovers,
+}
 
 /// Measure the product beside the monitor's own floor
 ///
@@ -50,6 +80,9 @@ const SHAPE: Shape = Shape { cpus: 1, memory_mib: 256 };
 /// home of its own, which takes minutes and needs the network.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
+    /// Measure these parts only
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
     /// Rounds; in each, floor and product are measured once more
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
@@ -59,6 +92,9 @@ pub(crate) struct Options {
     /// Workspaces that are created, used and deleted in a row
     #[arg(long, default_value_t = 50)]
     repeat: u32,
+    /// Forks and snapshots that are made of one workspace
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(20..))]
+    copies: u32,
     /// Write all figures and their samples to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -73,18 +109,10 @@ pub(crate) struct Options {
     program: Option<PathBuf>,
 }
 
-/// What the figures depend on.
-#[derive(Debug, Serialize)]
-struct Facts {
-    cores: usize,
-    processor: String,
-    accelerator: hotcell::Accelerator,
-    monitor: String,
-    host_kernel: String,
-    guest_kernel: String,
-    shape: Shape,
-    /// What others did on this machine when the run began.
-    load: String,
+impl Options {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
 }
 
 /// Runs the task. The SDK is part of this program, so it has to be optimised
@@ -120,7 +148,7 @@ async fn measure(options: &Options, script: &Path, program: &Path) -> Result<()>
         client.workspace(left.id.into()).await?.delete().await?;
     }
     let environment = EnvironmentRef::default();
-    eprintln!("preparing {environment} for {SHAPE} in {}", home.display());
+    eprintln!("preparing {environment} in {}", home.display());
     let prepared = client.prepare(environment.clone(), SHAPE).await?;
 
     let library = Library::open(&home)?;
@@ -139,16 +167,7 @@ async fn measure(options: &Options, script: &Path, program: &Path) -> Result<()>
         })
         .context("the prepared environment is not in the library")?
         .root_image();
-    let facts = Facts {
-        cores: available_parallelism()?.get(),
-        processor: processor()?,
-        accelerator: prepared.accelerator,
-        monitor: first_line(Command::new("qemu-system-x86_64").arg("--version"))?,
-        host_kernel: first_line(Command::new("uname").arg("-r"))?,
-        guest_kernel: kernel.version.clone(),
-        shape: SHAPE,
-        load: fs::read_to_string("/proc/loadavg")?.split(' ').next().unwrap_or_default().to_owned(),
-    };
+    let mut report = Report::new(Facts::of(prepared.accelerator, &kernel)?);
     let accelerator = match prepared.accelerator {
         hotcell::Accelerator::Kvm => machine::Accelerator::Kvm,
         hotcell::Accelerator::Tcg => machine::Accelerator::Tcg,
@@ -178,25 +197,8 @@ async fn measure(options: &Options, script: &Path, program: &Path) -> Result<()>
             drives: vec![image],
         },
     };
-    let mut report = Report::new(facts);
-    let mut rounds = Rounds::default();
-    for round in 0..options.rounds {
-        eprintln!("round {} of {}", round + 1, options.rounds);
-        // Whoever comes second finds the caches as the other one left them.
-        if round % 2 == 0 {
-            rounds.floor.push(floor.measure()?);
-            rounds.product.push(product.measure().await?);
-            rounds.copies.push(copies::measure(&product).await?);
-        } else {
-            rounds.copies.push(copies::measure(&product).await?);
-            rounds.product.push(product.measure().await?);
-            rounds.floor.push(floor.measure()?);
-        }
-    }
-    rounds.figures(&mut report);
-    copies::figures(&rounds.copies, &rounds.floor, &mut report);
-    eprintln!("{} workspaces in a row", options.repeat);
-    leftovers::measure(&product, options.repeat, &mut report).await?;
+    beside_the_floor(options, &floor, &product, &mut report).await?;
+    by_themselves(options, &product, &mut report).await?;
     report.print();
     if let Some(path) = &options.json {
         fs::write(path, serde_json::to_vec_pretty(&report)?)
@@ -205,94 +207,73 @@ async fn measure(options: &Options, script: &Path, program: &Path) -> Result<()>
     Ok(())
 }
 
-/// What the rounds measured.
-#[derive(Debug, Default)]
-struct Rounds {
-    floor: Vec<floor::Sample>,
-    product: Vec<product::Sample>,
-    copies: Vec<copies::Sample>,
-}
-
-impl Rounds {
-    /// Adds the figures that are compared with the floor, and those that have a
-    /// target of their own.
-    fn figures(&self, report: &mut Report) {
-        let ours = |of: fn(&product::Sample) -> f64| self.product.iter().map(of).collect();
-        let floors = |of: fn(&floor::Sample) -> f64| self.floor.iter().map(of).collect();
-        report.add(Figure {
-            name: "create → first command finished",
-            unit: "ms",
-            product: ours(|sample| sample.create_to_first_exec_ms),
-            baseline: Some(("floor", floors(|sample| sample.resume_to_first_exec_ms))),
-            target: Some(Target::Factor(1.5)),
-        });
-        report.add(Figure {
-            name: "exec round trip of `true`, SDK",
-            unit: "ms",
-            product: ours(|sample| sample.exec_ms),
-            baseline: Some(("floor", floors(|sample| sample.exec_round_trip_ms))),
-            target: Some(Target::Factor(2.0)),
-        });
-        report.add(Figure {
-            name: "the same, static program",
-            unit: "ms",
-            product: ours(|sample| sample.exec_static_ms),
-            baseline: Some(("floor", floors(|sample| sample.exec_round_trip_ms))),
-            target: None,
-        });
-        report.add(Figure {
-            name: "the same through the CLI process",
-            unit: "ms",
-            product: ours(|sample| sample.cli_exec_ms),
-            baseline: Some(("SDK", ours(|sample| sample.exec_ms))),
-            target: Some(Target::Plus(15.0)),
-        });
-        report.add(Figure {
-            name: "`hotcell run` as a whole",
-            unit: "ms",
-            product: ours(|sample| sample.cli_run_ms),
-            baseline: Some(("floor", floors(|sample| sample.resume_to_first_exec_ms))),
-            target: None,
-        });
-        report.add(Figure {
-            name: "cold boot until the agent answers",
-            unit: "ms",
-            product: ours(|sample| sample.cold_boot_ms),
-            baseline: Some(("floor", floors(|sample| sample.cold_boot_ms))),
-            target: None,
-        });
-        report.add(Figure {
-            name: "private memory, idle workspace",
-            unit: "MiB",
-            product: ours(|sample| sample.monitor_mib + sample.keeper_mib),
-            baseline: Some(("floor", floors(|sample| sample.private_dirty_kib / 1024.0))),
-            target: Some(Target::Plus(12.0)),
-        });
-        report.add(Figure {
-            name: "… of which its keeper",
-            unit: "MiB",
-            product: ours(|sample| sample.keeper_mib),
-            baseline: None,
-            target: None,
-        });
-        report.add(Figure {
-            name: "disk right after create",
-            unit: "KiB",
-            product: ours(|sample| sample.disk_kib),
-            baseline: None,
-            target: Some(Target::AtMost(1024.0)),
-        });
+/// Floor and product in turns: whoever comes second finds the caches as the
+/// other one left them.
+async fn beside_the_floor(
+    options: &Options,
+    floor: &Floor<'_>,
+    product: &Product<'_>,
+    report: &mut Report,
+) -> Result<()> {
+    if !options.wants(Part::Machines) && !options.wants(Part::Copies) {
+        return Ok(());
     }
+    if options.wants(Part::Copies) {
+        product.client.prepare(product.environment.clone(), LARGE).await?;
+    }
+    let (mut floors, mut machines, mut copies) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..options.rounds {
+        eprintln!("round {} of {}", round + 1, options.rounds);
+        if round % 2 == 0 {
+            floors.push(floor.measure()?);
+        }
+        if options.wants(Part::Machines) {
+            machines.push(product.measure().await?);
+        }
+        if options.wants(Part::Copies) {
+            copies.push(copies::measure(product).await?);
+        }
+        if round % 2 == 1 {
+            floors.push(floor.measure()?);
+        }
+    }
+    if options.wants(Part::Machines) {
+        product::figures(&machines, &floors, report);
+    }
+    if options.wants(Part::Copies) {
+        copies::figures(&copies, &floors, report);
+    }
+    Ok(())
 }
 
-fn processor() -> Result<String> {
-    let text = fs::read_to_string("/proc/cpuinfo")?;
-    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    Ok(name.map_or("unknown", |(_, name)| name).to_owned())
-}
-
-fn first_line(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
-    ensure!(output.status.success(), "{command:?} failed");
-    Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
+/// What has another measure than the floor.
+async fn by_themselves(
+    options: &Options,
+    product: &Product<'_>,
+    report: &mut Report,
+) -> Result<()> {
+    if options.wants(Part::Seeding) || options.wants(Part::Diffs) {
+        let scratch = tempfile::Builder::new().prefix("tree-").tempdir_in(product.home)?;
+        eprintln!("a repository of {} files", repository::FILES);
+        let repository = repository::Repository::new(scratch.path())?;
+        if options.wants(Part::Seeding) {
+            seeding::measure(product, &repository, options.rounds, report).await?;
+        }
+        if options.wants(Part::Diffs) {
+            diffs::measure(product, &repository, options.rounds, report).await?;
+        }
+    }
+    if options.wants(Part::Models) {
+        eprintln!("a server for models");
+        models::measure(product, options.rounds, report)?;
+    }
+    if options.wants(Part::Hundredth) {
+        eprintln!("{} forks and snapshots of one workspace", options.copies);
+        hundredth::measure(product, options.copies, report).await?;
+    }
+    if options.wants(Part::Leftovers) {
+        eprintln!("{} workspaces in a row", options.repeat);
+        leftovers::measure(product, options.repeat, report).await?;
+    }
+    Ok(())
 }

@@ -13,8 +13,9 @@
 //! everything that needs a network is there already.
 //!
 //! * [`materials`] makes what the outer machine consists of, once.
-//! * [`checks`] is what is checked inside.
+//! * [`checks`] is what is checked inside; [`busy`] copies a machine that never rests.
 
+mod busy;
 mod checks;
 mod materials;
 
@@ -54,6 +55,9 @@ pub(crate) struct Options {
     /// Test this program instead of building one
     #[arg(long, value_name = "FILE", conflicts_with = "profile")]
     program: Option<PathBuf>,
+    /// Copies of a busy machine that are made and checked
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    copies: u32,
 }
 
 /// Runs the task; its exit code says whether every check passed.
@@ -82,7 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         let begun = Instant::now();
         let mut booted = outer.boot(&program, &work, BOOT_DEADLINE).await?;
         println!("outer boot   {:>8.1} s", begun.elapsed().as_secs_f64());
-        let passed = checks::run(&mut booted.guest).await;
+        let passed = checks::run(&mut booted.guest, options.copies).await;
         booted.machine.stop().await;
         passed
     })?;

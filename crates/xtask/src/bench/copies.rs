@@ -1,5 +1,5 @@
-//! Snapshots, resets and forks: how long the source stands still, and how long
-//! it takes until each copy works.
+//! Snapshots, resets and forks: how long the source stands still, how long it
+//! takes until each copy works, and what a copy costs.
 
 use std::time::Instant;
 
@@ -9,8 +9,11 @@ use hotcell::{Call, SnapshotName, Workspace};
 use serde::Serialize;
 
 use super::figures::{Figure, Report, Target, median};
-use super::floor;
-use super::product::{Product, milliseconds, run};
+use super::product::{Product, kibibytes, milliseconds, run, to_milliseconds};
+use super::{LARGE, floor};
+
+/// Gibibytes of the larger shape.
+const LARGE_GIB: f64 = 2.0;
 
 /// Medians of one round.
 #[derive(Debug, Serialize)]
@@ -20,6 +23,17 @@ pub(super) struct Sample {
     fork_ms: f64,
     next_child_ms: f64,
     reset_ms: f64,
+    large_pause_ms: f64,
+    large_fork_ms: f64,
+    child_mib: f64,
+    child_disk_kib: f64,
+}
+
+/// A child that has run its first command.
+struct Child {
+    workspace: Workspace,
+    elapsed_ms: f64,
+    pause_ms: Option<f64>,
 }
 
 /// One round.
@@ -28,10 +42,15 @@ pub(super) async fn measure(product: &Product<'_>) -> Result<Sample> {
     run(&source, &["true"]).await?;
     let (mut pauses, mut snapshots, mut forks) = (Vec::new(), Vec::new(), Vec::new());
     let (mut children, mut resets) = (Vec::new(), Vec::new());
+    let (mut memory, mut disk) = (Vec::new(), Vec::new());
     for number in 0..product.runs {
-        let begun = Instant::now();
-        let fork = Fork::new(source.id().into());
-        pauses.extend(first_command(product, fork, begun, &mut forks).await?);
+        let child = first_command(product, Fork::new(source.id().into())).await?;
+        forks.push(child.elapsed_ms);
+        pauses.extend(child.pause_ms);
+        disk.push(kibibytes(child.workspace.status().await?.disk_bytes));
+        let used = product.memory(&child.workspace)?;
+        memory.push((used.monitor_kib + used.keeper_kib) / 1024.0);
+        child.workspace.delete().await?;
 
         let begun = Instant::now();
         let name: SnapshotName = format!("bench-{number}").parse()?;
@@ -39,9 +58,10 @@ pub(super) async fn measure(product: &Product<'_>) -> Result<Sample> {
         snapshots.push(milliseconds(begun));
         pauses.push(to_milliseconds(taken.pause_us));
 
-        let begun = Instant::now();
         let fork = Fork::new(source.id().into()).with_from(name.clone());
-        first_command(product, fork, begun, &mut children).await?;
+        let child = first_command(product, fork).await?;
+        children.push(child.elapsed_ms);
+        child.workspace.delete().await?;
 
         let begun = Instant::now();
         source.reset_to(hotcell::SnapshotRef::Named(name)).await?;
@@ -49,73 +69,82 @@ pub(super) async fn measure(product: &Product<'_>) -> Result<Sample> {
         resets.push(milliseconds(begun));
     }
     source.delete().await?;
+    let (large_pauses, large_forks) = large(product).await?;
     Ok(Sample {
         pause_ms: median(&pauses),
         snapshot_ms: median(&snapshots),
         fork_ms: median(&forks),
         next_child_ms: median(&children),
         reset_ms: median(&resets),
+        large_pause_ms: median(&large_pauses),
+        large_fork_ms: median(&large_forks),
+        child_mib: median(&memory),
+        child_disk_kib: median(&disk),
     })
 }
 
-/// Forks one child and has it run a command; how long the source stood still.
-async fn first_command(
-    product: &Product<'_>,
-    fork: Fork,
-    begun: Instant,
-    times: &mut Vec<f64>,
-) -> Result<Option<f64>> {
+/// Pauses and forks of a workspace with more memory.
+async fn large(product: &Product<'_>) -> Result<(Vec<f64>, Vec<f64>)> {
+    let source = product.create_of(LARGE).await?;
+    run(&source, &["true"]).await?;
+    let (mut pauses, mut forks) = (Vec::new(), Vec::new());
+    for _ in 0..product.runs {
+        let child = first_command(product, Fork::new(source.id().into())).await?;
+        pauses.extend(child.pause_ms);
+        forks.push(child.elapsed_ms);
+        child.workspace.delete().await?;
+    }
+    source.delete().await?;
+    Ok((pauses, forks))
+}
+
+/// Forks one child and has it run a command.
+async fn first_command(product: &Product<'_>, fork: Fork) -> Result<Child> {
+    let begun = Instant::now();
     let forked = product.client.call(fork, &mut Call::quiet()).await?;
     let child = forked.children.first().context("a fork without children")?;
-    let child: Workspace = product.client.workspace(child.id.into()).await?;
-    run(&child, &["true"]).await?;
-    times.push(milliseconds(begun));
-    child.delete().await?;
-    Ok(forked.pause_us.map(to_milliseconds))
+    let workspace = product.client.workspace(child.id.into()).await?;
+    run(&workspace, &["true"]).await?;
+    let elapsed_ms = milliseconds(begun);
+    Ok(Child { workspace, elapsed_ms, pause_ms: forked.pause_us.map(to_milliseconds) })
 }
 
 /// Adds the figures.
 pub(super) fn figures(samples: &[Sample], floors: &[floor::Sample], report: &mut Report) {
-    let ours = |of: fn(&Sample) -> f64| samples.iter().map(of).collect();
-    let floors = || floors.iter().map(|sample| sample.resume_to_first_exec_ms).collect();
-    report.add(Figure {
-        name: "pause of a snapshot's or fork's source",
-        unit: "ms",
-        product: ours(|sample| sample.pause_ms),
-        baseline: None,
-        target: Some(Target::AtMost(15.0)),
-    });
-    report.add(Figure {
-        name: "snapshot, until it is on disk",
-        unit: "ms",
-        product: ours(|sample| sample.snapshot_ms),
-        baseline: None,
-        target: None,
-    });
-    report.add(Figure {
-        name: "fork → first command in the child",
-        unit: "ms",
-        product: ours(|sample| sample.fork_ms),
-        baseline: None,
-        target: Some(Target::AtMost(1000.0)),
-    });
-    report.add(Figure {
-        name: "next child → its first command",
-        unit: "ms",
-        product: ours(|sample| sample.next_child_ms),
-        baseline: Some(("floor", floors())),
-        target: Some(Target::Factor(2.0)),
-    });
-    report.add(Figure {
-        name: "reset to a snapshot → first command",
-        unit: "ms",
-        product: ours(|sample| sample.reset_ms),
-        baseline: Some(("floor", floors())),
-        target: Some(Target::Factor(1.5)),
-    });
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-fn to_milliseconds(microseconds: u64) -> f64 {
-    microseconds as f64 / 1000.0
+    let ours = |of: fn(&Sample) -> f64| samples.iter().map(of).collect::<Vec<_>>();
+    let floor = |of: fn(&floor::Sample) -> f64| Some(("floor", floors.iter().map(of).collect()));
+    let mut add = |name, unit, product, baseline, target| {
+        report.add(Figure { name, unit, product, baseline, target });
+    };
+    let pause = Some(Target::AtMost(15.0));
+    add("pause of a copy's source, 256 MiB", "ms", ours(|sample| sample.pause_ms), None, pause);
+    add("pause of a copy's source, 2 GiB", "ms", ours(|sample| sample.large_pause_ms), None, pause);
+    add("snapshot, until it is on disk", "ms", ours(|sample| sample.snapshot_ms), None, None);
+    let second = Some(Target::AtMost(1000.0));
+    add("fork → first command in the child", "ms", ours(|sample| sample.fork_ms), None, second);
+    let per_gib = ours(|sample| sample.large_fork_ms / LARGE_GIB);
+    add("… with 2 GiB, per GiB", "ms", per_gib, None, None);
+    add(
+        "next child → its first command",
+        "ms",
+        ours(|sample| sample.next_child_ms),
+        floor(|floor| floor.resume_to_first_exec_ms),
+        Some(Target::Factor(2.0)),
+    );
+    add(
+        "reset to a snapshot → first command",
+        "ms",
+        ours(|sample| sample.reset_ms),
+        floor(|floor| floor.resume_to_first_exec_ms),
+        Some(Target::Factor(1.5)),
+    );
+    add(
+        "private memory of an idle child",
+        "MiB",
+        ours(|sample| sample.child_mib),
+        floor(|floor| floor.private_dirty_kib / 1024.0),
+        Some(Target::Plus(12.0)),
+    );
+    let little = Some(Target::AtMost(1024.0));
+    add("disk of a child", "KiB", ours(|sample| sample.child_disk_kib), None, little);
 }

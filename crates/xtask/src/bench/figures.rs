@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::Facts;
+use super::facts::{Facts, load};
 
 /// What a figure shall reach.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -60,7 +60,9 @@ impl Report {
     /// Prints a table.
     pub(super) fn print(&self) {
         let facts = &self.facts;
-        println!("{} cores, {}; load {} at the start", facts.cores, facts.processor, facts.load);
+        let now = load().unwrap_or_default();
+        let loads = format!("load {} at the start, {now} at the end", facts.load);
+        println!("{} cores, {}; {loads}", facts.cores, facts.processor);
         println!("{}, {}; host {}", facts.monitor, facts.accelerator, facts.host_kernel);
         println!("guest {}, {}", facts.guest_kernel, facts.shape);
         println!();

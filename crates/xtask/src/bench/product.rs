@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use hotcell::operations::Create;
-use hotcell::{Call, Client, CommandOptions, EnvironmentRef, Workspace};
+use hotcell::{Call, Client, CommandOptions, EnvironmentRef, Shape, Workspace};
 use serde::Serialize;
 
-use super::figures::median;
-use super::{SHAPE, processes};
+use super::figures::{Figure, Report, Target, median};
+use super::{SHAPE, floor, processes};
 use crate::machines::Parts;
 
 /// Commands per workspace for a round trip; the floor's script does as many.
@@ -42,15 +42,15 @@ pub(super) struct Product<'a> {
 /// Medians of one round.
 #[derive(Debug, Serialize)]
 pub(super) struct Sample {
-    pub(super) create_to_first_exec_ms: f64,
-    pub(super) exec_ms: f64,
-    pub(super) exec_static_ms: f64,
-    pub(super) cli_exec_ms: f64,
-    pub(super) cli_run_ms: f64,
-    pub(super) cold_boot_ms: f64,
-    pub(super) monitor_mib: f64,
-    pub(super) keeper_mib: f64,
-    pub(super) disk_kib: f64,
+    create_to_first_exec_ms: f64,
+    exec_ms: f64,
+    exec_static_ms: f64,
+    cli_exec_ms: f64,
+    cli_run_ms: f64,
+    cold_boot_ms: f64,
+    monitor_mib: f64,
+    keeper_mib: f64,
+    disk_kib: f64,
 }
 
 impl Product<'_> {
@@ -72,7 +72,7 @@ impl Product<'_> {
             execs.push(time(&workspace, &["true"]).await?);
         }
         // At the same point of its life the floor's machine is looked at.
-        let memory = processes::memory(&self.lock(&workspace))?;
+        let memory = self.memory(&workspace)?;
         for _ in 0..CLI_COMMANDS {
             let id = workspace.id().to_string();
             clis.push(self.cli(&["workspace", "exec", &id, "--", "true"])?);
@@ -98,13 +98,20 @@ impl Product<'_> {
 
     /// A new workspace of the measured shape.
     pub(super) async fn create(&self) -> Result<Workspace> {
-        let create = Create::new(self.environment.clone()).with_shape(SHAPE);
+        self.create_of(SHAPE).await
+    }
+
+    /// A new workspace of some shape.
+    pub(super) async fn create_of(&self, shape: Shape) -> Result<Workspace> {
+        let create = Create::new(self.environment.clone()).with_shape(shape);
         Ok(self.client.create(create).await?)
     }
 
-    /// What only the workspace's keeper has open.
-    fn lock(&self, workspace: &Workspace) -> std::path::PathBuf {
-        self.home.join("workspaces").join(workspace.id().to_string()).join("lock")
+    /// The private memory of a workspace's processes.
+    pub(super) fn memory(&self, workspace: &Workspace) -> Result<processes::Memory> {
+        // Only its keeper has this open.
+        let lock = self.home.join("workspaces").join(workspace.id().to_string()).join("lock");
+        processes::memory(&lock)
     }
 
     fn cli_run(&self) -> Result<f64> {
@@ -153,8 +160,78 @@ impl Product<'_> {
     }
 }
 
+/// Adds the figures: those that are compared with the floor, and those that have
+/// a target of their own.
+pub(super) fn figures(samples: &[Sample], floors: &[floor::Sample], report: &mut Report) {
+    let ours = |of: fn(&Sample) -> f64| samples.iter().map(of).collect();
+    let floors = |of: fn(&floor::Sample) -> f64| floors.iter().map(of).collect();
+    report.add(Figure {
+        name: "create → first command finished",
+        unit: "ms",
+        product: ours(|sample| sample.create_to_first_exec_ms),
+        baseline: Some(("floor", floors(|sample| sample.resume_to_first_exec_ms))),
+        target: Some(Target::Factor(1.5)),
+    });
+    report.add(Figure {
+        name: "exec round trip of `true`, SDK",
+        unit: "ms",
+        product: ours(|sample| sample.exec_ms),
+        baseline: Some(("floor", floors(|sample| sample.exec_round_trip_ms))),
+        target: Some(Target::Factor(2.0)),
+    });
+    report.add(Figure {
+        name: "the same, static program",
+        unit: "ms",
+        product: ours(|sample| sample.exec_static_ms),
+        baseline: Some(("floor", floors(|sample| sample.exec_round_trip_ms))),
+        target: None,
+    });
+    report.add(Figure {
+        name: "the same through the CLI process",
+        unit: "ms",
+        product: ours(|sample| sample.cli_exec_ms),
+        baseline: Some(("SDK", ours(|sample| sample.exec_ms))),
+        target: Some(Target::Plus(15.0)),
+    });
+    report.add(Figure {
+        name: "`hotcell run` as a whole",
+        unit: "ms",
+        product: ours(|sample| sample.cli_run_ms),
+        baseline: Some(("floor", floors(|sample| sample.resume_to_first_exec_ms))),
+        target: None,
+    });
+    report.add(Figure {
+        name: "cold boot until the agent answers",
+        unit: "ms",
+        product: ours(|sample| sample.cold_boot_ms),
+        baseline: Some(("floor", floors(|sample| sample.cold_boot_ms))),
+        target: None,
+    });
+    report.add(Figure {
+        name: "private memory, idle workspace",
+        unit: "MiB",
+        product: ours(|sample| sample.monitor_mib + sample.keeper_mib),
+        baseline: Some(("floor", floors(|sample| sample.private_dirty_kib / 1024.0))),
+        target: Some(Target::Plus(12.0)),
+    });
+    report.add(Figure {
+        name: "… of which its keeper",
+        unit: "MiB",
+        product: ours(|sample| sample.keeper_mib),
+        baseline: None,
+        target: None,
+    });
+    report.add(Figure {
+        name: "disk right after create",
+        unit: "KiB",
+        product: ours(|sample| sample.disk_kib),
+        baseline: None,
+        target: Some(Target::AtMost(1024.0)),
+    });
+}
+
 /// The time of a command that must succeed.
-async fn time(workspace: &Workspace, command: &[&str]) -> Result<f64> {
+pub(super) async fn time(workspace: &Workspace, command: &[&str]) -> Result<f64> {
     let begun = Instant::now();
     run(workspace, command).await?;
     Ok(milliseconds(begun))
@@ -172,7 +249,14 @@ pub(super) fn milliseconds(begun: Instant) -> f64 {
     begun.elapsed().as_secs_f64() * 1000.0
 }
 
+/// Kibibytes of so many bytes.
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-fn kibibytes(bytes: u64) -> f64 {
+pub(super) fn kibibytes(bytes: u64) -> f64 {
     bytes as f64 / 1024.0
+}
+
+/// Milliseconds of a time that the product tells.
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+pub(super) fn to_milliseconds(microseconds: u64) -> f64 {
+    microseconds as f64 / 1000.0
 }

@@ -7,11 +7,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use super::busy;
 use super::materials::INNER_ENVIRONMENT;
 use crate::guest::{Finished, Guest};
 
 /// How long one check may take. The slowest, a cold boot, takes seconds.
 const DEADLINE: Duration = Duration::from_secs(120);
+
+/// How long it may take longer for each copy of a busy machine.
+const COPY_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What every script begins with: the program under test and its home lie on
 /// the second drive. The smallest shape makes the lab quick.
@@ -89,17 +93,20 @@ const CHECKS: &[Check] = &[
     Check { name: "the result names KVM", script: RUN_TYPED, code: 0, judge: ran_on_kvm },
     Check { name: "two of one template differ", script: IDENTITY, code: 0, judge: differ },
     Check { name: "monitors: KVM, and not as root", script: MONITORS, code: 0, judge: confined },
+    Check { name: "a busy one's copies are whole", script: busy::SCRIPT, code: 0, judge: busy::judge },
     Check { name: "delete leaves nothing", script: DELETE, code: 0, judge: nothing_left },
 ];
 
-/// Runs all checks and prints each with its time; whether all passed.
-pub(super) async fn run(guest: &mut Guest) -> Result<bool> {
+/// Runs all checks and prints each with its time; whether all passed. So many
+/// copies of a busy machine are made.
+pub(super) async fn run(guest: &mut Guest, copies: u32) -> Result<bool> {
     guest.mount_workspace().await?;
     let mut all_passed = true;
     for check in CHECKS {
-        let script = format!("set -e{PREAMBLE}{INNER_ENVIRONMENT}\n{}", check.script);
+        let script =
+            format!("set -e{PREAMBLE}{INNER_ENVIRONMENT} copies={copies}\n{}", check.script);
         let begun = Instant::now();
-        let finished = guest.script(&script, DEADLINE).await?;
+        let finished = guest.script(&script, DEADLINE + COPY_DEADLINE * copies).await?;
         let seconds = begun.elapsed().as_secs_f64();
         let judged = if finished.code == check.code {
             (check.judge)(&finished)
