@@ -4,7 +4,7 @@
 //! must hold for any input. `fuzz/run` builds and runs them all; inputs worth
 //! keeping lie in `corpus/<target>/`.
 //!
-//! Three parsers are private to their crates. Their targets compile the module
+//! Four parsers are private to their crates. Their targets compile the module
 //! from its source file, with a `#[path]`, so that nothing becomes public only
 //! to be fuzzed.
 

@@ -40,6 +40,7 @@ mod orders;
 mod output;
 mod process;
 mod snapshot;
+mod stream;
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
@@ -59,7 +60,7 @@ use crate::{
 use command_line::Numbers;
 use control::Control;
 use drives::Drive;
-use files::{Purpose, RamAccess};
+use files::RamAccess;
 use machine::QemuMachine;
 use messages::MigrationStatus;
 use monitor::Version;
@@ -136,7 +137,7 @@ impl Qemu {
 
     async fn start_machine(&self, spec: &MachineSpec) -> Result<QemuMachine, MachineError> {
         let monitor = self.known_monitor()?;
-        let mut machine = self.launch(spec, Purpose::Run, monitor)?;
+        let mut machine = self.launch(spec, monitor)?;
         match machine.bring_up(&spec.start).await {
             Ok(()) => Ok(machine),
             Err(error) => Err(machine.explain_start(error, &spec.start).await),
@@ -147,7 +148,6 @@ impl Qemu {
     fn launch(
         &self,
         spec: &MachineSpec,
-        purpose: Purpose,
         monitor: &MonitorInfo,
     ) -> Result<QemuMachine, MachineError> {
         let spawn = |source| MachineError::Spawn { program: monitor.program.clone(), source };
@@ -162,7 +162,7 @@ impl Qemu {
         let (agent, agent_number) = channel(&mut descriptors).map_err(spawn)?;
         let (console, console_number) = channel(&mut descriptors).map_err(spawn)?;
         let console_file = files::open_console(&spec.console)?;
-        let opened = files::open(spec, self.user, ram_access, purpose, &mut descriptors)?;
+        let opened = files::open(spec, self.user, ram_access, &mut descriptors)?;
         let disks = spec.disks.iter().zip(&opened.numbers.disks).enumerate();
         let drives: Vec<Drive> =
             disks.map(|(index, (disk, files))| Drive::at_start(index, disk, files)).collect();
@@ -172,7 +172,7 @@ impl Qemu {
             console: console_number,
             files: opened.numbers,
         };
-        let arguments = command_line::arguments(spec, ram_access, purpose, &numbers, &drives);
+        let arguments = command_line::arguments(spec, ram_access, &numbers, &drives);
         let (groups, devices) = match spec.accelerator {
             Accelerator::Kvm => kvm_access(Path::new("/dev/kvm"), self.user)?,
             Accelerator::Tcg => (Vec::new(), Vec::new()),

@@ -3,8 +3,8 @@
 //! ```text
 //!            Snapshots::snapshot                 Materialising::materialise
 //! running ───────────────────────▶ stream       ───────────────────────────▶ RAM file, state
-//! machine                          + frozen     (a monitor that never runs      │
-//!    │                               layers      the guest)                     ▼
+//! machine                          + frozen                                     │
+//!    │                               layers                                     ▼
 //!    └─▶ goes on in fresh layers      ▲                            Start::Resume, any number
 //!                                     │                            of copies (copy-on-write)
 //!         Layering::adopt ◀── Materialising::merge: one layer instead of many
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DiskImage, MachineError, MachineFuture, MachineSpec};
+use crate::{DiskImage, MachineError, MachineFuture};
 
 /// The power to snapshot a machine that runs and goes on running.
 pub trait Snapshots {
@@ -155,8 +155,7 @@ pub struct Adoption {
     pub merged: PathBuf,
 }
 
-/// The power of a driver to work on what snapshots leave, with monitors that
-/// never run a guest.
+/// The power of a driver to work on what snapshots leave, without running a guest.
 pub trait Materialising {
     /// Turns a stream into a RAM file and a state that any number of machines
     /// can be resumed from.
@@ -176,12 +175,11 @@ pub trait Materialising {
 /// A stream, and what it becomes.
 #[derive(Debug, Clone, Copy)]
 pub struct Materialisation<'a> {
-    /// The machine that was snapshotted. Of its RAM file, drives and start only
-    /// the sizes count.
-    pub machine: &'a MachineSpec,
+    /// Memory of the machine that was snapshotted, in MiB.
+    pub memory_mib: u32,
     /// What [`Snapshots::snapshot`] wrote.
     pub stream: &'a Path,
-    /// The RAM file to make; must not be there.
+    /// The RAM file to make.
     pub ram: &'a Path,
     /// The state file to make.
     pub state: &'a Path,

@@ -11,8 +11,8 @@
 //! Without the old timer chip (`pit=off`) the kernel does not boot.
 
 use super::drives::{Drive, drive_node};
-use super::files::{DiskContent, DiskFiles, FileNumbers, Purpose, RamAccess};
-use super::orders::{Node, NodeAccess, NodeKind};
+use super::files::{DiskFiles, FileNumbers, RamAccess};
+use super::orders::NodeAccess;
 use crate::{Accelerator, MachineSpec, RamSharing, Start};
 
 /// Name under which the guest finds its end of the agent's stream.
@@ -57,7 +57,6 @@ pub(super) struct Numbers {
 pub(super) fn arguments(
     spec: &MachineSpec,
     ram_access: RamAccess,
-    purpose: Purpose,
     numbers: &Numbers,
     drives: &[Drive],
 ) -> Vec<String> {
@@ -86,10 +85,6 @@ pub(super) fn arguments(
     line.option("-device", format!("vmgenid,guid={}", spec.generation_id));
     for (index, (drive, files)) in drives.iter().zip(&numbers.files.disks).enumerate() {
         add_drive(&mut line, index, drive, files);
-    }
-    match purpose {
-        Purpose::Run => {}
-        Purpose::Materialise => line.flag("-S"),
     }
     if let Start::Resume { .. } = spec.start {
         line.option("-incoming", "defer");
@@ -171,14 +166,7 @@ fn kernel(line: &mut Line, spec: &MachineSpec, files: &FileNumbers) {
 /// them.
 fn add_drive(line: &mut Line, index: usize, drive: &Drive, files: &DiskFiles) {
     let top = drive_node(index);
-    match &files.content {
-        DiskContent::Blank => {
-            let kind = NodeKind::Blank { bytes: files.bytes };
-            let blank = Node { name: top.clone(), kind, access: NodeAccess::ReadWrite };
-            line.option("-blockdev", blank.json().to_string());
-        }
-        DiskContent::Images { .. } => add_images(line, drive, files),
-    }
+    add_images(line, drive, files);
     // A full host must not become an I/O error inside the guest, which would
     // make its file systems read-only for good.
     line.option(
@@ -188,16 +176,11 @@ fn add_drive(line: &mut Line, index: usize, drive: &Drive, files: &DiskFiles) {
 }
 
 fn add_images(line: &mut Line, drive: &Drive, files: &DiskFiles) {
-    match &files.content {
-        DiskContent::Blank => {}
-        DiskContent::Images { layer, backing } => {
-            for number in backing.iter().map(|(number, _)| number) {
-                line.option("-add-fd", format!("fd={number},set={number}"));
-            }
-            for number in [layer.read_write, layer.read_only] {
-                line.option("-add-fd", format!("fd={number},set={}", layer.read_write));
-            }
-        }
+    for number in files.backing.iter().map(|(number, _)| number) {
+        line.option("-add-fd", format!("fd={number},set={number}"));
+    }
+    for number in [files.layer.read_write, files.layer.read_only] {
+        line.option("-add-fd", format!("fd={number},set={}", files.layer.read_write));
     }
     for (depth, image) in drive.chain.iter().enumerate().rev() {
         let access = if depth == 0 { NodeAccess::ReadWrite } else { NodeAccess::ReadOnly };
@@ -237,26 +220,25 @@ mod tests {
     fn numbers() -> Numbers {
         let layer = LayerNumbers { read_write: 10, read_only: 11 };
         let backing = vec![(12, ImageFormat::Qcow2), (13, ImageFormat::Raw)];
-        let content = DiskContent::Images { layer, backing };
-        let disks = vec![DiskFiles { bytes: 1 << 20, content }];
+        let disks = vec![DiskFiles { bytes: 1 << 20, layer, backing }];
         let files = FileNumbers { kernel: 6, initrd: 7, ram: 8, disks };
         Numbers { control: 3, agent: 4, console: 5, files }
     }
 
-    fn line(spec: &MachineSpec, purpose: Purpose) -> Vec<String> {
+    fn line(spec: &MachineSpec) -> Vec<String> {
         let numbers = numbers();
         let disk =
             Disk { name: "root".to_owned(), layer: "/evil,layer".into(), backing: Vec::new() };
         let drives: Vec<Drive> =
             numbers.files.disks.iter().map(|files| Drive::at_start(0, &disk, files)).collect();
-        arguments(spec, RamAccess::ReadWrite, purpose, &numbers, &drives)
+        arguments(spec, RamAccess::ReadWrite, &numbers, &drives)
     }
 
     #[test]
     fn no_path_of_the_caller_gets_into_the_command_line() {
         let state = PathBuf::from("/evil,state");
         let spec = spec(Start::Resume { state }, RamSharing::CopyOnWrite);
-        let line = line(&spec, Purpose::Run).join(" ");
+        let line = line(&spec).join(" ");
         assert!(!line.contains("evil"), "{line}");
         assert!(line.contains("share=off -nodefaults"), "{line}");
         assert!(line.ends_with("-incoming defer"), "{line}");
@@ -264,22 +246,15 @@ mod tests {
 
     #[test]
     fn a_layer_can_be_opened_again_for_reading() {
-        let line = line(&spec(Start::Boot, RamSharing::Shared), Purpose::Run).join(" ");
+        let line = line(&spec(Start::Boot, RamSharing::Shared)).join(" ");
         assert!(line.contains("-add-fd fd=10,set=10 -add-fd fd=11,set=10"), "{line}");
         assert!(line.contains("/dev/fdset/10"), "{line}");
     }
 
     #[test]
-    fn a_monitor_that_materialises_never_runs_the_guest() {
-        let start = Start::Resume { state: PathBuf::from("/state") };
-        let line = line(&spec(start, RamSharing::Shared), Purpose::Materialise);
-        assert!(line.contains(&"-S".to_owned()), "{line:?}");
-    }
-
-    #[test]
     fn a_chain_is_built_from_below_and_ends_in_null() {
         let spec = spec(Start::Boot, RamSharing::Shared);
-        let line = line(&spec, Purpose::Run);
+        let line = line(&spec);
         let nodes: Vec<Value> = line
             .iter()
             .filter(|argument| argument.starts_with('{'))

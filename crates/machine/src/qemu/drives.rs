@@ -11,7 +11,7 @@
 //! descriptors: the monitor opens nothing by a path. All names begin with the
 //! drive's, so that an event about any of them leads back to it.
 
-use super::files::{DiskContent, DiskFiles, ImageFormat};
+use super::files::{DiskFiles, ImageFormat};
 use super::orders::{Node, NodeAccess, NodeKind};
 use crate::Disk;
 
@@ -82,19 +82,14 @@ impl Drive {
     /// The drive as the monitor is started with it.
     pub(super) fn at_start(index: usize, disk: &Disk, files: &DiskFiles) -> Self {
         let top = drive_node(index);
-        let chain = match &files.content {
-            DiskContent::Blank => Vec::new(),
-            DiskContent::Images { layer, backing } => {
-                let below = backing.iter().enumerate().map(|(depth, (set, format))| Image {
-                    node: format!("{top}-base{depth}"),
-                    format: *format,
-                    set: *set,
-                });
-                let set = layer.read_write;
-                let layer = Image { node: top.clone(), format: ImageFormat::Qcow2, set };
-                std::iter::once(layer).chain(below).collect()
-            }
-        };
+        let below = files.backing.iter().enumerate().map(|(depth, (set, format))| Image {
+            node: format!("{top}-base{depth}"),
+            format: *format,
+            set: *set,
+        });
+        let set = files.layer.read_write;
+        let layer = Image { node: top.clone(), format: ImageFormat::Qcow2, set };
+        let chain = std::iter::once(layer).chain(below).collect();
         Self { name: disk.name.clone(), bytes: files.bytes, chain, index, added: 0 }
     }
 
@@ -133,9 +128,8 @@ mod tests {
     fn every_node_leads_back_to_its_drive() {
         let layer = LayerNumbers { read_write: 10, read_only: 11 };
         let backing = vec![(12, ImageFormat::Qcow2), (13, ImageFormat::Raw)];
-        let content = DiskContent::Images { layer, backing };
         let disk = Disk { name: "root".to_owned(), layer: "/layer".into(), backing: Vec::new() };
-        let mut drive = Drive::at_start(12, &disk, &DiskFiles { bytes: 1, content });
+        let mut drive = Drive::at_start(12, &disk, &DiskFiles { bytes: 1, layer, backing });
         let mut sets = Sets::new();
         let added = [drive.new_image(&mut sets), drive.new_image(&mut sets)];
         assert_ne!(added[0].node, added[1].node);

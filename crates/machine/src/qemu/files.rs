@@ -38,23 +38,13 @@ pub(super) struct FileNumbers {
     pub(super) disks: Vec<DiskFiles>,
 }
 
-/// What is behind a drive.
+/// The numbers of one drive's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DiskFiles {
     /// Size of the drive as the guest sees it.
     pub(super) bytes: u64,
-    pub(super) content: DiskContent,
-}
-
-/// The numbers of one drive's files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum DiskContent {
-    /// Nothing: no guest is going to read it.
-    Blank,
-    Images {
-        layer: LayerNumbers,
-        backing: Vec<(u32, ImageFormat)>,
-    },
+    pub(super) layer: LayerNumbers,
+    pub(super) backing: Vec<(u32, ImageFormat)>,
 }
 
 /// The numbers of a layer that can be written. When it is frozen later, QEMU
@@ -63,16 +53,6 @@ pub(super) enum DiskContent {
 pub(super) struct LayerNumbers {
     pub(super) read_write: u32,
     pub(super) read_only: u32,
-}
-
-/// What a monitor is started for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// Running the guest.
-    Run,
-    /// Giving a snapshot another form. The guest never runs, so its drives
-    /// need no content.
-    Materialise,
 }
 
 /// How an image holds its bytes.
@@ -102,7 +82,6 @@ pub(super) fn open(
     spec: &MachineSpec,
     user: UidPolicy,
     ram_access: RamAccess,
-    purpose: Purpose,
     descriptors: &mut Descriptors,
 ) -> Result<Opened, MachineError> {
     let kernel = open_for_reading(&spec.kernel, user)?;
@@ -119,7 +98,7 @@ pub(super) fn open(
     let mut disks = Vec::new();
     let mut largest_drive_bytes = 0;
     for disk in &spec.disks {
-        let files = open_disk(disk, purpose, descriptors)?;
+        let files = open_disk(disk, descriptors)?;
         largest_drive_bytes = largest_drive_bytes.max(files.bytes);
         disks.push(files);
     }
@@ -137,6 +116,20 @@ pub(super) fn open_console(path: &Path) -> Result<File, MachineError> {
 pub(super) fn create_state(path: &Path) -> Result<File, MachineError> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(PRIVATE_MODE).open(path).map_err(at(path))
+}
+
+/// Creates the file behind the memory of copies: so many bytes, all zeros. It gets
+/// the rights that they will need, so that it never changes by being used.
+pub(super) fn create_ram(path: &Path, bytes: u64, user: UidPolicy) -> Result<File, MachineError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(PRIVATE_MODE);
+    let create = || -> io::Result<File> {
+        let file = options.open(path)?;
+        file.set_len(bytes)?;
+        grant(&file, user, 0o6)?;
+        Ok(file)
+    };
+    create().map_err(at(path))
 }
 
 fn open_for_reading(path: &Path, user: UidPolicy) -> Result<File, MachineError> {
@@ -174,18 +167,11 @@ fn open_ram(spec: &MachineSpec, user: UidPolicy, access: RamAccess) -> io::Resul
     Ok(file)
 }
 
-/// Opens a drive's images, or finds out its size if it needs none.
+/// Opens a drive's images.
 pub(super) fn open_disk(
     disk: &Disk,
-    purpose: Purpose,
     descriptors: &mut Descriptors,
 ) -> Result<DiskFiles, MachineError> {
-    if purpose == Purpose::Materialise {
-        let path = &disk.layer;
-        let bytes = File::open(path).and_then(|mut layer| drive_bytes(&mut layer));
-        let content = DiskContent::Blank;
-        return Ok(DiskFiles { bytes: bytes.map_err(at(path))?, content });
-    }
     let LayerFiles { read_write, read_only, bytes } = open_layer(&disk.layer)?;
     let layer = LayerNumbers {
         read_write: descriptors.add(read_write.into(), Reopen::Never),
@@ -200,7 +186,7 @@ pub(super) fn open_disk(
         let file = File::open(path).map_err(at(path))?;
         backing.push((descriptors.add(file.into(), Reopen::Never), format));
     }
-    Ok(DiskFiles { bytes, content: DiskContent::Images { layer, backing } })
+    Ok(DiskFiles { bytes, layer, backing })
 }
 
 /// A layer, opened twice.

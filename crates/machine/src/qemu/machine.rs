@@ -44,7 +44,7 @@ pub(super) struct QemuMachine {
     /// Size of the guest's memory.
     pub(super) memory_bytes: u64,
     agent: Option<UnixStream>,
-    sharing: RamSharing,
+    pub(super) sharing: RamSharing,
     saved: Saved,
 }
 

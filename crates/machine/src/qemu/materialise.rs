@@ -1,31 +1,38 @@
-//! What snapshots leave, given another form by monitors that run no guest.
+//! What snapshots leave, given another form.
 //!
-//! They are confined like those that run one: what they read was written by a
-//! monitor that its guest may have taken over.
+//! A stream is taken apart ([`stream`]) by ourselves: a monitor that loads it into a
+//! file takes several times as long, because each page is a fault for the host's
+//! file system. Layers are merged by a monitor that runs no guest, confined like
+//! those that run one: what it reads was written by a monitor that its guest may
+//! have taken over.
 //!
 //! **What a SIGKILL leaves** is files that are not complete, under the names
 //! that the caller chose for them.
 
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+
+use tokio::task::spawn_blocking;
 
 use super::command_line;
 use super::control::Control;
 use super::drives::Drive;
-use super::files::{self, Purpose};
-use super::machine::QemuMachine;
-use super::messages::MigrationStatus;
-use super::orders::{Memory, Order};
+use super::files;
+use super::orders::Order;
 use super::process::Process;
-use super::{Qemu, START_LIMIT_MS, channel, drive_limits, load_failed};
-use crate::launcher::{Descriptors, LaunchPlan};
-use crate::{
-    Disk, DiskImage, MachineError, MachineFuture, MachineSpec, Materialisation, Materialising,
-    Merge, RamFile, RamSharing, Start,
-};
+use super::stream::{self, SplitError};
+use super::{MIB, Qemu, START_LIMIT_MS, channel, drive_limits, load_failed};
+use crate::launcher::{Descriptors, LaunchPlan, UidPolicy};
+use crate::{Disk, DiskImage, MachineError, MachineFuture, Materialisation, Materialising, Merge};
 
-/// How long loading a stream may take, in milliseconds. It takes a quarter of
-/// a second for 256 MiB.
-const LOAD_LIMIT_MS: u64 = 300_000;
+/// How much of a stream is read at once, in bytes.
+const READ_BYTES: usize = 1 << 20;
+
+/// The name of the guest's memory in a stream: that of its object on the monitor's
+/// command line.
+const MEMORY: &str = "ram";
 
 /// How long merging layers may take, in milliseconds.
 const MERGE_LIMIT_MS: u64 = 3_600_000;
@@ -35,7 +42,16 @@ impl Materialising for Qemu {
         &'a self,
         plan: &'a Materialisation<'a>,
     ) -> MachineFuture<'a, Result<(), MachineError>> {
-        Box::pin(self.load_and_save(plan))
+        let user = self.user;
+        let bytes = u64::from(plan.memory_mib).saturating_mul(MIB);
+        let [stream, ram, state] = [plan.stream, plan.ram, plan.state].map(Path::to_owned);
+        Box::pin(async move {
+            let taking = spawn_blocking({
+                let stream = stream.clone();
+                move || take_apart(&stream, &ram, &state, bytes, user)
+            });
+            taking.await.unwrap_or_else(|error| Err(load_failed(stream, error.to_string())))
+        })
     }
 
     fn merge<'a>(&'a self, plan: &'a Merge) -> MachineFuture<'a, Result<(), MachineError>> {
@@ -44,23 +60,6 @@ impl Materialising for Qemu {
 }
 
 impl Qemu {
-    async fn load_and_save(&self, plan: &Materialisation<'_>) -> Result<(), MachineError> {
-        let spec = MachineSpec {
-            ram: RamFile { path: plan.ram.to_owned(), sharing: RamSharing::Shared },
-            start: Start::Resume { state: plan.stream.to_owned() },
-            ..plan.machine.clone()
-        };
-        let monitor = self.known_monitor()?;
-        let mut machine = self.launch(&spec, Purpose::Materialise, monitor)?;
-        match machine.load(plan.stream).await {
-            Ok(()) => {}
-            Err(error) => return Err(machine.explain_start(error, &spec.start).await),
-        }
-        let saved = machine.save_state(plan.state.to_owned()).await;
-        machine.process.end().await;
-        saved
-    }
-
     async fn merge_layers(&self, plan: &Merge) -> Result<(), MachineError> {
         let monitor = self.known_monitor()?;
         let spawn = |source| MachineError::Spawn { program: monitor.program.clone(), source };
@@ -72,7 +71,7 @@ impl Qemu {
             layer: plan.into.clone(),
             backing: frozen.chain(plan.below.iter().cloned()).collect(),
         };
-        let opened = files::open_disk(&disk, Purpose::Run, &mut descriptors)?;
+        let opened = files::open_disk(&disk, &mut descriptors)?;
         let drive = Drive::at_start(0, &disk, &opened);
         let order = |node: &str, base: &str| Order::BlockStream {
             node: node.to_owned(),
@@ -127,18 +126,25 @@ async fn merge(control: &mut Control, order: Order, drive: &Drive) -> Result<(),
     Ok(())
 }
 
-impl QemuMachine {
-    /// Loads a stream with memory in it, and does not let the guest run.
-    async fn load(&mut self, stream: &Path) -> Result<(), MachineError> {
-        let control = &mut self.process.control;
-        control.greet(START_LIMIT_MS).await?;
-        let file = std::fs::File::open(stream).map_err(files::at(stream))?;
-        control.execute(Order::MigrateSetCapabilities(Memory::InStream)).await?;
-        control.execute_with(Order::Getfd, file).await?;
-        control.execute(Order::MigrateIncoming).await?;
-        match control.migrated(Order::MigrateIncoming, LOAD_LIMIT_MS).await? {
-            MigrationStatus::Completed => Ok(()),
-            _ => Err(load_failed(stream.to_owned(), "it gave no reason".to_owned())),
-        }
-    }
+/// Takes a stream apart. Blocks for as long as copying the memory takes.
+fn take_apart(
+    stream: &Path,
+    ram: &Path,
+    state: &Path,
+    bytes: u64,
+    user: UidPolicy,
+) -> Result<(), MachineError> {
+    let file = File::open(stream).map_err(files::at(stream))?;
+    let mut from = BufReader::with_capacity(READ_BYTES, file);
+    let memory = files::create_ram(ram, bytes, user)?;
+    let mut rest = BufWriter::new(files::create_state(state)?);
+    let put = |offset, pages: &[u8]| memory.write_all_at(pages, offset);
+    let taken_apart = stream::split(&mut from, (MEMORY, bytes), put, &mut rest);
+    let written = taken_apart.and_then(|()| rest.flush().map_err(SplitError::State));
+    written.map_err(|error| match error {
+        SplitError::Stream(source) => files::at(stream)(source),
+        SplitError::Memory(source) => files::at(ram)(source),
+        SplitError::State(source) => files::at(state)(source),
+        SplitError::Odd(reason) => load_failed(stream.to_owned(), reason.to_owned()),
+    })
 }

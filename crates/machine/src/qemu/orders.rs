@@ -64,7 +64,9 @@ pub(super) enum Order {
 pub(super) enum Memory {
     /// In the file behind it, so it is left out.
     InFile,
-    /// In the stream. Its writer halts for us before the last of it.
+    /// In the stream, because nobody else sees what became of it: memory that is
+    /// only ours is never left out. What is left of the stream without it is a state
+    /// like any other. Its writer halts for us before the last of it.
     InStream,
 }
 
@@ -85,8 +87,6 @@ pub(super) enum NodeKind {
     Raw { file: String },
     /// A layer in the file of another node.
     Layer { file: String, backing: Option<String> },
-    /// Nothing but a size.
-    Blank { bytes: u64 },
 }
 
 /// Whether a node can be written to.
@@ -114,10 +114,6 @@ impl Node {
             }),
             NodeKind::Raw { file } => json!({
                 "node-name": self.name, "driver": "raw", "file": file, "read-only": read_only,
-            }),
-            NodeKind::Blank { bytes } => json!({
-                "node-name": self.name, "driver": "null-co", "size": bytes, "read-zeroes": true,
-                "read-only": read_only,
             }),
             NodeKind::Layer { file, backing } => json!({
                 "node-name": self.name, "driver": "qcow2", "file": file, "backing": backing,
@@ -159,7 +155,7 @@ impl Order {
             | Self::MigrateCancel
             | Self::QueryMigrate => json!({}),
             Self::MigrateSetCapabilities(memory) => json!({ "capabilities": [
-                { "capability": "x-ignore-shared", "state": *memory == Memory::InFile },
+                { "capability": "x-ignore-shared", "state": true },
                 { "capability": "pause-before-switchover", "state": *memory == Memory::InStream },
                 { "capability": "events", "state": true },
             ] }),

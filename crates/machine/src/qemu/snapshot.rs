@@ -43,8 +43,8 @@ use super::messages::{Event, MigrationStatus, migration_failure};
 use super::orders::{Memory, NodeAccess, Order, Overlay};
 use super::process::is_hang_up;
 use crate::{
-    Accelerator, Adoption, Convergence, LayersInUse, MachineError, MachineFuture, RunBeside,
-    Snapshot, SnapshotFailed, SnapshotPlan, Snapshots,
+    Accelerator, Adoption, Convergence, LayersInUse, MachineError, MachineFuture, RamSharing,
+    RunBeside, Snapshot, SnapshotFailed, SnapshotPlan, Snapshots,
 };
 
 /// How often the stream's size is looked at, in milliseconds.
@@ -134,6 +134,9 @@ impl QemuMachine {
         };
         if self.is_saved() {
             return Err(refused("the machine's memory belongs to a saved state".to_owned()));
+        }
+        if self.sharing == RamSharing::Shared {
+            return Err(refused("the machine's memory is not its own".to_owned()));
         }
         if plan.layers.len() != self.drives.len() {
             let (layers, drives) = (plan.layers.len(), self.drives.len());

@@ -37,7 +37,10 @@ struct Restorable {
 
 impl Source {
     async fn start(place: &Path, guest: Guest, user: UidPolicy) -> Self {
-        let spec = machine_in(place, guest);
+        let mut spec = machine_in(place, guest);
+        let ram = fs::File::create(&spec.ram.path).unwrap();
+        ram.set_len(u64::from(spec.shape.memory_mib) << 20).unwrap();
+        spec.ram.sharing = RamSharing::CopyOnWrite;
         let machine = driver(user).start(&spec).await.unwrap();
         printed(&spec.console, 'T').await;
         Self { place: place.to_owned(), spec, user, machine, taken: 0 }
@@ -68,8 +71,8 @@ impl Source {
         let [ram, state] =
             ["ram", "state"].map(|what| self.place.join(format!("{what}{}", self.taken)));
         let driver = driver(self.user);
-        let plan =
-            Materialisation { machine: &spec, stream: &plan.stream, ram: &ram, state: &state };
+        let memory_mib = spec.shape.memory_mib;
+        let plan = Materialisation { memory_mib, stream: &plan.stream, ram: &ram, state: &state };
         driver.materialising().unwrap().materialise(&plan).await.unwrap();
         fs::remove_file(plan.stream).unwrap();
         spec.ram = RamFile { path: ram, sharing: RamSharing::CopyOnWrite };
@@ -261,8 +264,7 @@ async fn a_monitor_killed_at_any_step_leaves_a_whole_disk() {
         source.machine.stop().await;
         source.put_on_top(&plan);
         source.spec.console = place.join("console of the next");
-        // It boots, with memory as empty as a machine's that was switched on.
-        fs::remove_file(&source.spec.ram.path).unwrap();
+        // It boots; its memory was its own, and went with the monitor.
         let _machine = start(&source.spec).await;
         printed(&source.spec.console, 'T').await;
         goes_on(&source.spec.console).await;

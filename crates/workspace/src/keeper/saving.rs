@@ -16,8 +16,7 @@ use std::path::PathBuf;
 
 use machine::qemu::Qemu;
 use machine::{
-    Driver, MachineError, MachineSpec, Materialisation, RunBeside, Snapshot, SnapshotFailed,
-    SnapshotPlan,
+    Driver, MachineError, Materialisation, RunBeside, Snapshot, SnapshotFailed, SnapshotPlan,
 };
 use operation::{ErrorKind, OpError};
 
@@ -197,9 +196,7 @@ impl Keeper {
                 jobs.push(begun);
             }
         }
-        let origin = &self.request.origin;
-        let spec =
-            MachineSpec { disks: disks.drives(&before, &origin.below), ..origin.machine.clone() };
+        let memory_mib = self.request.origin.machine.shape.memory_mib;
         let (driver, home) = (self.driver(), self.home.clone());
         self.compact(&after, empty_layer);
         let knowledge = Knowledge {
@@ -216,7 +213,7 @@ impl Keeper {
                 OpError::plain(ErrorKind::Unavailable, "this machine driver cannot resume copies")
             })?;
             let plan = Materialisation {
-                machine: &spec,
+                memory_mib,
                 stream: &place.stream(),
                 ram: &place.ram(),
                 state: &place.state(),

@@ -82,35 +82,48 @@ impl Checkout {
                 SeedFiles::Unignored | SeedFiles::All => Ok(None),
             };
         };
-        let own = own_files(directory, &places).await?;
-        let commit = line(directory, &["rev-parse", "--verify", "--quiet", "HEAD"]).await?;
+        // None of these waits for another one, and a process of git's takes its time.
+        let of_top = async {
+            match files {
+                SeedFiles::All => Ok(None),
+                SeedFiles::Unignored | SeedFiles::Tracked => {
+                    list(directory, files).await.map(Some)
+                }
+            }
+        };
+        let head = line(directory, &["rev-parse", "--verify", "--quiet", "HEAD"]);
+        let (own, commit, of_top) = tokio::try_join!(own_files(directory, &places), head, of_top)?;
         let mut checkout =
             Self { commit, files: None, left_out: Vec::new(), submodules: Vec::new(), own };
-        if files == SeedFiles::All {
-            return Ok(Some(checkout));
-        }
-        let mut taken = Vec::new();
-        let mut pending = vec![TreePath::root()];
-        while let Some(module) = pending.pop() {
+        let Some(of_top) = of_top else { return Ok(Some(checkout)) };
+        let mut taken = Vec::with_capacity(of_top.len());
+        let mut pending = vec![(TreePath::root(), Some(of_top))];
+        while let Some((module, listed)) = pending.pop() {
             let at = directory.join(module.as_path());
-            for name in list(&at, files).await? {
+            let listed = match listed {
+                Some(listed) => listed,
+                None => list(&at, files).await?,
+            };
+            for (name, kind) in listed {
                 let path = module.join(&name).map_err(|error| not_usable(&error))?;
-                if name.ends_with(b"/") {
-                    checkout.left_out.push((path.to_string(), "a git repository of its own"));
-                    continue;
+                match kind {
+                    Listed::File => {
+                        taken.push(path);
+                        continue;
+                    }
+                    Listed::Repository => {
+                        checkout.left_out.push((path.to_string(), "a git repository of its own"));
+                        continue;
+                    }
+                    Listed::Module => {}
                 }
                 let full = directory.join(path.as_path());
-                let is_module = full.symlink_metadata().is_ok_and(|entry| entry.is_dir());
-                if !is_module {
-                    taken.push(path);
-                    continue;
-                }
                 let is_present = full.join(".git").symlink_metadata().is_ok();
                 let content =
                     if is_present { SubmoduleContent::Files } else { SubmoduleContent::Absent };
                 checkout.submodules.push(Submodule { path: path.to_string(), content });
                 if is_present {
-                    pending.push(path.clone());
+                    pending.push((path.clone(), None));
                 }
                 taken.push(path);
                 if checkout.submodules.len() > SUBMODULES_MAX {
@@ -216,22 +229,50 @@ fn settings(answer: &[u8]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The names of a checkout's files, as git has them.
-async fn list(directory: &Path, files: SeedFiles) -> Result<Vec<Vec<u8>>, OpError> {
-    let mut question = vec!["ls-files", "-z", "--cached"];
-    if files == SeedFiles::Unignored {
-        question.extend(["--others", "--exclude-standard"]);
+/// What a name stands for that git lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Listed {
+    /// A file or a link.
+    File,
+    /// A submodule of the checkout.
+    Module,
+    /// A repository that the checkout does not know of.
+    Repository,
+}
+
+/// The names of a checkout's files, as git has them. What is tracked and what is not
+/// are two questions asked at once: the first one tells submodules from files, which
+/// would otherwise take a look at each file.
+async fn list(directory: &Path, files: SeedFiles) -> Result<Vec<(Vec<u8>, Listed)>, OpError> {
+    let others = async {
+        if files != SeedFiles::Unignored {
+            return Ok(Vec::new());
+        }
+        run(directory, &["ls-files", "-z", "--others", "--exclude-standard"]).await
+    };
+    let tracked = run(directory, &["ls-files", "-z", "--cached", "--stage"]);
+    let (tracked, others) = tokio::try_join!(tracked, others)?;
+    let mut names: Vec<(Vec<u8>, Listed)> = tracked_names(&tracked).collect();
+    for name in others.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let listed = if name.ends_with(b"/") { Listed::Repository } else { Listed::File };
+        names.push((name.to_vec(), listed));
     }
-    let answer = run(directory, &question).await?;
-    let mut names: Vec<Vec<u8>> = answer
-        .split(|byte| *byte == 0)
-        .filter(|name| !name.is_empty())
-        .map(<[u8]>::to_vec)
-        .collect();
     // While a merge is not resolved, a file is listed once for each side.
     names.sort_unstable();
-    names.dedup();
+    names.dedup_by(|one, other| one.0 == other.0);
     Ok(names)
+}
+
+/// The names in an index as `ls-files --stage` tells it: mode, object and stage, a
+/// tab, the name.
+fn tracked_names(answer: &[u8]) -> impl Iterator<Item = (Vec<u8>, Listed)> {
+    /// The mode of a commit of another repository.
+    const MODULE: &[u8] = b"160000 ";
+    answer.split(|byte| *byte == 0).filter_map(|entry| {
+        let tab = entry.iter().position(|byte| *byte == b'\t')?;
+        let listed = if entry.starts_with(MODULE) { Listed::Module } else { Listed::File };
+        Some((entry.get(tab + 1..)?.to_vec(), listed))
+    })
 }
 
 /// A question that is answered by one line, or not at all.
@@ -364,6 +405,21 @@ fn not_usable(error: &dyn std::error::Error) -> OpError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_index_tells_submodules_from_files() {
+        let answer = b"100644 aa 0\ta\tb\0160000 bb 0\tmodule\0120000 cc 2\tlink\0";
+        let names: Vec<_> = tracked_names(answer).collect();
+        let named = |name: &[u8], listed| (name.to_vec(), listed);
+        assert_eq!(
+            names,
+            [
+                named(b"a\tb", Listed::File),
+                named(b"module", Listed::Module),
+                named(b"link", Listed::File)
+            ]
+        );
+    }
 
     #[test]
     fn settings_that_could_do_more_are_dropped() {

@@ -37,6 +37,8 @@ impl Repository {
         }
         repository.git(&["add", "."])?;
         repository.git(&["commit", "--quiet", "-m", "all"])?;
+        // Like a clone, it has its objects in one file.
+        repository.git(&["repack", "-adq"])?;
         Ok(repository)
     }
 

@@ -21,6 +21,7 @@ struct Sample {
     archive_ms: f64,
     first_ms: f64,
     cached_ms: f64,
+    /// Of an empty directory: `/workspace` is mounted there, too.
     empty_ms: f64,
 }
 
@@ -31,11 +32,12 @@ pub(super) async fn measure(
     rounds: u32,
     report: &mut Report,
 ) -> Result<()> {
+    let empty = TempDir::new_in(product.home)?;
     let mut samples = Vec::new();
     // The first round fills the host's caches, for both sides.
     for round in 0..=rounds {
         repository.commit(&round.to_string())?;
-        let sample = sample(product, repository).await?;
+        let sample = sample(product, repository, empty.path()).await?;
         if round > 0 {
             samples.push(sample);
         }
@@ -58,11 +60,16 @@ pub(super) async fn measure(
     Ok(())
 }
 
-async fn sample(product: &Product<'_>, repository: &Repository) -> Result<Sample> {
+async fn sample(
+    product: &Product<'_>,
+    repository: &Repository,
+    empty: &Path,
+) -> Result<Sample> {
     let seed = Seed::from_path(repository.path.display().to_string());
+    let empty = Seed::from_path(empty.display().to_string());
     let first_ms = created(product, seed.clone()).await?;
     let cached_ms = created(product, seed).await?;
-    let empty_ms = created(product, Seed::default()).await?;
+    let empty_ms = created(product, empty).await?;
     let copy = TempDir::new_in(product.home)?;
     Ok(Sample { archive_ms: archive(&repository.path, copy.path())?, first_ms, cached_ms, empty_ms })
 }
