@@ -21,8 +21,10 @@
 //! **Failure paths.** A monitor that cannot start, refuses an order or ends
 //! unexpectedly is a [`MachineError`] that carries the last lines it wrote.
 //!
-//! This is the only host crate with `unsafe`, and only in [`kvm`].
+//! This is the only host crate with `unsafe`, and only in [`kvm`] and in `counter`,
+//! which reads the processor's time stamp.
 
+mod counter;
 pub mod kvm;
 pub mod launcher;
 pub mod qemu;

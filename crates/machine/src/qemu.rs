@@ -69,7 +69,7 @@ use process::{Process, is_hang_up};
 
 /// Counts changes of the machine that a saved state depends on: devices, their
 /// order, processor model. A state can be loaded by the same revision only.
-pub const MACHINE_REVISION: u32 = 1;
+pub const MACHINE_REVISION: u32 = 2;
 
 /// Bytes of a MiB.
 const MIB: u64 = 1024 * 1024;

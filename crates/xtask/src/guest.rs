@@ -115,7 +115,11 @@ impl Guest {
                             code: match end {
                                 End::Code { code } => i32::from(code),
                                 End::Signal { number } => 128 + number,
-                                End::TimedOut | End::Killed => bail!("the command took too long"),
+                                End::TimedOut | End::Killed => bail!(
+                                    "the command took too long; it said: {}{}",
+                                    String::from_utf8_lossy(&stdout),
+                                    String::from_utf8_lossy(&stderr)
+                                ),
                             },
                             stdout: String::from_utf8_lossy(&stdout).into_owned(),
                             stderr: String::from_utf8_lossy(&stderr).into_owned(),

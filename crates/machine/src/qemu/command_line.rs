@@ -13,7 +13,7 @@
 use super::drives::{Drive, drive_node};
 use super::files::{DiskFiles, FileNumbers, RamAccess};
 use super::orders::NodeAccess;
-use crate::{Accelerator, MachineSpec, RamSharing, Start};
+use crate::{Accelerator, MachineSpec, RamSharing, Start, counter};
 
 /// Name under which the guest finds its end of the agent's stream.
 const AGENT_PORT: &str = "hotcell.agent";
@@ -149,11 +149,14 @@ fn memory(line: &mut Line, spec: &MachineSpec, access: RamAccess, ram: u32) {
 }
 
 fn kernel(line: &mut Line, spec: &MachineSpec, files: &FileNumbers) {
-    let mut words = vec![KERNEL_ARGUMENTS];
+    let mut words = vec![KERNEL_ARGUMENTS.to_owned()];
     if spec.accelerator == Accelerator::Tcg {
-        words.push(EMULATED_KERNEL_ARGUMENTS);
+        words.push(EMULATED_KERNEL_ARGUMENTS.to_owned());
+        // A guest that is resumed knows it already.
+        let khz = if spec.start == Start::Boot { counter::khz() } else { None };
+        words.extend(khz.map(|khz| format!("tsc_early_khz={khz}")));
     }
-    words.push(&spec.command_line);
+    words.push(spec.command_line.clone());
     words.retain(|word| !word.is_empty());
     line.option("-kernel", format!("/proc/self/fd/{}", files.kernel));
     line.option("-initrd", format!("/proc/self/fd/{}", files.initrd));

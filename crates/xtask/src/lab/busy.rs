@@ -22,7 +22,7 @@ pub(super) const SCRIPT: &str = r#"
     hotcell workspace create $environment $shape --name busy > /dev/null
     hotcell command start busy -- perl -e '
         use strict; use Fcntl; use IO::Handle;
-        my ($pages, $size) = (512, 4096);
+        my ($pages, $size) = (128, 4096);
         my $memory = "\0" x ($pages * $size);
         sub opened { sysopen(my $file, $_[0], O_RDWR | O_CREAT) or die $_[0]; $file }
         sub put { sysseek($_[0], 0, 0); syswrite($_[0], sprintf("%012d", $_[1])) }
@@ -46,13 +46,12 @@ pub(super) const SCRIPT: &str = r#"
             put($synced, $number);
             put($round, $number);
         }' > /dev/null
-    for _ in 1 2; do
-        hotcell command start busy -- sh -c 'while :; do /bin/true; done' > /dev/null
-    done
+    hotcell command start busy -- sh -c 'while :; do /bin/true; done' > /dev/null
     hotcell workspace exec busy -- sh -c 'until [ -s /dev/shm/round ]; do sleep 0.05; done'
     number=0
     while [ $number -lt $copies ]; do
         number=$((number + 1))
+        echo "copy $number, $(cut -d . -f 1 /proc/uptime) s after the boot" >&2
         hotcell --json snapshot create busy moment
         hotcell workspace fork busy --from moment --name copy > /dev/null
         hotcell workspace exec copy -- sh -c '
