@@ -5,8 +5,8 @@
 //! a page from another moment than the rest of the machine is found out, at the
 //! latest one round after the copy was made. After every round the number goes to
 //! a file on the disk, synced, and only then to one in memory: a copy's disk is
-//! never behind its memory. Beside it, processes come and go as fast as they can,
-//! which keeps the kernel's own pages changing.
+//! never behind its memory. Beside it, processes come and go, which keeps the
+//! kernel's own pages changing.
 
 use anyhow::{Result, ensure};
 use serde_json::{Deserializer, Value};
@@ -25,7 +25,7 @@ pub(super) const SCRIPT: &str = r#"
         my ($pages, $size) = (128, 4096);
         my $memory = "\0" x ($pages * $size);
         sub opened { sysopen(my $file, $_[0], O_RDWR | O_CREAT) or die $_[0]; $file }
-        sub put { sysseek($_[0], 0, 0); syswrite($_[0], sprintf("%012d", $_[1])) }
+        sub put { sysseek($_[0], 0, 0); syswrite($_[0], sprintf("%012d\n", $_[1])) }
         my ($disk, $synced, $round) =
             map { opened($_) } "/workspace/round", "/dev/shm/synced", "/dev/shm/round";
         put($synced, 0);
@@ -46,7 +46,7 @@ pub(super) const SCRIPT: &str = r#"
             put($synced, $number);
             put($round, $number);
         }' > /dev/null
-    hotcell command start busy -- sh -c 'while :; do /bin/true; done' > /dev/null
+    hotcell command start busy -- sh -c 'while :; do /bin/true; sleep 0.02; done' > /dev/null
     hotcell workspace exec busy -- sh -c 'until [ -s /dev/shm/round ]; do sleep 0.05; done'
     number=0
     while [ $number -lt $copies ]; do
@@ -55,18 +55,24 @@ pub(super) const SCRIPT: &str = r#"
         hotcell --json snapshot create busy moment
         hotcell workspace fork busy --from moment --name copy > /dev/null
         hotcell workspace exec copy -- sh -c '
-            whole() { sed "s/^0*\(.\)/\1/" $1; }
-            begun=$(whole /dev/shm/round) tries=0
-            until [ $(whole /dev/shm/round) -gt $((begun + 2)) ]; do
+            # Without a process: each takes its time in a machine that never rests.
+            whole() { read -r number < $1; number=$((1$number - 1000000000000)); }
+            whole /dev/shm/round
+            end=$((number + 2)) tries=0
+            until whole /dev/shm/round; [ $number -gt $end ]; do
                 tries=$((tries + 1))
-                if [ -e /dev/shm/broken ] || [ $tries -gt 200 ]; then
+                if [ -e /dev/shm/broken ] || [ $tries -gt 300 ]; then
                     echo "a page is of another moment" >&2; exit 90
                 fi
-                sleep 0.1
+                sleep 0.2
             done
-            kill -STOP $(whole /dev/shm/writer)
+            whole /dev/shm/writer
+            kill -STOP $number
             echo 3 > /proc/sys/vm/drop_caches
-            disk=$(whole /workspace/round) synced=$(whole /dev/shm/synced)
+            whole /workspace/round
+            disk=$number
+            whole /dev/shm/synced
+            synced=$number
             if [ $disk -lt $synced ] || [ $disk -gt $((synced + 1)) ]; then
                 echo "round $disk on the disk, $synced in memory" >&2; exit 91
             fi
