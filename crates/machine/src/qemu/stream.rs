@@ -91,7 +91,12 @@ pub(super) fn split(
         stream,
         state,
         taken: Vec::new(),
-        memory: Memory { put: memory, at: 0, batch: Vec::new(), known: vec![0; pages.div_ceil(64)] },
+        memory: Memory {
+            put: memory,
+            at: 0,
+            batch: Vec::new(),
+            known: vec![0; pages.div_ceil(64)],
+        },
         blocks: Vec::new(),
         current: None,
     };

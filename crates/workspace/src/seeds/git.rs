@@ -86,9 +86,7 @@ impl Checkout {
         let of_top = async {
             match files {
                 SeedFiles::All => Ok(None),
-                SeedFiles::Unignored | SeedFiles::Tracked => {
-                    list(directory, files).await.map(Some)
-                }
+                SeedFiles::Unignored | SeedFiles::Tracked => list(directory, files).await.map(Some),
             }
         };
         let head = line(directory, &["rev-parse", "--verify", "--quiet", "HEAD"]);

@@ -69,7 +69,8 @@ pub(super) async fn measure(
 async fn change(workspace: &Workspace) -> Result<()> {
     let numbers = (0..CHANGED).map(|change| change * (FILES / CHANGED));
     let paths: Vec<String> = numbers.map(Repository::file).collect();
-    let script = format!("cd /workspace && for f in {}; do echo changed >> $f; done", paths.join(" "));
+    let script =
+        format!("cd /workspace && for f in {}; do echo changed >> $f; done", paths.join(" "));
     super::product::run(workspace, &["sh", "-ec", &script]).await
 }
 

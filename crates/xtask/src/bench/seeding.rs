@@ -60,18 +60,19 @@ pub(super) async fn measure(
     Ok(())
 }
 
-async fn sample(
-    product: &Product<'_>,
-    repository: &Repository,
-    empty: &Path,
-) -> Result<Sample> {
+async fn sample(product: &Product<'_>, repository: &Repository, empty: &Path) -> Result<Sample> {
     let seed = Seed::from_path(repository.path.display().to_string());
     let empty = Seed::from_path(empty.display().to_string());
     let first_ms = created(product, seed.clone()).await?;
     let cached_ms = created(product, seed).await?;
     let empty_ms = created(product, empty).await?;
     let copy = TempDir::new_in(product.home)?;
-    Ok(Sample { archive_ms: archive(&repository.path, copy.path())?, first_ms, cached_ms, empty_ms })
+    Ok(Sample {
+        archive_ms: archive(&repository.path, copy.path())?,
+        first_ms,
+        cached_ms,
+        empty_ms,
+    })
 }
 
 /// From the request until a command has seen `/workspace`.

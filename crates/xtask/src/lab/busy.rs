@@ -112,10 +112,9 @@ mod tests {
 
     #[test]
     fn pauses_are_counted_as_they_are_told() {
-        let taken = |pause_us: u32, halted: bool| {
-            serde_json::json!({ "snapshot": { "pause_us": pause_us, "halted": halted } })
-        };
-        let stdout = format!("{}\n{}\n{}\n", taken(7_000, false), taken(90_000, true), taken(9_500, false));
+        let taken = |pause_us: u32, halted: bool| serde_json::json!({ "snapshot": { "pause_us": pause_us, "halted": halted } });
+        let stdout =
+            format!("{}\n{}\n{}\n", taken(7_000, false), taken(90_000, true), taken(9_500, false));
         let told = judge(&Finished { code: 0, stdout, stderr: String::new() }).unwrap();
         assert_eq!(
             told,

@@ -93,7 +93,12 @@ const CHECKS: &[Check] = &[
     Check { name: "the result names KVM", script: RUN_TYPED, code: 0, judge: ran_on_kvm },
     Check { name: "two of one template differ", script: IDENTITY, code: 0, judge: differ },
     Check { name: "monitors: KVM, and not as root", script: MONITORS, code: 0, judge: confined },
-    Check { name: "a busy one's copies are whole", script: busy::SCRIPT, code: 0, judge: busy::judge },
+    Check {
+        name: "a busy one's copies are whole",
+        script: busy::SCRIPT,
+        code: 0,
+        judge: busy::judge,
+    },
     Check { name: "delete leaves nothing", script: DELETE, code: 0, judge: nothing_left },
 ];
 
