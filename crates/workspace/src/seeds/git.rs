@@ -406,7 +406,7 @@ mod tests {
 
     #[test]
     fn an_index_tells_submodules_from_files() {
-        let answer = b"100644 aa 0\ta\tb\0160000 bb 0\tmodule\0120000 cc 2\tlink\0";
+        let answer = b"100644 aa 0\ta\tb\x00160000 bb 0\tmodule\x00120000 cc 2\tlink\0";
         let names: Vec<_> = tracked_names(answer).collect();
         let named = |name: &[u8], listed| (name.to_vec(), listed);
         assert_eq!(
