@@ -352,7 +352,7 @@ mod tests {
 
     fn page(offset: u64, flags: u64, block: &str, content: &[u8]) -> Vec<u8> {
         let name = if block.is_empty() { Vec::new() } else { text(block) };
-        [&(offset * PAGE as u64 | flags).to_be_bytes(), name.as_slice(), content].concat()
+        [&((offset * PAGE as u64) | flags).to_be_bytes(), name.as_slice(), content].concat()
     }
 
     fn footer() -> Vec<u8> {
