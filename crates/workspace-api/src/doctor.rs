@@ -88,19 +88,24 @@ pub enum FindingStatus {
     Failed,
 }
 
+/// Shows findings, one a line, with what to do about them.
+pub(crate) fn present_findings(screen: &mut Screen, findings: &[Finding]) {
+    for finding in findings {
+        let mark = match finding.status {
+            FindingStatus::Good => "ok  ",
+            FindingStatus::Warning => "warn",
+            FindingStatus::Failed => "FAIL",
+        };
+        screen.line(format!("{mark}  {:<13} {}", finding.subject, finding.seen));
+        if let Some(remedy) = &finding.remedy {
+            screen.line(format!("      {:<13} → {remedy}", ""));
+        }
+    }
+}
+
 impl Present for Diagnosis {
     fn present(&self, screen: &mut Screen) {
-        for finding in &self.findings {
-            let mark = match finding.status {
-                FindingStatus::Good => "ok  ",
-                FindingStatus::Warning => "warn",
-                FindingStatus::Failed => "FAIL",
-            };
-            screen.line(format!("{mark}  {:<13} {}", finding.subject, finding.seen));
-            if let Some(remedy) = &finding.remedy {
-                screen.line(format!("      {:<13} → {remedy}", ""));
-            }
-        }
+        present_findings(screen, &self.findings);
         screen.line(match self.verdict {
             Verdict::Ready => "Ready: `hotcell run` starts at once.",
             Verdict::NotPrepared => "Not prepared: run `hotcell prepare`.",

@@ -22,6 +22,7 @@ pub mod disk;
 pub mod doctor;
 pub mod env;
 pub mod file;
+pub mod host;
 pub mod id;
 pub mod idle;
 pub mod job;
@@ -126,6 +127,12 @@ operation::operations! {
     env::Pull,
     env::Build,
     env::Prune,
+    host::List,
+    host::Connect,
+    host::PrintConfig,
+    host::Check,
+    host::Repair,
+    host::Disconnect,
 }
 
 /// The nouns of the operations' names, and their help.
@@ -143,4 +150,5 @@ pub const NOUNS: &[Noun] = &[
     Noun { name: "port", about: "Ports of a workspace that can be reached from this host" },
     Noun { name: "disk", about: "Disks of a stopped workspace, read without booting it" },
     Noun { name: "env", about: "Environments: what a workspace starts from" },
+    Noun { name: "host", about: "Chat hosts, and what connects them with workspaces" },
 ];

@@ -2,6 +2,7 @@
 
 mod admission;
 mod apply_back;
+mod chat_hosts;
 mod commands;
 mod creation;
 mod diff;

@@ -10,6 +10,7 @@
 //!   seeds/                      images that workspaces start from
 //!   workspaces/<id>/            one workspace each
 //!   scratch/<uuid>/             what somebody fills for a while
+//!   hosts/                      what is remembered of connections of chat hosts
 //!   applies/<checkout>/         what is being applied to a checkout of the host
 //! ```
 
@@ -122,6 +123,11 @@ impl Home {
 
     pub(crate) fn applies(&self) -> PathBuf {
         self.0.join("applies")
+    }
+
+    /// What is remembered of connections of chat hosts.
+    pub(crate) fn chat_hosts(&self) -> PathBuf {
+        self.0.join("hosts")
     }
 
     pub(crate) fn workspaces(&self) -> PathBuf {

@@ -8,6 +8,7 @@
 //!   ├─ seeds      images of trees
 //!   ├─ crossing   trees between host and guest
 //!   ├─ secrets    the sealed store, and what each workspace was given
+//!   ├─ chat       chat hosts: their programs, and what we remember of connections
 //!   ├─ keeper     a process per workspace that owns its machine
 //!   └─ recovery   tidying up after killed processes
 //! ```
@@ -19,6 +20,7 @@
 //!
 //! This crate never prints.
 
+mod chat;
 mod console;
 mod crossing;
 mod disks;

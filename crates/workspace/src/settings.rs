@@ -9,6 +9,8 @@ use std::num::ParseIntError;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use chat_hosts::Surroundings;
+use chat_hosts::place::project_around;
 use egress::upstream::{NotAProxy, Upstream};
 use etcetera::BaseStrategy as _;
 use operation::{ErrorKind, OpError};
@@ -39,7 +41,11 @@ pub const VARIABLES: &[(&str, &str)] = &[
     (AUTHORITIES_VARIABLE, "File of certificates in PEM that guests with a network trust as well"),
     (PROXY_VARIABLE, "Proxy, as http://HOST:PORT, that the host goes through for its guests"),
     (NO_PROXY_VARIABLE, "Hosts, separated by commas, that are reached without that proxy"),
-    ("PATH", "Where QEMU and the environment tools are looked for"),
+    ("PATH", "Where QEMU, the environment tools and chat hosts are looked for"),
+    ("XDG_CONFIG_HOME", "Where several chat hosts keep their configuration [default: ~/.config]"),
+    ("CLAUDE_CONFIG_DIR", "Where Claude Code keeps its configuration [default: ~]"),
+    ("CODEX_HOME", "Where Codex keeps its configuration [default: ~/.codex]"),
+    ("COPILOT_HOME", "Where Copilot CLI keeps its configuration [default: ~/.copilot]"),
     ("NO_COLOR", "Do not use colour"),
 ];
 
@@ -224,6 +230,29 @@ fn proxy() -> Result<Option<Upstream>, NotAProxy> {
     let Some(text) = either(PROXY_VARIABLE) else { return Ok(None) };
     let proxy: Upstream = text.parse()?;
     Ok(Some(proxy.but_not_for(&either(NO_PROXY_VARIABLE).unwrap_or_default())))
+}
+
+/// What chat hosts find their configuration by.
+pub(crate) fn surroundings() -> Result<Surroundings, OpError> {
+    let home = etcetera::home_dir().map_err(|error| {
+        OpError::new(ErrorKind::Unavailable, &error).hinted("set HOME to your home directory")
+    })?;
+    let here = env::current_dir().map_err(|error| {
+        OpError::new(ErrorKind::Unavailable, &error)
+            .during("cannot find the current directory")
+            .hinted("change to a directory that exists")
+    })?;
+    let set = |name: &&'static str| {
+        env::var_os(name).filter(|value| !value.is_empty()).map(|value| (*name, value.into()))
+    };
+    let variables = chat_hosts::place::VARIABLES.iter().filter_map(set).collect();
+    Ok(Surroundings { home, variables, project: project_around(&here) })
+}
+
+/// The variables of ours that are set.
+pub(crate) fn set_variables() -> Vec<&'static str> {
+    let ours = VARIABLES.iter().map(|(name, _)| *name).filter(|name| name.starts_with("HOTCELL"));
+    ours.filter(|name| env::var_os(name).is_some()).collect()
 }
 
 /// What a variable of this process's environment holds, which somebody names in a

@@ -111,6 +111,12 @@ const CASES: &[Case] = &[
     case("env.pull", "{env}", Skipped),
     case("env.build", "{env}", Skipped),
     case("env.prune", "", Skipped),
+    case("host.list", "", Skipped),
+    case("host.connect", "{host} --dry-run", Skipped),
+    case("host.print-config", "{host}", Skipped),
+    case("host.doctor", "{host}", Skipped),
+    case("host.repair", "{host} --dry-run", Skipped),
+    case("host.disconnect", "{host} --dry-run", Skipped),
 ];
 
 /// A mistake, and with which exit codes it may be refused.
@@ -174,7 +180,9 @@ fn mistakes(placeholder: &str) -> &'static [Mistake] {
         &[("Bad Name", MALFORMED), ("../x", MALFORMED), ("nobody-has-this-name", UNKNOWN)];
     const SECRET: &[Mistake] = &[("", MALFORMED), ("../x", MALFORMED), ("a b", MALFORMED)];
     const PORT: &[Mistake] = &[("0", MALFORMED), ("65536", MALFORMED), ("-1", MALFORMED)];
+    const HOST: &[Mistake] = &[("nobody", MALFORMED), ("", MALFORMED), ("../x", MALFORMED)];
     match placeholder {
+        "{host}" => HOST,
         "{ws}" => WORKSPACE,
         "{env}" => ENVIRONMENT,
         "{path}" => PATH,
@@ -280,6 +288,7 @@ impl Sweep {
             "{host-file}" => "/nowhere/at/all".to_owned(),
             "{new}" | "{snapshot}" | "{service}" => "one".to_owned(),
             "{secret}" => "NOBODY_HAS_THIS".to_owned(),
+            "{host}" => "cursor".to_owned(),
             word => word.to_owned(),
         }
     }

@@ -3,6 +3,8 @@
 
 pub(crate) mod inventory;
 pub(crate) mod operator;
+pub(crate) mod person;
+pub(crate) mod scripted_model;
 pub(crate) mod toolbox;
 
 use std::fs::{self, File};

@@ -63,15 +63,19 @@ impl Handler<Doctor> for Engine {
     }
 }
 
-fn good(subject: &str, seen: impl Into<String>) -> Finding {
+pub(super) fn good(subject: &str, seen: impl Into<String>) -> Finding {
     finding(subject, FindingStatus::Good, seen, None)
 }
 
-fn warning(subject: &str, seen: impl Into<String>, remedy: impl Into<String>) -> Finding {
+pub(super) fn warning(
+    subject: &str,
+    seen: impl Into<String>,
+    remedy: impl Into<String>,
+) -> Finding {
     finding(subject, FindingStatus::Warning, seen, Some(remedy.into()))
 }
 
-fn failed(subject: &str, seen: impl Into<String>, remedy: impl Into<String>) -> Finding {
+pub(super) fn failed(subject: &str, seen: impl Into<String>, remedy: impl Into<String>) -> Finding {
     finding(subject, FindingStatus::Failed, seen, Some(remedy.into()))
 }
 

@@ -21,6 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("machine", &[]),
     ("environment", &[]),
     ("egress", &["workspace-api"]),
+    ("chat-hosts", &["workspace-api"]),
     ("redaction", &[]),
     ("sealing", &[]),
     (
@@ -37,6 +38,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "sealing",
             "tree-diff",
             "disk-image",
+            "chat-hosts",
         ],
     ),
     ("hotcell", &["operation", "workspace-api", "workspace"]),

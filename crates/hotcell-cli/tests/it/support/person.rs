@@ -1,0 +1,125 @@
+//! A person with a home directory of his own, a project, and real chat hosts.
+//!
+//! The hosts' programs are packages of npm's registry, fetched through the host's own
+//! npm and kept between runs. Each is one native program that needs nothing else.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use rustix::fs::{FlockOperation, flock};
+use tempfile::TempDir;
+
+use super::toolbox::fetch_npm_package;
+use super::{git, home, hotcell, test_cache};
+
+/// A program, the package that it is in, and where.
+const PROGRAMS: [(&str, &str, &str); 3] = [
+    ("claude", "@anthropic-ai/claude-code-linux-x64@2.1.328", "claude"),
+    ("codex", "@openai/codex@0.169.0-linux-x64", "vendor/x86_64-unknown-linux-musl/bin/codex"),
+    ("opencode", "opencode-linux-x64-baseline@1.18.33", "bin/opencode"),
+];
+
+/// What keeps hosts from reaching for the internet.
+const OFFLINE: [(&str, &str); 7] = [
+    ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+    ("DISABLE_AUTOUPDATER", "1"),
+    ("OPENCODE_DISABLE_AUTOUPDATE", "1"),
+    ("OPENCODE_DISABLE_MODELS_FETCH", "1"),
+    ("OPENCODE_DISABLE_LSP_DOWNLOAD", "1"),
+    ("OPENCODE_DISABLE_DEFAULT_PLUGINS", "1"),
+    ("NO_COLOR", "1"),
+];
+
+/// The directory of the programs; made once and kept between runs.
+fn programs() -> PathBuf {
+    let made = test_cache().join("chat-hosts-1");
+    let lock = File::create(test_cache().join("chat-hosts.lock")).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    if !made.exists() {
+        let scratch = tempfile::tempdir_in(test_cache()).unwrap();
+        let bin = scratch.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        for (name, package, at) in PROGRAMS {
+            let unpacked = fetch_npm_package(package, scratch.path());
+            fs::rename(unpacked.join(at), bin.join(name)).unwrap();
+            fs::remove_dir_all(unpacked).unwrap();
+        }
+        fs::rename(&bin, &made).unwrap();
+    }
+    made
+}
+
+/// A person with a home, and a project that is a git checkout.
+pub(crate) struct Person {
+    directory: TempDir,
+    programs: PathBuf,
+}
+
+impl Person {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let person = Self { directory, programs: programs() };
+        // What servers find that a host tells nothing of the tests' home.
+        let data = person.home().join(".local/share");
+        fs::create_dir_all(&data).unwrap();
+        symlink(home(), data.join("hotcell")).unwrap();
+        fs::create_dir(person.project()).unwrap();
+        git(&person.project(), &["init", "--quiet", "--initial-branch=main"]);
+        person
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.directory.path().join("person")
+    }
+
+    pub(crate) fn project(&self) -> PathBuf {
+        self.directory.path().join("project")
+    }
+
+    /// A file of the person's, in the home.
+    pub(crate) fn write(&self, file: &str, text: &str) -> PathBuf {
+        let file = self.home().join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, text).unwrap();
+        file
+    }
+
+    /// One of the hosts, in the project.
+    pub(crate) fn host(&self, program: &str) -> Command {
+        let mut command = Command::new(self.programs.join(program));
+        self.surround(&mut command);
+        command
+    }
+
+    /// Hotcell, in the project.
+    pub(crate) fn hotcell(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(super::program());
+        self.surround(&mut command);
+        // As for all tests, so that accelerators can be chosen.
+        for (name, value) in hotcell().get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.args(arguments).output().unwrap()
+    }
+
+    fn surround(&self, command: &mut Command) {
+        let inherited = std::env::var("PATH").unwrap();
+        command
+            .env_clear()
+            .envs(OFFLINE)
+            .env("HOME", self.home())
+            .env("PATH", format!("{}:{inherited}", self.programs.display()))
+            .current_dir(self.project())
+            .stdin(Stdio::null());
+    }
+}
+
+/// What a file holds, and that it exists.
+pub(crate) fn content(file: &Path) -> Option<String> {
+    fs::read_to_string(file).ok()
+}

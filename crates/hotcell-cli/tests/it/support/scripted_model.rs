@@ -1,0 +1,222 @@
+//! A model that follows a script, at a port of the loopback: so real chat hosts hold
+//! whole conversations without internet, and the same one each time.
+//!
+//! It speaks Anthropic's Messages, OpenAI's Responses and Chat Completions. It keeps
+//! no state: a host sends the whole conversation with every request, and step *k* is
+//! played when that holds *k* results of tools. A request that offers no tools, for a
+//! title say, is answered with a word.
+
+mod anthropic;
+mod completions;
+mod responses;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// How long a host may be silent in the middle of a request.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// What the model does next.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    /// It calls a tool; hosts put the name of the server before that of the tool.
+    Call(&'static str, Value),
+    /// It says something, which ends its turn.
+    Say(&'static str),
+}
+
+/// A tool that a host offers.
+#[derive(Debug, Clone)]
+struct Offered {
+    name: String,
+    namespace: Option<String>,
+}
+
+/// What a host asked.
+struct Turn<'s> {
+    step: &'s Step,
+    tools: Vec<Offered>,
+    /// Names the reply and what is in it.
+    id: String,
+    model: Value,
+}
+
+/// What the model answers.
+enum Answer {
+    Call(Offered, Value),
+    Text(String),
+}
+
+impl Turn<'_> {
+    fn answer(&self) -> Answer {
+        match self.step {
+            _ if self.tools.is_empty() => Answer::Text("A title".to_owned()),
+            Step::Say(text) => Answer::Text((*text).to_owned()),
+            Step::Call(tool, arguments) => {
+                let is_it = |offered: &&Offered| offered.name.ends_with(tool);
+                match self.tools.iter().find(is_it) {
+                    Some(offered) => Answer::Call(offered.clone(), arguments.clone()),
+                    None => Answer::Text(format!("the host offers no `{tool}`")),
+                }
+            }
+        }
+    }
+}
+
+/// A model at work.
+pub(crate) struct ScriptedModel {
+    port: u16,
+    requests: Arc<Mutex<Vec<Value>>>,
+}
+
+impl ScriptedModel {
+    /// Starts one that plays this script to everybody who asks.
+    pub(crate) fn start(script: Vec<Step>) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&requests);
+        // It ends with the process of the test.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (script, kept) = (script.clone(), Arc::clone(&kept));
+                std::thread::spawn(move || serve(stream, &script, &kept));
+            }
+        });
+        Self { port, requests }
+    }
+
+    /// Where it can be reached.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// All that it was asked so far.
+    pub(crate) fn requests(&self) -> Vec<Value> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+struct Request {
+    method: String,
+    path: String,
+    body: Value,
+}
+
+/// What is sent back.
+enum Response {
+    Json(Value),
+    /// Events, each with its name if it has one.
+    Events(Vec<(String, String)>),
+}
+
+impl Response {
+    /// Events whose name is the `type` that they carry.
+    fn typed(events: Vec<Value>) -> Self {
+        let named = events.into_iter();
+        Self::Events(
+            named
+                .map(|event| (event["type"].as_str().unwrap().to_owned(), event.to_string()))
+                .collect(),
+        )
+    }
+}
+
+fn serve(stream: TcpStream, script: &[Step], kept: &Mutex<Vec<Value>>) {
+    stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut writer = stream;
+    while let Some(request) = read(&mut reader) {
+        let path = request.path.split('?').next().unwrap().to_owned();
+        let response = match (request.method.as_str(), path.as_str()) {
+            ("POST", path) if path.ends_with("/count_tokens") => {
+                Response::Json(json!({ "input_tokens": 1000 }))
+            }
+            ("POST", path) => {
+                let number = {
+                    let mut kept = kept.lock().unwrap();
+                    kept.push(request.body.clone());
+                    kept.len()
+                };
+                let speak = match path {
+                    path if path.ends_with("/messages") => anthropic::answer,
+                    path if path.ends_with("/responses") => responses::answer,
+                    _ => completions::answer,
+                };
+                speak(&request.body, script, number)
+            }
+            _ => Response::Json(
+                json!({ "object": "list", "data": [], "models": [], "has_more": false }),
+            ),
+        };
+        if write(&mut writer, &request.method, response).is_none() {
+            return;
+        }
+    }
+}
+
+/// The step that a conversation with so many results has come to.
+fn step_of(script: &[Step], results: usize) -> &Step {
+    script.get(results).unwrap_or(&Step::Say("That was all."))
+}
+
+fn read(reader: &mut impl BufRead) -> Option<Request> {
+    let line = read_line(reader)?;
+    let mut words = line.split_whitespace();
+    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let (mut length, mut chunked) = (0, false);
+    loop {
+        let line = read_line(reader)?;
+        let Some((name, value)) = line.split_once(':') else { break };
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.trim().parse().ok()?,
+            "transfer-encoding" => chunked = value.contains("chunked"),
+            "content-encoding" => panic!("a host compresses what it asks: {value}"),
+            _ => {}
+        }
+    }
+    let mut body = Vec::new();
+    if chunked {
+        loop {
+            let size = usize::from_str_radix(read_line(reader)?.trim(), 16).ok()?;
+            let mut chunk = vec![0; size];
+            reader.read_exact(&mut chunk).ok()?;
+            read_line(reader)?;
+            if size == 0 {
+                break;
+            }
+            body.append(&mut chunk);
+        }
+    } else {
+        body.resize(length, 0);
+        reader.read_exact(&mut body).ok()?;
+    }
+    Some(Request { method, path, body: serde_json::from_slice(&body).unwrap_or_default() })
+}
+
+fn read_line(reader: &mut impl BufRead) -> Option<String> {
+    let mut line = String::new();
+    (reader.read_line(&mut line).ok()? > 0).then(|| line.trim_end().to_owned())
+}
+
+fn write(writer: &mut impl Write, method: &str, response: Response) -> Option<()> {
+    let (kind, body) = match response {
+        Response::Json(value) => ("application/json", value.to_string()),
+        Response::Events(events) => {
+            let written = events.into_iter().map(|(name, data)| match name.as_str() {
+                "" => format!("data: {data}\n\n"),
+                name => format!("event: {name}\ndata: {data}\n\n"),
+            });
+            ("text/event-stream", written.collect())
+        }
+    };
+    let length = body.len();
+    let body = if method == "HEAD" { "" } else { &body };
+    let head =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n");
+    writer.write_all(head.as_bytes()).and_then(|()| writer.write_all(body.as_bytes())).ok()
+}

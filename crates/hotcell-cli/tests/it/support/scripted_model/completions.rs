@@ -1,0 +1,58 @@
+//! OpenAI's Chat Completions.
+
+use serde_json::{Value, json};
+
+use super::{Answer, Offered, Response, Step, Turn, step_of};
+
+pub(super) fn answer(request: &Value, script: &[Step], number: usize) -> Response {
+    let messages = request["messages"].as_array().into_iter().flatten();
+    let results = messages.filter(|message| message["role"] == "tool").count();
+    let tools = request["tools"].as_array().into_iter().flatten();
+    let tools = tools.filter_map(|tool| {
+        let name = tool["function"]["name"].as_str()?.to_owned();
+        Some(Offered { name, namespace: None })
+    });
+    let turn = Turn {
+        step: step_of(script, results),
+        tools: tools.collect(),
+        id: format!("chatcmpl-{number}"),
+        model: request["model"].clone(),
+    };
+    let (message, reason) = match turn.answer() {
+        Answer::Text(text) => (json!({ "role": "assistant", "content": text }), "stop"),
+        Answer::Call(tool, arguments) => (
+            json!({
+                "role": "assistant", "content": null,
+                "tool_calls": [{
+                    "index": 0, "id": format!("call_{number}"), "type": "function",
+                    "function": { "name": tool.name, "arguments": arguments.to_string() },
+                }],
+            }),
+            "tool_calls",
+        ),
+    };
+    let usage = json!({ "prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15 });
+    let whole = |kind: &str, choices: Value, usage: Value| {
+        json!({
+            "id": turn.id, "object": kind, "created": 0, "model": turn.model,
+            "choices": choices, "usage": usage,
+        })
+    };
+    if request["stream"] != true {
+        let choice = json!([{ "index": 0, "message": message, "finish_reason": reason }]);
+        return Response::Json(whole("chat.completion", choice, usage));
+    }
+    let chunk = |delta: &Value, reason: Value| {
+        let choice = json!([{ "index": 0, "delta": delta, "finish_reason": reason }]);
+        whole("chat.completion.chunk", choice, Value::Null)
+    };
+    let chunks = [
+        chunk(&message, Value::Null),
+        chunk(&json!({}), reason.into()),
+        whole("chat.completion.chunk", json!([]), usage),
+    ];
+    let mut events: Vec<(String, String)> =
+        chunks.iter().map(|chunk| (String::new(), chunk.to_string())).collect();
+    events.push((String::new(), "[DONE]".to_owned()));
+    Response::Events(events)
+}

@@ -1,0 +1,71 @@
+//! OpenAI's Responses. Tools of a server come in a namespace, and a call names it.
+
+use serde_json::{Value, json};
+
+use super::{Answer, Offered, Response, Step, Turn, step_of};
+
+pub(super) fn answer(request: &Value, script: &[Step], number: usize) -> Response {
+    let items = request["input"].as_array().into_iter().flatten();
+    let results = items.filter(|item| item["type"] == "function_call_output").count();
+    let mut tools = Vec::new();
+    offered(&request["tools"], None, &mut tools);
+    let turn = Turn {
+        step: step_of(script, results),
+        tools,
+        id: format!("resp_{number}"),
+        model: request["model"].clone(),
+    };
+    let item = match turn.answer() {
+        Answer::Text(text) => json!({
+            "type": "message", "id": format!("msg_{number}"), "role": "assistant",
+            "status": "completed",
+            "content": [{ "type": "output_text", "text": text, "annotations": [] }],
+        }),
+        Answer::Call(tool, arguments) => {
+            let mut call = json!({
+                "type": "function_call", "id": format!("fc_{number}"),
+                "call_id": format!("call_{number}"), "name": tool.name,
+                "arguments": arguments.to_string(), "status": "completed",
+            });
+            if let Some(namespace) = tool.namespace {
+                call["namespace"] = namespace.into();
+            }
+            call
+        }
+    };
+    let response = |status: &str, output: Value, usage: Value| {
+        json!({
+            "id": turn.id, "object": "response", "created_at": 0, "status": status,
+            "model": turn.model, "output": output, "parallel_tool_calls": false, "tools": [],
+            "usage": usage,
+        })
+    };
+    let usage = json!({
+        "input_tokens": 10, "input_tokens_details": { "cached_tokens": 0 },
+        "output_tokens": 5, "output_tokens_details": { "reasoning_tokens": 0 },
+        "total_tokens": 15,
+    });
+    let begun = response("in_progress", json!([]), Value::Null);
+    let done = response("completed", json!([item]), usage);
+    if request["stream"] != true {
+        return Response::Json(done);
+    }
+    Response::typed(vec![
+        json!({ "type": "response.created", "sequence_number": 0, "response": begun }),
+        json!({ "type": "response.output_item.added", "output_index": 0, "item": item }),
+        json!({ "type": "response.output_item.done", "output_index": 0, "item": item }),
+        json!({ "type": "response.completed", "response": done }),
+    ])
+}
+
+fn offered(tools: &Value, namespace: Option<&str>, found: &mut Vec<Offered>) {
+    for tool in tools.as_array().into_iter().flatten() {
+        let Some(name) = tool["name"].as_str() else { continue };
+        if tool["type"] == "namespace" {
+            offered(&tool["tools"], Some(name), found);
+        } else {
+            let namespace = namespace.map(str::to_owned);
+            found.push(Offered { name: name.to_owned(), namespace });
+        }
+    }
+}
