@@ -29,6 +29,9 @@ pub struct Place {
     pub scope: HostScope,
     /// What is known of the file.
     pub location: Location,
+    /// The directory by which the host finds it. Of several files in it, the host
+    /// may make another than the one that was there.
+    pub directory: PathBuf,
     /// The file.
     pub file: PathBuf,
     /// The directory that the file has to stay in, whatever links lead elsewhere:
@@ -45,7 +48,8 @@ impl Place {
         let exists = |file: &&&str| directory.join(file).symlink_metadata().is_ok();
         let file = location.files.iter().find(exists).or_else(|| location.files.first())?;
         let within = (location.base == Base::Project).then(|| surroundings.project.clone());
-        Some(Self { scope, location, file: directory.join(file), within })
+        let file = directory.join(file);
+        Some(Self { scope, location, directory, file, within })
     }
 
     /// The keys that lead to the entry of that name.

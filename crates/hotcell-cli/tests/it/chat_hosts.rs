@@ -201,7 +201,7 @@ fn codex_is_connected_mended_and_disconnected() {
 fn opencode_is_connected_mended_and_disconnected() {
     goes_through(&Case {
         host: "opencode",
-        file: ".config/opencode/opencode.json",
+        file: ".config/opencode/opencode.jsonc",
         before: Some("{\n  // mine\n  \"autoupdate\": false,   /* why not */\n}\n"),
         sees: opencode_sees,
         ends: Ends::AsItWas,

@@ -25,7 +25,7 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 /// How often we look.
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
-/// How many bytes of a digest tell files apart.
+/// How many bytes of a digest tell directories apart.
 const DIGEST_BYTES: usize = 8;
 
 /// What is remembered of a connection.
@@ -111,8 +111,8 @@ impl Records {
 pub(crate) struct Key(String);
 
 impl Key {
-    pub(crate) fn new(host: ChatHost, scope: HostScope, name: &ServerName, file: &Path) -> Self {
-        let digest = Sha256::digest(file.as_os_str().as_encoded_bytes());
+    pub(crate) fn new(host: ChatHost, scope: HostScope, name: &ServerName, directory: &Path) -> Self {
+        let digest = Sha256::digest(directory.as_os_str().as_encoded_bytes());
         Self(format!("{host}-{scope}-{name}-{}", hex(&digest[..DIGEST_BYTES])))
     }
 }

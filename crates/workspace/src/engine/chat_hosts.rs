@@ -85,7 +85,7 @@ impl Site {
     }
 
     fn key(&self, name: &ServerName) -> Key {
-        Key::new(self.host.id, self.place.scope, name, &self.place.file)
+        Key::new(self.host.id, self.place.scope, name, &self.place.directory)
     }
 
     fn connection(&self, target: &Target, command: Vec<String>, change: Change) -> Connection {
@@ -473,7 +473,8 @@ fn before_entry(
     known: Option<&Connected>,
     path: &[&str],
 ) -> Option<Option<Vec<u8>>> {
-    let before = match &known?.before {
+    let known = known.filter(|known| known.file == site.place.file)?;
+    let before = match &known.before {
         Before::Missing => None,
         Before::Held(text) => Some(text.clone().into_bytes()),
         Before::Unknown => return None,

@@ -197,7 +197,7 @@ impl Engine {
         if let Some(seed) = seed {
             seeds::hold(&self.home, &seed, &files.seed())?;
         }
-        let stream = spawn(&self.settings.program, lock, &files.keeper_log())
+        let stream = spawn(&self.settings.program, lock, &files.keeper_log(), record.lifetime)
             .map_err(|error| OpError::new(ErrorKind::Unavailable, &error))?;
         let mut connection = KeeperConnection::new(stream);
         let origin = match saved {

@@ -38,6 +38,7 @@ use super::protocol::{FromKeeper, KeeperRequest, Lifetime, ToKeeper, Unkept};
 use super::scribe::Scribe;
 use super::services::{self, ServiceTable};
 use super::serving::{Keeper, explain};
+use super::spawn;
 use crate::framing::{FrameReader, parse, spawn_writer};
 use crate::hibernation::Hibernation;
 use crate::home::{Home, WorkspaceFiles};
@@ -66,6 +67,15 @@ const MOUNT_DEADLINE: Duration = Duration::from_secs(30);
 /// thread: the machine ends when it does.
 #[must_use]
 pub fn run() -> ExitCode {
+    if spawn::is_only_to_start_one() {
+        return match spawn::start_apart() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!(%error, "cannot start the keeper");
+                ExitCode::FAILURE
+            }
+        };
+    }
     // The keeper is nobody's foreground job; a failure only means it already
     // leads a session.
     let _ = rustix::process::setsid();

@@ -4,6 +4,15 @@
 //! connection, standard output is the workspace's lock, standard error is the
 //! keeper's log. The lock passes from creator to keeper without ever being
 //! free, so nobody can take a workspace in creation for a dead one.
+//!
+//! A keeper that outlives its creator is not its child either: chat hosts end the
+//! servers that they started together with all their descendants. So the creator's
+//! child starts the keeper with the same descriptors and ends:
+//!
+//! ```text
+//! creator ──▶ child ──▶ keeper      whose parent is then the system's first process
+//!               └ ends at once
+//! ```
 
 use std::fs::File;
 use std::io;
@@ -16,8 +25,12 @@ use std::process::Stdio;
 use tokio::net::UnixStream;
 use tokio::process::Command;
 
+use super::protocol::Lifetime;
+
 /// The hidden subcommand that is a keeper.
 pub(crate) const SUBCOMMAND: &str = "keeper";
+/// Its argument that makes it only start one.
+const APART: &str = "apart";
 
 /// A keeper could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +53,12 @@ pub(crate) enum SpawnError {
 
 /// Starts a keeper that holds `lock` and logs to `log`; returns the creator's
 /// connection to it.
-pub(crate) fn spawn(program: &Path, lock: File, log: &Path) -> Result<UnixStream, SpawnError> {
+pub(crate) fn spawn(
+    program: &Path,
+    lock: File,
+    log: &Path,
+    lifetime: Lifetime,
+) -> Result<UnixStream, SpawnError> {
     let (ours, theirs) = StdUnixStream::pair().map_err(SpawnError::Connection)?;
     ours.set_nonblocking(true).map_err(SpawnError::Connection)?;
     let log_file = File::options()
@@ -51,14 +69,25 @@ pub(crate) fn spawn(program: &Path, lock: File, log: &Path) -> Result<UnixStream
         .map_err(|source| SpawnError::Log { path: log.to_owned(), source })?;
     let mut child = Command::new(program)
         .arg(SUBCOMMAND)
+        .args((lifetime == Lifetime::UntilDeleted).then_some(APART))
         .stdin(OwnedFd::from(theirs))
         .stdout(OwnedFd::from(lock))
         .stderr(Stdio::from(log_file))
         .current_dir("/")
         .spawn()
         .map_err(|source| SpawnError::Start { program: program.to_owned(), source })?;
-    // A keeper outlives its creator, but while the creator lives somebody has
-    // to collect the keeper's exit status.
+    // While the creator lives it has to collect its child's exit status.
     tokio::spawn(async move { child.wait().await });
     UnixStream::from_std(ours).map_err(SpawnError::Connection)
+}
+
+/// Whether this process, started as a keeper, shall only start one.
+pub(super) fn is_only_to_start_one() -> bool {
+    std::env::args_os().nth(2).is_some_and(|argument| argument == APART)
+}
+
+/// Starts the keeper that this process was to be, with its descriptors, as nobody's
+/// child once this process has ended.
+pub(super) fn start_apart() -> io::Result<()> {
+    std::process::Command::new(std::env::current_exe()?).arg(SUBCOMMAND).spawn().map(drop)
 }

@@ -83,6 +83,8 @@ fn mends_a_project(host: &str, ask: Ask) {
     let created = TestWorkspace { id: name };
     let status = created.status();
     assert_eq!(status["name"], created.id.as_str(), "{}", all());
+    // It outlives the host, which ends its server with all that descends from it.
+    assert_eq!(status["state"], "running", "{status}");
     let diff = hotcell().args(["--json", "workspace", "diff", &created.id]).output().unwrap();
     let diff = json(&diff);
     assert_eq!(diff["counts"]["total"], 1, "{diff}");
