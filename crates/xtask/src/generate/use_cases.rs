@@ -38,7 +38,7 @@ fn page(recipe: &Recipe) -> String {
          $ hotcell smoke {name}\n```\n\n\
          works it through on {what} {version} ({about}), in `{environment}`, and checks every \
          answer.\n\n## With your agent\n\nIn a checkout of the project:\n\n```console\n\
-         $ claude mcp add hotcell -- hotcell mcp serve --mode {mode}\n```\n\nThen say, for \
+         $ hotcell host connect claude-code --mode {mode}\n```\n\nThen say, for \
          example:\n\n> {task}\n\n## What happens\n\n"
     );
     for (number, step) in (1..).zip(*steps) {
