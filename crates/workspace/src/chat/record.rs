@@ -111,7 +111,12 @@ impl Records {
 pub(crate) struct Key(String);
 
 impl Key {
-    pub(crate) fn new(host: ChatHost, scope: HostScope, name: &ServerName, directory: &Path) -> Self {
+    pub(crate) fn new(
+        host: ChatHost,
+        scope: HostScope,
+        name: &ServerName,
+        directory: &Path,
+    ) -> Self {
         let digest = Sha256::digest(directory.as_os_str().as_encoded_bytes());
         Self(format!("{host}-{scope}-{name}-{}", hex(&digest[..DIGEST_BYTES])))
     }

@@ -119,8 +119,9 @@ impl Engine {
     ) -> Result<(), OpError> {
         let facts = HostFacts::load(&self.home, &self.settings)?;
         let monitor = facts.monitor()?.clone();
-        let stream = spawn(&self.settings.program, lock, &files.keeper_log(), Lifetime::UntilDeleted)
-            .map_err(|error| OpError::new(ErrorKind::Unavailable, &error))?;
+        let stream =
+            spawn(&self.settings.program, lock, &files.keeper_log(), Lifetime::UntilDeleted)
+                .map_err(|error| OpError::new(ErrorKind::Unavailable, &error))?;
         let mut connection = KeeperConnection::new(stream);
         connection
             .open(KeeperRequest {
