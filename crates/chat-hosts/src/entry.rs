@@ -162,13 +162,6 @@ impl Shape {
         Standing::Ours(drifts)
     }
 
-    /// Whether an entry says that it shall not be used.
-    #[must_use]
-    pub fn is_switched_off(existing: &Value) -> bool {
-        existing.get("enabled") == Some(&Value::Bool(false))
-            || existing.get("disabled") == Some(&Value::Bool(true))
-    }
-
     /// What an entry starts, if that can be told.
     #[must_use]
     pub fn command_of(&self, entry: &Value) -> Option<Vec<String>> {
@@ -220,6 +213,13 @@ impl Shape {
         let said = self.extras.iter();
         said.filter_map(|(field, extra)| Some((*field, value(extra)?))).collect()
     }
+}
+
+/// Whether an entry says that it shall not be used.
+#[must_use]
+pub fn is_switched_off(entry: &Value) -> bool {
+    entry.get("enabled") == Some(&Value::Bool(false))
+        || entry.get("disabled") == Some(&Value::Bool(true))
 }
 
 /// Whether a command starts our server.

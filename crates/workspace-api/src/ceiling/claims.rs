@@ -11,7 +11,7 @@ use crate::seed::Seed;
 use crate::spec::Shape;
 use crate::workspace::{ApplyMode, ArchiveFormat, Danger, Existing, ExportedKind};
 use crate::{
-    command, diff, disk, doctor, env, file, logs, network, patch, port, prepare, run, secret,
+    command, diff, disk, doctor, env, file, host, logs, network, patch, port, prepare, run, secret,
     service, shell, snapshot, summary, sync, workspace,
 };
 
@@ -203,6 +203,12 @@ operator_only!(
     disk::Export,
     port::Publish,
     port::Unpublish,
+    host::List,
+    host::Connect,
+    host::PrintConfig,
+    host::Check,
+    host::Repair,
+    host::Disconnect,
 );
 
 /// Operations that anybody may ask for.

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use chat_hosts::entry::{self, Shape};
+use chat_hosts::entry;
 use chat_hosts::{Drift, Standing, Surroundings};
 use operation::{Call, Handler, NoEvents, OpError};
 use workspace_api::doctor::{Doctor, Finding, Verdict};
 use workspace_api::host::{Check, HostDiagnosis, HostVerdict, Target};
+use workspace_api::spec::{EnvironmentRef, Shape};
 
 use super::{PASSING, Site, connections, wanted_arguments};
 use crate::chat::{probe, program};
@@ -40,7 +41,8 @@ impl Handler<Check> for Engine {
             diagnosis.findings.push(project(entry::arguments_of(command), &around));
             diagnosis.findings.extend(variables());
         }
-        let machines = self.machines().await?;
+        let arguments = ours.as_deref().map(entry::arguments_of).unwrap_or_default();
+        let machines = self.machines(said(arguments, "--environment")).await?;
         diagnosis.findings.push(machines);
         diagnosis.verdict = match standing {
             Standing::Absent | Standing::Foreign => HostVerdict::NotConnected,
@@ -111,23 +113,26 @@ impl Engine {
                 }
             }
         }
-        if site.entry.as_ref().is_some_and(Shape::is_switched_off) {
+        if site.entry.as_ref().is_some_and(entry::is_switched_off) {
             let remedy = format!("switch it on in {file}");
             findings.push(failed("entry", "it is switched off", remedy));
         }
         Ok(standing)
     }
 
-    /// Whether workspaces start at once.
-    async fn machines(&self) -> Result<Finding, OpError> {
-        let doctor = Doctor { environment: Default::default(), shape: Default::default() };
+    /// Whether workspaces of an environment start at once.
+    async fn machines(&self, environment: Option<&str>) -> Result<Finding, OpError> {
+        let named = environment.and_then(|name| name.parse::<EnvironmentRef>().ok());
+        let environment = named.unwrap_or_default();
+        let prepare = format!("prepare it: `hotcell prepare {environment}`");
+        let doctor = Doctor { environment, shape: Shape::default() };
         let diagnosis = self.handle(doctor, &mut Call::quiet()).await?;
         Ok(match diagnosis.verdict {
             Verdict::Ready => good("machines", "warm: workspaces start at once"),
             Verdict::NotPrepared => warning(
                 "machines",
                 "cold: the first workspace takes minutes",
-                "prepare it: `hotcell prepare`",
+                prepare,
             ),
             Verdict::Unable => failed("machines", "none can run", "see `hotcell doctor`"),
         })
@@ -209,13 +214,21 @@ fn program_of_entry(command: &[String]) -> Finding {
     good("program", program.as_str())
 }
 
+/// The value of an argument.
+fn said<'a>(arguments: &'a [String], name: &str) -> Option<&'a str> {
+    let at = arguments.iter().position(|word| word == name)?;
+    arguments.get(at + 1).map(String::as_str)
+}
+
 /// What workspaces start from, with these arguments of the server.
 fn project(arguments: &[String], around: &Surroundings) -> Finding {
     if arguments.iter().any(|word| word == "--no-project-source") {
         return good("project", "none: workspaces start empty");
     }
-    let named = arguments.iter().position(|word| word == "--project-path");
-    if let Some(path) = named.and_then(|at| arguments.get(at + 1)) {
+    if let Some(url) = said(arguments, "--repo-url") {
+        return good("project", format!("workspaces start from {url}"));
+    }
+    if let Some(path) = said(arguments, "--project-path") {
         return match std::fs::read_dir(path) {
             Ok(_) => good("project", format!("workspaces start from {path}")),
             Err(error) => failed(
