@@ -129,11 +129,9 @@ impl Engine {
         let diagnosis = self.handle(doctor, &mut Call::quiet()).await?;
         Ok(match diagnosis.verdict {
             Verdict::Ready => good("machines", "warm: workspaces start at once"),
-            Verdict::NotPrepared => warning(
-                "machines",
-                "cold: the first workspace takes minutes",
-                prepare,
-            ),
+            Verdict::NotPrepared => {
+                warning("machines", "cold: the first workspace takes minutes", prepare)
+            }
             Verdict::Unable => failed("machines", "none can run", "see `hotcell doctor`"),
         })
     }
