@@ -135,7 +135,6 @@ fn goes_through(case: &Case) {
     let found = told(&person, &["host", "doctor", host], 0);
     assert_eq!(found["verdict"], "connected");
     assert!(found["tools"].as_u64().unwrap() > 5, "{found}");
-    println!("{host}: the server listed its tools after {} ms", found["answered_ms"]);
 
     // The program moves, and somebody adds a field that stays.
     let moved = settled.unwrap().replace(program().to_str().unwrap(), "/gone/hotcell");
