@@ -21,7 +21,7 @@ mod sparse;
 mod write;
 
 pub use limits::Limits;
-pub use read::{Content, Member, Reader};
+pub use read::{Content, Member, Members, Reader};
 pub(crate) use write::Common;
 pub use write::Writer;
 

@@ -50,9 +50,12 @@ pub enum TreeError {
         #[source]
         source: io::Error,
     },
-    /// The archive is not what tar programs write.
+    /// The archive is not what programs for archives write.
     #[error("the archive is damaged: {0}")]
     Damaged(&'static str),
+    /// The archive has something that is not read here.
+    #[error("the archive has {0}, which are not read here")]
+    Unsupported(&'static str),
     /// A member would lie outside.
     #[error("the archive has a member that is not allowed")]
     Member(#[from] NotATreePath),

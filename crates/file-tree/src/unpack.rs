@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::archive::{Content, Member, Reader};
+use crate::archive::{Content, Member, Members};
 use crate::beneath::{Directories, Root};
 use crate::copy::make_fifo;
 use crate::entry::Moment;
@@ -82,8 +82,8 @@ pub struct Unpacked {
 ///
 /// The archive is damaged, goes beyond a limit or leads out; something cannot be
 /// written, or a directory is in the way. What was unpacked until then stays.
-pub fn unpack<R: Read>(
-    archive: &mut Reader<R>,
+pub fn unpack(
+    archive: &mut impl Members,
     root: &Root,
     replacing: Replacing,
     set_id: SetId,
@@ -119,7 +119,7 @@ struct Unpacker<'a> {
 }
 
 impl Unpacker<'_> {
-    fn take<R: Read>(&mut self, member: Member, data: &mut Reader<R>) -> Result<(), TreeError> {
+    fn take(&mut self, member: Member, data: &mut impl Read) -> Result<(), TreeError> {
         let Member { path, mode, modified, content } = member;
         let mode = match self.set_id {
             SetId::Dropped if mode & SET_ID != 0 => {
@@ -218,14 +218,14 @@ impl Unpacker<'_> {
             .map_err(failed())
     }
 
-    fn file<R: Read>(
+    fn file(
         &mut self,
         path: &TreePath,
         mode: u16,
         modified: Moment,
         bytes: u64,
         ranges: &[(u64, u64)],
-        data: &mut Reader<R>,
+        data: &mut impl Read,
     ) -> Result<(), TreeError> {
         let failed = || TreeError::file("create", path);
         let directory = self.directories.of(path).map_err(failed())?;
@@ -298,12 +298,12 @@ impl Unpacker<'_> {
     }
 }
 
-fn write_ranges<R: Read>(
+fn write_ranges(
     file: &File,
     path: &TreePath,
     bytes: u64,
     ranges: &[(u64, u64)],
-    data: &mut Reader<R>,
+    data: &mut impl Read,
     buffer: &mut [u8],
 ) -> Result<(), TreeError> {
     let mut end = 0;

@@ -334,6 +334,7 @@ impl Workspace {
             workspace: self.id.into(),
             path,
             text: None,
+            encoding: file::TextEncoding::Plain,
             mode: None,
             parents: true,
             create_only: false,
@@ -349,7 +350,13 @@ impl Workspace {
     /// If it does not match the files; nothing is changed then.
     pub async fn apply_patch(&self, text: impl Into<Vec<u8>>) -> Result<patch::Applied, Error> {
         let (workspace, directory) = (self.id.into(), PathText::default());
-        let apply = patch::Apply { workspace, patch: None, directory, check: false };
+        let apply = patch::Apply {
+            workspace,
+            patch: None,
+            patch_file: None,
+            directory,
+            check: false,
+        };
         let text = std::io::Cursor::new(text.into());
         self.client.call(apply, &mut Call::quiet().with_input(text)).await
     }

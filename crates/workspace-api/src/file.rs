@@ -3,6 +3,10 @@
 mod result;
 mod search;
 
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use operation::{Effect, Example, NoEvents, Operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -159,10 +163,14 @@ pub struct Write {
     pub workspace: WorkspaceRef,
     /// Path in /workspace
     pub path: PathText,
-    /// The content [default: standard input]
+    /// The content [default: standard input, as it is]
     #[arg(long)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// What the text is
+    #[arg(long, value_enum, default_value_t)]
+    #[serde(default)]
+    pub encoding: TextEncoding,
     /// Permission bits [default: those of the file that is replaced, else 644]
     #[arg(long, value_name = "OCTAL")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -182,11 +190,53 @@ impl Operation for Write {
     type Event = NoEvents;
     const NAME: &'static str = "file.write";
     const EFFECT: Effect = Effect::Changes;
-    const EXAMPLES: &'static [Example] = &[Example {
-        argv: r#"demo notes.md --text hello --parents"#,
-        json: r#"{"workspace": "demo", "path": "notes.md", "text": "hello", "parents": true}"#,
-    }];
+    const EXAMPLES: &'static [Example] = &[
+        Example {
+            argv: r#"demo notes.md --text hello --parents"#,
+            json: r#"{"workspace": "demo", "path": "notes.md", "text": "hello", "parents": true}"#,
+        },
+        Example {
+            argv: r#"demo data --text AAH/ --encoding base64"#,
+            json: r#"{"workspace": "demo", "path": "data", "text": "AAH/", "encoding": "base64"}"#,
+        },
+    ];
 }
+
+/// What a text that is given as content is.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum TextEncoding {
+    /// The content itself
+    #[default]
+    Plain,
+    /// The content in base64, for bytes that are no text
+    Base64,
+}
+
+impl TextEncoding {
+    /// The content that a text stands for. Line ends in base64 mean nothing.
+    ///
+    /// # Errors
+    ///
+    /// If it is no base64.
+    pub fn content(self, text: &str) -> Result<Cow<'_, [u8]>, NotBase64> {
+        match self {
+            Self::Plain => Ok(Cow::Borrowed(text.as_bytes())),
+            Self::Base64 => {
+                let digits: Vec<u8> =
+                    text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+                STANDARD.decode(digits).map(Cow::Owned).map_err(NotBase64)
+            }
+        }
+    }
+}
+
+/// A text that is no base64.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the text is no base64")]
+pub struct NotBase64(#[source] base64::DecodeError);
 
 /// Replace a text in a file of a workspace, atomically
 ///

@@ -9,7 +9,7 @@ use crate::path::PathText;
 
 /// Apply a patch in a workspace, as a whole or not at all
 ///
-/// Takes what `git diff` prints, from the given text or else from standard
+/// Takes what `git diff` prints, from the given text, a file or else standard
 /// input: new and deleted files, renames, modes, binary data. If one hunk does
 /// not match nothing is changed, and the error shows the lines that are most
 /// like it.
@@ -22,6 +22,10 @@ pub struct Apply {
     #[arg(long)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patch: Option<String>,
+    /// Read the patch from this file of the host
+    #[arg(long, value_name = "FILE")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch_file: Option<String>,
     /// Directory that the names in the patch are relative to
     #[arg(long, value_name = "DIR", default_value_t)]
     #[serde(default)]
@@ -37,10 +41,16 @@ impl Operation for Apply {
     type Event = NoEvents;
     const NAME: &'static str = "patch.apply";
     const EFFECT: Effect = Effect::Changes;
-    const EXAMPLES: &'static [Example] = &[Example {
-        argv: r#"demo --directory sub --check"#,
-        json: r#"{"workspace": "demo", "directory": "sub", "check": true}"#,
-    }];
+    const EXAMPLES: &'static [Example] = &[
+        Example {
+            argv: r#"demo --directory sub --check"#,
+            json: r#"{"workspace": "demo", "directory": "sub", "check": true}"#,
+        },
+        Example {
+            argv: r#"demo --patch-file fix.patch"#,
+            json: r#"{"workspace": "demo", "patch_file": "fix.patch"}"#,
+        },
+    ];
 }
 
 /// What a patch did.

@@ -9,7 +9,7 @@ use operation::Screen;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields, default)]
 pub struct Seed {
-    /// Host directory or archive (tar, also gzip, xz or zstd) whose copy becomes /workspace
+    /// Host directory or archive (zip; tar, also gzip, xz or zstd) whose copy becomes /workspace
     #[arg(id = "seed_path", long = "seed-path", value_name = "PATH")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,

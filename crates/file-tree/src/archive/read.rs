@@ -47,6 +47,25 @@ pub enum Content {
     Other(&'static str),
 }
 
+/// An archive of whatever format: its members one by one, and as bytes the data of
+/// the one that was told last, its ranges one after the other.
+pub trait Members: Read {
+    /// The next member; `None` at the end. Data of the last one that was not
+    /// read is passed over.
+    ///
+    /// # Errors
+    ///
+    /// The archive breaks off, is none, or goes beyond a limit; a path in it
+    /// leads out.
+    fn next_member(&mut self) -> Result<Option<Member>, TreeError>;
+}
+
+impl<R: Read> Members for Reader<R> {
+    fn next_member(&mut self) -> Result<Option<Member>, TreeError> {
+        Self::next_member(self)
+    }
+}
+
 /// Reads members one by one, and the data of the one that was read last.
 #[derive(Debug)]
 pub struct Reader<R> {

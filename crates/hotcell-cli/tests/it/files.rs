@@ -16,6 +16,14 @@ fn files_are_written_read_edited_and_found() {
     let mut read = hotcell();
     read.args(["file", "read", &workspace.id, "src/data", "--max-bytes", "1000000"]);
     assert!(read.output().unwrap().stdout == noise, "what came back is not what went in");
+    let bytes = ["src/bytes", "--text", "AAH/\n/v8=", "--encoding", "base64"];
+    assert_code(&file(&workspace, "write", &bytes), 0);
+    let read = json(&file(&workspace, "read", &["src/bytes"]));
+    assert_eq!(read["content"]["base64"], "AAH//v8=", "{read}");
+    for wrong in [&["--text", "no base64!"][..], &[]] {
+        let bad = [&["src/bytes", "--encoding", "base64"], wrong].concat();
+        assert_code(&file(&workspace, "write", &bad), 2);
+    }
     let script = "#!/bin/sh\necho one\necho two\n";
     assert_code(&file(&workspace, "write", &["run.sh", "--text", script, "--mode", "755"]), 0);
     let edited = file(&workspace, "edit", &["run.sh", "--old", "one", "--new", "1"]);
@@ -64,18 +72,27 @@ fn a_patch_is_applied_whole_or_not_at_all() {
          head -c 2000 /dev/urandom >> data; printf 'no end' > new; chmod +x data
          git add . && git diff --cached --binary && git stash -q >&2",
     );
+    let host = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(host.path(), &patch).unwrap();
+    let from_file = |path: &str, more: &[&str]| {
+        let mut apply = hotcell();
+        apply.args(["patch", "apply", &workspace.id, "--patch-file", path]).args(more);
+        apply.output().unwrap()
+    };
+    let path = host.path().to_str().unwrap();
+    assert_code(&from_file(path, &["--check"]), 0);
+    assert_code(&from_file(path, &["--patch", "x"]), 2);
+    assert_code(&from_file("/nowhere/at/all", &[]), 113);
     let mut apply = hotcell();
     apply.args(["patch", "apply", &workspace.id]);
-    let applied = with_input(apply, patch.clone().into_bytes());
+    let applied = with_input(apply, patch.into_bytes());
     assert_code(&applied, 0);
     assert!(text(&applied.stdout).contains("R renamed (from numbers) +1 -1"));
     let same = workspace.script("git add -A && git diff --cached stash@{0} && git reset -q --hard");
     assert_eq!(same, "");
     workspace.script("sed -i s/^14$/FOURTEEN/ numbers");
     let before = workspace.script("git status --short");
-    let mut apply = hotcell();
-    apply.args(["patch", "apply", &workspace.id]);
-    let refused = with_input(apply, patch.into_bytes());
+    let refused = from_file(path, &[]);
     assert_code(&refused, 114);
     assert!(text(&refused.stderr).contains("> FOURTEEN"), "{}", text(&refused.stderr));
     assert_eq!(workspace.script("git status --short"), before);

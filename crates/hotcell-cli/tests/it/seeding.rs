@@ -155,6 +155,24 @@ fn an_archive_becomes_the_workspace() {
         assert_code(&output, 0);
         assert_eq!(text(&output.stdout), "ran\n/etc/hostname\n", "{name}");
     }
+    // git is the judge of zip: modes, links, names below directories.
+    let tree = source.path().join("tree");
+    fs::create_dir(tree.join("below")).unwrap();
+    fs::write(tree.join("below/long"), "the same over and over\n".repeat(5000)).unwrap();
+    git(&tree, &["init", "--quiet"]);
+    git(&tree, &["add", "-A"]);
+    git(&tree, &["commit", "--quiet", "-m", "all"]);
+    let zip = source.path().join("a.zip");
+    git(&tree, &["archive", "--format=zip", "-o", zip.to_str().unwrap(), "HEAD"]);
+    let script = "./run.sh; readlink absolute; uniq below/long | wc; stat -c %a below/long";
+    let output = run_script(&["--seed-path", zip.to_str().unwrap()], script);
+    assert_code(&output, 0);
+    let lines: Vec<String> =
+        text(&output.stdout).lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(lines, ["ran", "/etc/hostname", "1 5 23", "644"]);
+    let whole = fs::read(&zip).unwrap();
+    fs::write(&zip, &whole[..whole.len() - 30]).unwrap();
+    assert_code(&run(&["--seed-path", zip.to_str().unwrap()], &["true"]), 2);
     let no_archive = source.path().join("tree/run.sh");
     let output = run(&["--seed-path", no_archive.to_str().unwrap()], &["true"]);
     assert_code(&output, 2);

@@ -36,7 +36,7 @@ pub enum Claim<'a> {
     Secrets(&'a [SecretUse]),
     /// Whether content may leave that holds the value of a secret.
     SecretsLeave(bool),
-    /// To read a directory of the host.
+    /// To read a directory or a file of the host.
     Reading(&'a mut String),
     /// To write something to the host.
     Leaving(Leaving<'a>),
@@ -120,7 +120,6 @@ in_a_workspace!(
     file::Copy,
     file::Delete,
     file::Search,
-    patch::Apply,
     logs::Logs,
     summary::Summarize,
     command::List,
@@ -310,6 +309,13 @@ impl Claims for workspace::ApplyBack {
 impl Claims for sync::Push {
     fn claims(&mut self) -> Vec<Claim<'_>> {
         vec![Claim::Workspace(&mut self.workspace), Claim::Reading(&mut self.directory)]
+    }
+}
+
+impl Claims for patch::Apply {
+    fn claims(&mut self) -> Vec<Claim<'_>> {
+        let file = self.patch_file.as_mut().map(Claim::Reading);
+        [Claim::Workspace(&mut self.workspace)].into_iter().chain(file).collect()
     }
 }
 

@@ -181,7 +181,12 @@ pub(super) const FILE_WRITE: Tool = Tool {
     name: "file_write",
     operation: "file.write",
     about: "Write a file of a workspace: create or replace it.",
-    fields: &[WORKSPACE, PATH, Field::needed("text", "The whole content")],
+    fields: &[
+        WORKSPACE,
+        PATH,
+        Field::needed("text", "The whole content"),
+        Field::told("encoding", "What the text is"),
+    ],
     fixed: &[("parents", "true")],
     reply: Reply::Text,
 };
@@ -259,6 +264,7 @@ pub(super) const DIFF: Tool = Tool {
     fields: &[
         WORKSPACE,
         Field::told("path", "Only at or below these paths"),
+        Field::told("against", "A snapshot to compare with instead"),
         Field::told("format", "How much of each change"),
         Field::told("after", "Continue after this path"),
     ],

@@ -22,7 +22,8 @@ pub struct Export {
     pub workspace: WorkspaceRef,
     /// What to copy, in /workspace; a symbolic link is copied itself
     pub path: PathText,
-    /// Where it shall be on the host
+    /// Where it shall be on the host; a directory becomes an archive if this ends
+    /// as archives do (.tar, .tar.gz, .tgz, .tar.zst)
     pub to: String,
     /// What happens to something that is already there
     #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
@@ -32,7 +33,7 @@ pub struct Export {
     #[arg(long, value_name = "KIND", value_enum)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<ExportedKind>,
-    /// Write one archive instead of a tree
+    /// Write one archive instead of a tree, whatever its name
     #[arg(long, value_name = "FORMAT", value_enum)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<ArchiveFormat>,
@@ -93,9 +94,13 @@ impl Operation for Export {
             json: r#"{"workspace": "demo", "path": "report.txt", "to": "./report.txt"}"#,
         },
         Example {
-            argv: "demo dist dist.tar.gz --archive tar.gz --existing replace --kind directory",
-            json: r#"{"workspace": "demo", "path": "dist", "to": "dist.tar.gz",
-                      "archive": "tar.gz", "existing": "replace", "kind": "directory"}"#,
+            argv: "demo dist dist.tar.zst --existing replace --kind directory",
+            json: r#"{"workspace": "demo", "path": "dist", "to": "dist.tar.zst",
+                      "existing": "replace", "kind": "directory"}"#,
+        },
+        Example {
+            argv: "demo dist nightly --archive tar.gz",
+            json: r#"{"workspace": "demo", "path": "dist", "to": "nightly", "archive": "tar.gz"}"#,
         },
     ];
 }
@@ -126,6 +131,24 @@ pub enum ArchiveFormat {
     #[serde(rename = "tar.gz")]
     #[value(name = "tar.gz")]
     TarGz,
+    /// The same, compressed with zstd.
+    #[serde(rename = "tar.zst")]
+    #[value(name = "tar.zst")]
+    TarZst,
+}
+
+impl ArchiveFormat {
+    /// The format that a file's name says.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        const ENDS: [(&str, ArchiveFormat); 4] = [
+            (".tar", ArchiveFormat::Tar),
+            (".tar.gz", ArchiveFormat::TarGz),
+            (".tgz", ArchiveFormat::TarGz),
+            (".tar.zst", ArchiveFormat::TarZst),
+        ];
+        ENDS.iter().find(|(end, _)| name.ends_with(end)).map(|(_, format)| *format)
+    }
 }
 
 /// What was copied out.

@@ -14,21 +14,21 @@
 //! again: its lock is free then, and it is removed. If something was replaced,
 //! the old lies there for the moment between the exchange and its removal.
 
+mod packing;
+
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use file_tree::archive::{Reader, Writer};
+use file_tree::archive::Reader;
 use file_tree::{
-    Entry, Kind, Limits, Replacing, Root, SetId, TreeError, TreePath, Unpacked, pack, unpack, walk,
+    Entry, Kind, Limits, Replacing, Root, SetId, TreeError, TreePath, Unpacked, unpack, walk,
 };
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use operation::{ErrorKind, OpError};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, open};
 use rustix::io::Errno;
@@ -253,7 +253,11 @@ impl Sealed {
         check_kind(wanted, kind)?;
         if let Some(format) = archive {
             let packed = staged.directory.join(PACKED);
-            write_archive(staged, &found.entries, format, &packed)?;
+            let failed = FileError::at("open up", &staged.directory);
+            // The tree's own modes may not let us.
+            fs::set_permissions(&staged.directory, Permissions::from_mode(0o700))
+                .map_err(failed)?;
+            packing::write(&staged.root, &found.entries, format, &packed)?;
             let name =
                 TreePath::parse(PACKED.as_bytes()).map_err(|error| tree_error(error.into()))?;
             staged.rename(Some(&name), existing)?;
@@ -355,36 +359,6 @@ fn single(entries: &[Entry]) -> Result<&Entry, OpError> {
         [_, single] if matches!(single.kind, Kind::File | Kind::Symlink) => Ok(single),
         _ => Err(OpError::plain(ErrorKind::Internal, "the guest sent something else than it said")),
     }
-}
-
-fn write_archive(
-    staged: &Staged,
-    entries: &[Entry],
-    format: ArchiveFormat,
-    to: &Path,
-) -> Result<(), OpError> {
-    let failed = |source| FileError { action: "write", path: to.to_owned(), source };
-    // The tree's own modes may not let us.
-    fs::set_permissions(&staged.directory, Permissions::from_mode(0o700)).map_err(failed)?;
-    let file =
-        OpenOptions::new().write(true).create_new(true).mode(0o666).open(to).map_err(failed)?;
-    let file = match format {
-        ArchiveFormat::Tar => {
-            let mut archive = Writer::new(io::BufWriter::new(file));
-            pack(&staged.root, entries, &mut archive, &mut |_, error| Err(error))
-                .map_err(tree_error)?;
-            let buffer = archive.finish().map_err(tree_error)?;
-            buffer.into_inner().map_err(|error| failed(error.into_error()))?
-        }
-        ArchiveFormat::TarGz => {
-            let mut archive = Writer::new(GzEncoder::new(file, Compression::default()));
-            pack(&staged.root, entries, &mut archive, &mut |_, error| Err(error))
-                .map_err(tree_error)?;
-            archive.finish().map_err(tree_error)?.finish().map_err(failed)?
-        }
-    };
-    file.sync_all().map_err(failed)?;
-    Ok(())
 }
 
 /// Removes a tree whose directories may forbid it.

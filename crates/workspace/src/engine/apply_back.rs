@@ -161,6 +161,13 @@ struct Changed {
     after: Option<Side>,
 }
 
+impl Changed {
+    /// Whether it is a directory now, with nothing in it.
+    fn is_directory(&self) -> bool {
+        self.after.is_some_and(|side| side.kind == Kind::Directory)
+    }
+}
+
 struct Sorted {
     changed: Vec<Changed>,
     left_out: Vec<String>,
@@ -171,10 +178,10 @@ fn sort(changes: Vec<Change>) -> Sorted {
     let (mut changed, mut left_out) = (Vec::new(), Vec::new());
     let mut add = |path: &WorkspacePath, before: Option<Side>, after: Option<Side>| {
         let is_kind = |side: Option<Side>, kind| side.is_some_and(|side| side.kind == kind);
-        // Directories come and go with their files.
-        let plain = |side: Option<Side>| side.filter(|side| side.kind != Kind::Directory);
+        // Only those with nothing in them are told: they come by themselves, and go
+        // with their last file.
+        let before = before.filter(|side| side.kind != Kind::Directory);
         let is_special = is_kind(before, Kind::Special) || is_kind(after, Kind::Special);
-        let (before, after) = (plain(before), plain(after));
         if before.is_none() && after.is_none() {
             return;
         }
@@ -200,11 +207,16 @@ fn sort(changes: Vec<Change>) -> Sorted {
 
 /// Takes out new files that the checkout ignores; how many these were.
 async fn ignore(selection: &Selection, changed: &mut Vec<Changed>) -> Result<u64, OpError> {
-    let new: Vec<Vec<u8>> = changed
-        .iter()
-        .filter(|changed| changed.before.is_none())
-        .map(|changed| changed.path.as_bytes().to_vec())
-        .collect();
+    // Git judges names that are not there as those of files.
+    let asked = |changed: &Changed| {
+        let mut name = changed.path.as_bytes().to_vec();
+        if changed.is_directory() {
+            name.extend_from_slice(b"/any");
+        }
+        name
+    };
+    let new: Vec<Vec<u8>> =
+        changed.iter().filter(|changed| changed.before.is_none()).map(asked).collect();
     if new.is_empty() {
         return Ok(0);
     }
@@ -212,9 +224,7 @@ async fn ignore(selection: &Selection, changed: &mut Vec<Changed>) -> Result<u64
     let before = changed.len();
     changed.retain(|changed| {
         changed.before.is_some()
-            || ignored
-                .binary_search_by(|name| name.as_slice().cmp(changed.path.as_bytes()))
-                .is_err()
+            || ignored.binary_search(&asked(changed)).is_err()
     });
     Ok((before - changed.len()) as u64)
 }
@@ -249,7 +259,7 @@ impl Engine {
         std::fs::create_dir(&target).map_err(FileError::at("create", &target))?;
         let wanted: Vec<TreePath> = changed
             .iter()
-            .filter(|changed| changed.after.is_some())
+            .filter(|changed| changed.after.is_some() && !changed.is_directory())
             .map(|changed| changed.path.clone())
             .collect();
         let total_bytes = changed.iter().filter_map(|changed| changed.after).map(|side| side.size);
@@ -303,6 +313,7 @@ struct Item {
 /// Where the new state of a place comes from.
 enum Origin {
     Nothing,
+    Directory,
     Fetched { executable: bool },
     Merged { number: usize, executable: bool },
 }
@@ -358,10 +369,12 @@ impl Judge {
     }
 
     fn one(&mut self, number: usize, changed: Changed, apply: &ApplyBack) -> Result<Item, OpError> {
+        let is_directory = changed.is_directory();
         let Changed { path, before, after } = changed;
         let was = self.before(&path, before)?;
         let mut is = match after {
             None => State::Nothing,
+            Some(_) if is_directory => State::Directory,
             Some(_) => match host::state(&self.fetched, &path).map_err(tree_error)?.0 {
                 State::Nothing => State::Unknown("it is changing in the workspace right now"),
                 state => state,
@@ -374,6 +387,8 @@ impl Judge {
             _ => BackChange::Modified,
         };
         let (fate, reason, source) = match decide(&was, &is, &ours) {
+            // It stays there without what was in it.
+            Decision::Same if is_directory => (Fate::Same, None, Origin::Directory),
             Decision::Same => (Fate::Same, None, Origin::Nothing),
             Decision::Conflict(why) => (Fate::Conflict, Some(why.to_owned()), Origin::Nothing),
             Decision::Take { executable } => {
@@ -382,6 +397,7 @@ impl Judge {
                 }
                 let source = match is {
                     State::Nothing => Origin::Nothing,
+                    State::Directory => Origin::Directory,
                     _ => Origin::Fetched { executable },
                 };
                 (Fate::Taken, None, source)
@@ -468,6 +484,9 @@ impl Judged {
         let mut fetched = Directories::new(&self.fetched);
         for item in &self.items {
             if !matches!(item.told.fate, Fate::Taken | Fate::Merged) {
+                if matches!(item.source, Origin::Directory) {
+                    changes.make_directory(&item.path)?;
+                }
                 continue;
             }
             applied.push(item.told.path.clone());
@@ -483,6 +502,12 @@ impl Judged {
                     if let Some(old) = old {
                         changes.remove(&item.path, old)?;
                     }
+                }
+                Origin::Directory => {
+                    if let Some(old) = old {
+                        changes.remove(&item.path, old)?;
+                    }
+                    changes.make_directory(&item.path)?;
                 }
                 Origin::Merged { number, executable } => {
                     let at = self.scratch.path().join(MERGED).join(number.to_string());

@@ -7,7 +7,7 @@ use operation::{Call, ErrorKind, Handler, OpError};
 use workspace_api::crossing::{CrossingProgress, CrossingStage};
 use workspace_api::ledger::LedgerEvent;
 use workspace_api::seed::LeftOut;
-use workspace_api::workspace::{Export, Exported};
+use workspace_api::workspace::{ArchiveFormat, Export, Exported};
 
 use super::Engine;
 use super::progress::crossing;
@@ -66,7 +66,12 @@ impl Handler<Export> for Engine {
         };
         let (sealed, unpacked) = crossing(call, unpack, &meter, received).await?;
         asked.finish().await?;
-        let (existing, archive, wanted) = (export.existing, export.archive, export.kind);
+        let named = || match shape {
+            Shape::Directory => ArchiveFormat::of_name(&export.to),
+            Shape::Single => None,
+        };
+        let archive = export.archive.or_else(named);
+        let (existing, wanted) = (export.existing, export.kind);
         let gate = self.gate(&record, SecretsLeave::allowed(export.allow_secrets))?;
         let publish = tokio::task::spawn_blocking(move || {
             sealed.judge(&gate)?;

@@ -9,7 +9,8 @@ use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use redaction::Veil;
 use workspace_api::file::{
     Changed, Copied, Copy, Delete, Edit, Edited, Entry, EntryKind, FileContent, Found, FoundLine,
-    List, Listing, Mkdir, Move, Read, Removed, Search, Selection, Stat, Write, Written,
+    List, Listing, Mkdir, Move, Read, Removed, Search, Selection, Stat, TextEncoding, Write,
+    Written,
 };
 use workspace_api::ledger::LedgerEvent;
 use workspace_api::output::OutputBytes;
@@ -94,9 +95,16 @@ impl Handler<Write> for Engine {
             parents: parents(write.parents),
             existing: existing(!write.create_only),
         });
-        let bulk = match &write.text {
-            Some(text) => Bulk::Text(text),
-            None => Bulk::Input(&mut call.input),
+        let content = write.text.as_deref().map(|text| write.encoding.content(text)).transpose();
+        let content = content.map_err(|error| OpError::new(ErrorKind::InvalidRequest, &error))?;
+        let bulk = match (&content, write.encoding) {
+            (Some(content), _) => Bulk::Chunks(content),
+            (None, TextEncoding::Plain) => Bulk::Input(&mut call.input),
+            (None, TextEncoding::Base64) => {
+                let message = "standard input is taken as it is";
+                return Err(OpError::plain(ErrorKind::InvalidRequest, message)
+                    .hinted("decode it before: `base64 --decode FILE | hotcell file write …`"));
+            }
         };
         let (written, _): (guest::Written, _) =
             self.tool(&record, guest::TOOL, &request, bulk, 0, &call.cancel).await?;

@@ -27,8 +27,8 @@ pub(super) enum Bulk<'a> {
     None,
     /// These bytes, whose length the request says.
     Bytes(&'a [u8]),
-    /// This text, in chunks.
-    Text(&'a str),
+    /// These bytes, in chunks.
+    Chunks(&'a [u8]),
     /// What the caller passes along, in chunks.
     Input(&'a mut operation::Input),
 }
@@ -84,8 +84,8 @@ async fn send(input: Option<PipeInput>, bulk: Bulk<'_>) -> Result<(), OpError> {
         Bulk::Bytes(bytes) => {
             let _ = input.write_all(bytes).await;
         }
-        Bulk::Text(text) => {
-            for chunk in text.as_bytes().chunks(CHUNK_MAX) {
+        Bulk::Chunks(bytes) => {
+            for chunk in bytes.chunks(CHUNK_MAX) {
                 let _ = send_chunk(&mut input, chunk).await;
             }
             let _ = send_chunk(&mut input, &[]).await;

@@ -1,8 +1,10 @@
 //! Seeds from archives, which are hostile.
 //!
-//! The compression is known by its first bytes, whatever the file is called. What
+//! The format is known by its first bytes, whatever the file is called. What
 //! comes out is bounded in all and by how much more it is than what went in, as
 //! a few kilobytes can stand for terabytes of zeros.
+
+mod zip;
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek};
@@ -16,6 +18,7 @@ use operation::{ErrorKind, OpError};
 use sha2::{Digest, Sha256};
 use workspace_api::seed::{SeedReport, SeedSource};
 
+use self::zip::Zip;
 use super::cache::{self, IMAGE, TREE};
 use super::listing::{BYTES_MAX, FILES_MAX};
 use super::{Seeded, blocking, report};
@@ -75,12 +78,20 @@ fn make(
     fs::create_dir(&staged).map_err(FileError::at("create", &staged))?;
     let root = Root::open(&staged).map_err(tree_error)?;
     let packed_bytes = file.metadata().map_err(FileError::at("look at", path))?.len();
-    let stream = Bounded { stream: opened(file, path)?, packed_bytes, given: 0 };
-    let mut archive = Reader::new(stream, LIMITS);
-    let unpacked =
-        unpack(&mut archive, &root, Replacing::Unseen, SetId::Kept, &mut || !cancel.is_cancelled())
-            .and_then(|unpacked| archive.finish().map(|_| unpacked))
-            .map_err(tree_error)?;
+    let go_on = &mut || !cancel.is_cancelled();
+    let unpacked = match opened(file, path)? {
+        Opened::Tar(stream) => {
+            let mut archive = Reader::new(Bounded { stream, packed_bytes, given: 0 }, LIMITS);
+            unpack(&mut archive, &root, Replacing::Unseen, SetId::Kept, go_on)
+                .and_then(|unpacked| archive.finish().map(|_| unpacked))
+        }
+        Opened::Zip(file) => Zip::open(file).and_then(|mut zip| {
+            let in_proportion = packed_bytes.saturating_mul(RATIO_MAX).max(RATIO_FROM_BYTES);
+            let limits = Limits { bytes: LIMITS.bytes.min(in_proportion), ..LIMITS };
+            unpack(&mut zip.members(limits), &root, Replacing::Unseen, SetId::Kept, go_on)
+        }),
+    };
+    let unpacked = unpacked.map_err(tree_error)?;
     let found = walk(&root, FILES_MAX, &mut |_| true).map_err(tree_error)?;
     let mut told = report::of(SeedSource::Archive, path.display().to_string(), key, &found.entries);
     for left_out in &unpacked.left_out {
@@ -92,8 +103,14 @@ fn make(
     Ok(told)
 }
 
-/// The archive without its compression.
-fn opened(mut file: File, path: &Path) -> Result<Box<dyn Read>, OpError> {
+/// An archive of a known format.
+enum Opened {
+    /// Without its compression.
+    Tar(Box<dyn Read>),
+    Zip(File),
+}
+
+fn opened(mut file: File, path: &Path) -> Result<Opened, OpError> {
     let failed = || FileError::at("read", path);
     let mut magic = [0; 6];
     let mut filled = 0;
@@ -104,8 +121,11 @@ fn opened(mut file: File, path: &Path) -> Result<Box<dyn Read>, OpError> {
         }
     }
     file.rewind().map_err(failed())?;
+    if let [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] = magic {
+        return Ok(Opened::Zip(file));
+    }
     let stream = BufReader::new(file);
-    Ok(match magic {
+    Ok(Opened::Tar(match magic {
         [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(stream)),
         [0xfd, b'7', b'z', b'X', b'Z', 0] => {
             Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(stream))
@@ -114,12 +134,8 @@ fn opened(mut file: File, path: &Path) -> Result<Box<dyn Read>, OpError> {
             ruzstd::decoding::StreamingDecoder::new(stream)
                 .map_err(|error| not_an_archive(path).during(error.to_string()))?,
         ),
-        [b'P', b'K', 3, 4, ..] => {
-            return Err(not_an_archive(path)
-                .hinted("zip archives are not read: unpack it and give the directory"));
-        }
         _ => Box::new(stream),
-    })
+    }))
 }
 
 fn not_an_archive(path: &Path) -> OpError {
@@ -127,7 +143,7 @@ fn not_an_archive(path: &Path) -> OpError {
         ErrorKind::InvalidRequest,
         format!("{} is neither a directory nor an archive that is known", path.display()),
     )
-    .hinted("known are tar archives, also compressed with gzip, xz or zstd")
+    .hinted("known are zip archives, and tar archives, also compressed with gzip, xz or zstd")
 }
 
 /// A stream that ends with an error when it gives out of proportion.

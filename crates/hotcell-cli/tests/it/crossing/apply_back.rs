@@ -41,7 +41,7 @@ fn what_changed_inside_comes_to_the_host_once_it_is_allowed() {
          chmod +x file-4; ln -s file-5 inner; ln -s ../../outside src/outer
          printf '#!/bin/sh\n' > run.sh; chmod 4755 run.sh; echo '* filter=x' > .gitattributes
          mkdir -p .github/workflows .vscode && echo a > .github/workflows/ci.yml
-         echo t > .vscode/tasks.json; mkdir build && echo o > build/o
+         echo t > .vscode/tasks.json; mkdir -p bare/inner build/obj && echo o > build/o
          printf '\\0\\377' > data; printf x > \"$(printf 'odd\\377')\"; head -c 17000000 /dev/zero > large
          mkdir .GIT && echo evil > .GIT/config; echo evil >> .git/config; mkfifo pipe; mkdir -p .git/hooks
          echo evil > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit",
@@ -50,7 +50,7 @@ fn what_changed_inside_comes_to_the_host_once_it_is_allowed() {
     let plan = apply(&workspace, source.path(), &[]);
     assert_code(&plan, 1);
     let told = json(&plan);
-    assert_eq!((&told["mode"], &told["ignored"]), (&"plan".into(), &1.into()));
+    assert_eq!((&told["mode"], &told["ignored"]), (&"plan".into(), &2.into()));
     assert_eq!(told["left_out"], serde_json::json!([".GIT/config", "pipe"]));
     let dangers: Vec<(String, String)> = told["files"]
         .as_array()
@@ -106,6 +106,7 @@ fn what_changed_inside_comes_to_the_host_once_it_is_allowed() {
     assert_eq!(fs::metadata(at("file-1")).unwrap().mode() & 0o7777, 0o640, "its mode is kept");
     assert_eq!(fs::metadata(at("run.sh")).unwrap().mode() & 0o4111, 0o111);
     assert_eq!(fs::read_to_string(at("build/output")).unwrap(), "ours\n");
+    assert!(at("bare/inner").is_dir() && !at("build/obj").exists());
     assert!(
         !at("build/o").exists() && !at(".GIT").exists() && !at(".git/hooks/pre-commit").exists()
     );
@@ -191,17 +192,19 @@ fn a_killed_client_leaves_the_checkout_old_or_new() {
     let source = checkout();
     let workspace = seeded(source.path());
     workspace.script(
-        "for n in $(seq 0 299); do echo new-$n > file-$n; done; rm -r src; mkdir s && echo s > s/t",
+        "for n in $(seq 0 299); do echo new-$n > file-$n; done; rm -r src; mkdir -p s e/f && echo s > s/t",
     );
     let state = || {
         let read = |n: usize| fs::read_to_string(source.path().join(format!("file-{n}"))).unwrap();
         let new = (0..300).filter(|&n| read(n) == format!("new-{n}\n")).count();
         let old = (0..300).filter(|&n| read(n) == "x".repeat(n * 10)).count();
         let made = source.path().join("s/t").exists();
+        let is_bare = source.path().join("e/f").exists();
         let is_left = fs::read_dir(source.path())
             .unwrap()
             .flatten()
             .any(|entry| entry.file_name().to_string_lossy().contains("hotcell"));
+        assert!(is_left || made == is_bare, "a directory on its own");
         (old, new, made, is_left)
     };
     let mut seen = std::collections::BTreeSet::new();

@@ -72,10 +72,18 @@ fn what_is_copied_out_is_what_was_there() {
     assert_code(&export(&workspace, "odd/closed", &archive, &["--archive", "tar.gz"]), 0);
     let listed = Command::new("tar").arg("-tzf").arg(&archive).output().unwrap();
     assert_eq!(text(&listed.stdout), ".\nfile\n");
+    // Another workspace that starts from it has the same, but for what was left out.
+    let archive = host.path().join("b.tar.zst");
+    assert_code(&export(&workspace, "odd", &archive, &[]), 0);
+    let other = TestWorkspace::create(&["--seed-path", archive.to_str().unwrap()]);
+    let list = "find . ! -name device \\( -type d -printf '%p\\0' -o -printf '%p %y %s %Ts %l\\0' \\) \
+                | sort -z | tr '\\0' '\\n'";
+    let there = other.script(list);
+    assert_eq!(there, workspace.script(&format!("cd odd && {list}")));
     let mut names: Vec<_> =
         fs::read_dir(host.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["a.tgz", "out", "single"], "something was left beside them");
+    assert_eq!(names, ["a.tgz", "b.tar.zst", "out", "single"], "something was left beside them");
     let logs = hotcell().args(["--json", "workspace", "logs", &workspace.id]).output().unwrap();
     assert!(text(&logs.stdout).contains("\"exported\""));
 }

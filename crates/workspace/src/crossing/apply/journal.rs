@@ -16,7 +16,10 @@
 //! undone. What can be neither done nor undone without losing somebody's change
 //! stays as it is, journal and originals included, and is told.
 //!
-//! Every name is looked up beneath the checkout's root, and no link is followed.
+//! Directories with nothing in them are made after all renames. Every name is looked
+//! up beneath the checkout's root, and no link is followed.
+
+mod steps;
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -28,12 +31,15 @@ use std::path::{Path, PathBuf};
 use file_tree::{Entry, Root, TreePath};
 use guest_protocol::path::{quote, unquote};
 use operation::{ErrorKind, OpError};
-use rustix::fs::{AtFlags, Mode, RenameFlags, Stat};
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use self::steps::{
+    Decided, Identity, Step, Trouble, backward, forward, look, parsed, path_of,
+};
 use super::plan::forbidden;
 use crate::crossing::outgoing::discard;
 use crate::home::{FileError, Home, create_private, replace_file, sync_directory, try_lock};
@@ -61,45 +67,6 @@ struct Journal {
     staging: String,
     /// What was decided; before and after that, our directory only has to go.
     decided: Option<Decided>,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Decided {
-    /// Directories that do not exist yet, the outer ones first.
-    directories: Vec<String>,
-    steps: Vec<Step>,
-}
-
-/// One change of one name.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Step {
-    path: String,
-    /// Where the new file waits, and the old one will.
-    slot: u32,
-    /// What lies there and goes.
-    old: Option<Identity>,
-    /// What comes.
-    new: Option<Identity>,
-}
-
-/// What tells a file from another one and from itself after a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Identity {
-    inode: u64,
-    bytes: u64,
-    seconds: i64,
-    nanoseconds: u32,
-}
-
-impl Identity {
-    fn of(stat: &Stat) -> Self {
-        Self {
-            inode: stat.st_ino,
-            bytes: u64::try_from(stat.st_size).unwrap_or(0),
-            seconds: stat.st_mtime,
-            nanoseconds: u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
-        }
-    }
 }
 
 /// Changes of a checkout that are being put together. Dropping it removes them.
@@ -221,8 +188,15 @@ impl Changes {
     pub(crate) fn remove(&mut self, path: &TreePath, old: &Entry) -> Result<(), OpError> {
         check(path)?;
         let (slot, _) = self.slot();
-        let old = Some(identity(old));
+        let old = Some(Identity::from(old));
         self.decided.steps.push(Step { path: quote(path.as_bytes()), slot, old, new: None });
+        Ok(())
+    }
+
+    /// Has a directory be there, if only with nothing in it.
+    pub(crate) fn make_directory(&mut self, path: &TreePath) -> Result<(), OpError> {
+        check(path)?;
+        self.decided.empty.push(quote(path.as_bytes()));
         Ok(())
     }
 
@@ -235,7 +209,7 @@ impl Changes {
         check(path)?;
         let stat = look(&self.staging, &slot.to_string()).map_err(|error| self.failed(error))?;
         let new = stat.as_ref().map(Identity::of);
-        let old = old.map(identity);
+        let old = old.map(Identity::from);
         self.decided.steps.push(Step { path: quote(path.as_bytes()), slot, old, new });
         Ok(())
     }
@@ -270,14 +244,17 @@ impl Changes {
 
     fn missing_directories(&self) -> Result<Vec<String>, OpError> {
         let mut missing = BTreeSet::new();
-        for step in self.decided.steps.iter().filter(|step| step.new.is_some()) {
-            let mut parent = path_of(step).map_err(|error| self.failed(error))?.parent();
-            while let Some(at) = parent.filter(|at| !at.is_root() && !missing.contains(at)) {
+        let files = self.decided.steps.iter().filter(|step| step.new.is_some());
+        let places = files.map(|step| path_of(step).map(|path| path.parent()));
+        let empty = self.decided.empty.iter().map(|path| parsed(path).map(Some));
+        for place in places.chain(empty) {
+            let mut place = place.map_err(|error| self.failed(error))?;
+            while let Some(at) = place.filter(|at| !at.is_root() && !missing.contains(at)) {
                 match self.root.directory(&at) {
                     Err(Errno::NOENT | Errno::NOTDIR) => {}
                     _ => break,
                 }
-                parent = at.parent();
+                place = at.parent();
                 missing.insert(at);
             }
         }
@@ -357,240 +334,10 @@ fn stuck(checkout: &Path, journal: &Journal, worse: &Trouble) -> OpError {
         .hinted("once the file named above is out of the way, any use of hotcell settles it")
 }
 
-/// Why a step could not be done or undone.
-#[derive(Debug, thiserror::Error)]
-enum Trouble {
-    #[error("{0} was changed by somebody else meanwhile")]
-    Changed(TreePath),
-    #[error("{0} lies behind a symbolic link now")]
-    BehindLink(TreePath),
-    #[error("cannot {action} {path}")]
-    Step {
-        action: &'static str,
-        path: TreePath,
-        #[source]
-        source: io::Error,
-    },
-    #[error("the journal names a path that may not be written")]
-    Path,
-}
-
-impl Trouble {
-    fn at(action: &'static str, path: &TreePath) -> impl FnOnce(Errno) -> Self {
-        let path = path.clone();
-        move |errno| match errno {
-            Errno::LOOP => Self::BehindLink(path),
-            _ => Self::Step { action, path, source: errno.into() },
-        }
-    }
-
-    fn told(&self) -> OpError {
-        let kind = match self {
-            Self::Changed(_) | Self::BehindLink(_) => ErrorKind::Conflict,
-            Self::Step { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Exhausted,
-                io::ErrorKind::PermissionDenied => ErrorKind::Denied,
-                _ => ErrorKind::Internal,
-            },
-            Self::Path => ErrorKind::Internal,
-        };
-        OpError::new(kind, self)
-    }
-}
-
 fn check(path: &TreePath) -> Result<(), OpError> {
     match forbidden(path) {
         Some(why) => Err(OpError::plain(ErrorKind::Denied, format!("{path}: {why}"))),
         None => Ok(()),
-    }
-}
-
-fn identity(entry: &Entry) -> Identity {
-    Identity {
-        inode: entry.inode.1,
-        bytes: entry.bytes,
-        seconds: entry.modified.seconds,
-        nanoseconds: entry.modified.nanoseconds,
-    }
-}
-
-fn path_of(step: &Step) -> Result<TreePath, Trouble> {
-    parsed(&step.path)
-}
-
-fn parsed(text: &str) -> Result<TreePath, Trouble> {
-    let bytes = unquote(text).ok_or(Trouble::Path)?;
-    let path = TreePath::parse(&bytes).map_err(|_| Trouble::Path)?;
-    if forbidden(&path).is_some() { Err(Trouble::Path) } else { Ok(path) }
-}
-
-/// Does what has not been done yet.
-fn forward(root: &Root, staging: &Root, decided: &Decided) -> Result<(), Trouble> {
-    let mut changed_in = BTreeSet::new();
-    for step in &decided.steps {
-        let path = path_of(step)?;
-        let parent = path.parent().unwrap_or_default();
-        let directory = match step.new {
-            Some(_) => make_directory(root, &parent)?,
-            None => match root.directory(&parent) {
-                // It was removed, and its directory with it.
-                Err(Errno::NOENT) => continue,
-                other => other.map_err(Trouble::at("open", &parent))?,
-            },
-        };
-        let (name, slot) = (path.name(), step.slot.to_string());
-        let now = look(&directory, name)?;
-        let is = now.as_ref().map(Identity::of);
-        let rename = |from: &Root, to: &Root, put: Put, flags| {
-            let renamed = match put {
-                Put::Slot => rustix::fs::renameat_with(from, &slot, to, name, flags),
-                Put::Place => rustix::fs::renameat_with(from, name, to, &slot, flags),
-            };
-            renamed.map_err(Trouble::at("change", &path))
-        };
-        match (step.old, step.new) {
-            (_, Some(new)) if is.is_some_and(|is| is.inode == new.inode) => {}
-            (Some(old), Some(_)) if is == Some(old) => {
-                rename(staging, &directory, Put::Slot, RenameFlags::EXCHANGE)?;
-                // Between looking and renaming somebody may have been faster.
-                if look(staging, &slot)?.as_ref().map(Identity::of) != Some(old) {
-                    rename(staging, &directory, Put::Slot, RenameFlags::EXCHANGE)?;
-                    return Err(Trouble::Changed(path));
-                }
-            }
-            (None, Some(_)) => {
-                match rename(staging, &directory, Put::Slot, RenameFlags::NOREPLACE) {
-                    Err(Trouble::Step { source, .. })
-                        if source.kind() == io::ErrorKind::AlreadyExists =>
-                    {
-                        return Err(Trouble::Changed(path));
-                    }
-                    other => other?,
-                }
-            }
-            (Some(old), None) if is == Some(old) => {
-                rename(&directory, staging, Put::Place, RenameFlags::NOREPLACE)?;
-                if look(staging, &slot)?.as_ref().map(Identity::of) != Some(old) {
-                    rename(staging, &directory, Put::Slot, RenameFlags::NOREPLACE)?;
-                    return Err(Trouble::Changed(path));
-                }
-            }
-            (Some(old), None)
-                if is.is_none()
-                    && look(staging, &slot)?.is_some_and(|at| at.st_ino == old.inode) => {}
-            _ => return Err(Trouble::Changed(path)),
-        }
-        changed_in.insert(parent);
-    }
-    for parent in &changed_in {
-        match root.directory(parent) {
-            Ok(directory) => {
-                rustix::fs::fsync(&directory).map_err(Trouble::at("sync", parent))?;
-            }
-            Err(Errno::NOENT) => {}
-            Err(errno) => return Err(Trouble::at("sync", parent)(errno)),
-        }
-    }
-    // As git does, a directory that has lost its last file goes too.
-    for step in decided.steps.iter().filter(|step| step.new.is_none()) {
-        let mut inner = path_of(step)?.parent();
-        while let Some(parent) = inner.filter(|parent| !parent.is_root()) {
-            if remove_directory(root, &parent).is_err() {
-                break;
-            }
-            inner = parent.parent();
-        }
-    }
-    Ok(())
-}
-
-/// Which name a rename begins with.
-#[derive(Debug, Clone, Copy)]
-enum Put {
-    Slot,
-    Place,
-}
-
-/// Undoes what has been done.
-fn backward(root: &Root, staging: &Root, decided: &Decided) -> Result<(), Trouble> {
-    for step in decided.steps.iter().rev() {
-        let path = path_of(step)?;
-        let parent = path.parent().unwrap_or_default();
-        let slot = step.slot.to_string();
-        let waits = look(staging, &slot)?.map(|stat| stat.st_ino);
-        let is_taken =
-            step.new.is_none() && waits.is_some() && waits == step.old.map(|old| old.inode);
-        let directory = if is_taken {
-            make_directory(root, &parent)?
-        } else {
-            match root.directory(&parent) {
-                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
-                other => other.map_err(Trouble::at("open", &parent))?,
-            }
-        };
-        let now = look(&directory, path.name())?.as_ref().map(Identity::of);
-        let failed = || Trouble::at("bring back", &path);
-        match (step.old, step.new) {
-            (old, Some(new)) if now.is_some_and(|now| now.inode == new.inode) => {
-                if now != Some(new) {
-                    return Err(Trouble::Changed(path));
-                }
-                match old {
-                    Some(_) => {
-                        let flags = RenameFlags::EXCHANGE;
-                        rustix::fs::renameat_with(staging, &slot, &directory, path.name(), flags)
-                    }
-                    None => {
-                        let flags = RenameFlags::NOREPLACE;
-                        rustix::fs::renameat_with(&directory, path.name(), staging, &slot, flags)
-                    }
-                }
-                .map_err(failed())?;
-            }
-            (Some(_), None) if is_taken => {
-                let flags = RenameFlags::NOREPLACE;
-                match rustix::fs::renameat_with(staging, &slot, &directory, path.name(), flags) {
-                    Err(Errno::EXIST) => return Err(Trouble::Changed(path)),
-                    other => other.map_err(failed())?,
-                }
-            }
-            _ => continue,
-        }
-        rustix::fs::fsync(&directory).map_err(Trouble::at("sync", &parent))?;
-    }
-    for directory in decided.directories.iter().rev() {
-        let _ = remove_directory(root, &parsed(directory)?);
-    }
-    Ok(())
-}
-
-/// Opens a directory, making what is missing of it.
-fn make_directory(root: &Root, path: &TreePath) -> Result<Root, Trouble> {
-    match root.directory(path) {
-        Err(Errno::NOENT) => {}
-        other => return other.map_err(Trouble::at("open", path)),
-    }
-    let parent = path.parent().unwrap_or_default();
-    let outer = make_directory(root, &parent)?;
-    let mode = Mode::RWXU | Mode::RWXG | Mode::RWXO;
-    match rustix::fs::mkdirat(&outer, path.name(), mode) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(Trouble::at("create", path)(errno)),
-    }
-    root.directory(path).map_err(Trouble::at("open", path))
-}
-
-fn remove_directory(root: &Root, path: &TreePath) -> Result<(), Errno> {
-    let parent = root.directory(&path.parent().unwrap_or_default())?;
-    rustix::fs::unlinkat(&parent, path.name(), AtFlags::REMOVEDIR)
-}
-
-/// What lies at a name; directories are nothing that could be exchanged.
-fn look(directory: &Root, name: impl rustix::path::Arg + Copy) -> Result<Option<Stat>, Trouble> {
-    match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => Ok(Some(stat)),
-        Err(Errno::NOENT) => Ok(None),
-        Err(errno) => Err(Trouble::at("look at", &TreePath::root())(errno)),
     }
 }
 

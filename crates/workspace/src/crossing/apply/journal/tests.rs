@@ -5,11 +5,30 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use super::*;
 
 /// What a checkout has before and after: names and contents; a link's begins with
-/// an arrow.
-const OLD: &[(&str, &str)] =
-    &[("changed", "old"), ("gone/deep/file", "going"), ("gone/other", "stays"), ("swap", "->x")];
-const NEW: &[(&str, &str)] =
-    &[("changed", "new"), ("gone/other", "stays"), ("made/here/file", "made"), ("swap", "text")];
+/// an arrow, the name of a directory with nothing in it ends with a slash.
+const OLD: &[(&str, &str)] = &[
+    ("becomes", "a directory"),
+    ("changed", "old"),
+    ("emptied/file", "going"),
+    ("gone/deep/file", "going"),
+    ("gone/other", "stays"),
+    ("swap", "->x"),
+    ("turns", "a file"),
+];
+const NEW: &[(&str, &str)] = &[
+    ("bare/inner/", ""),
+    ("becomes/", ""),
+    ("changed", "new"),
+    ("emptied/", ""),
+    ("gone/other", "stays"),
+    ("made/here/file", "made"),
+    ("swap", "text"),
+    ("turns/into/one", "with a file"),
+];
+
+/// The removals come first, then what is put, in its order.
+const STEPS: usize = 8;
+const BEFORE_CHANGED: usize = 5;
 
 struct Scene {
     _directory: tempfile::TempDir,
@@ -46,17 +65,28 @@ impl Scene {
         put("made/here/file", "made");
         put("changed", "new");
         put("swap", "text");
-        changes.remove(&path("gone/deep/file"), &old("gone/deep/file").unwrap()).unwrap();
+        put("turns/into/one", "with a file");
+        for name in ["gone/deep/file", "emptied/file", "becomes", "turns"] {
+            changes.remove(&path(name), &old(name).unwrap()).unwrap();
+        }
+        for name in ["becomes", "bare/inner", "emptied"] {
+            changes.make_directory(&path(name)).unwrap();
+        }
         changes
     }
 
-    /// Decides the changes, does some of their steps, and is killed.
+    /// Decides the changes, does some of their steps, or all and the directories, and
+    /// is killed.
     fn killed_after(&self, steps: usize) {
         let mut changes = self.changes();
         changes.decided.steps.sort_by_key(|step| step.new.is_some());
         changes.decided.directories = changes.missing_directories().unwrap();
         let all = std::mem::take(&mut changes.decided);
-        let some = Decided { directories: Vec::new(), steps: all.steps[..steps].to_vec() };
+        let mut some = Decided::default();
+        if steps > STEPS {
+            some.empty.clone_from(&all.empty);
+        }
+        some.steps = all.steps[..steps.min(STEPS)].to_vec();
         changes.journal.decided = Some(all);
         write(&changes.records, &changes.journal).unwrap();
         forward(&changes.root, &changes.staging, &some).unwrap();
@@ -70,7 +100,11 @@ impl Scene {
                 let name = path.strip_prefix(below).unwrap().to_str().unwrap().to_owned();
                 let kind = child.file_type().unwrap();
                 if kind.is_dir() {
+                    let before = found.len();
                     walk(&path, below, found);
+                    if found.len() == before {
+                        found.push((format!("{name}/"), String::new()));
+                    }
                 } else if kind.is_symlink() {
                     let target = fs::read_link(&path).unwrap();
                     found.push((name, format!("->{}", target.display())));
@@ -130,7 +164,7 @@ fn what_was_killed_before_it_was_decided_is_gone() {
 
 #[test]
 fn what_was_decided_is_completed_wherever_it_was_killed() {
-    for steps in 0..=4 {
+    for steps in 0..=STEPS + 1 {
         let scene = Scene::new();
         scene.killed_after(steps);
         settle_all(&scene.home);
@@ -142,7 +176,7 @@ fn what_was_decided_is_completed_wherever_it_was_killed() {
 
 #[test]
 fn a_change_of_somebody_else_is_kept_and_the_rest_undone() {
-    for steps in 0..=2 {
+    for steps in 0..=BEFORE_CHANGED {
         let scene = Scene::new();
         scene.killed_after(steps);
         // In place, so that the inode says nothing.
@@ -151,7 +185,7 @@ fn a_change_of_somebody_else_is_kept_and_the_rest_undone() {
         fs::write(&at, "mine").unwrap();
         settle_all(&scene.home);
         let mut expected = OLD.to_vec();
-        expected[0] = ("changed", "mine");
+        expected[1] = ("changed", "mine");
         scene.is(&expected);
     }
 }
@@ -159,7 +193,7 @@ fn a_change_of_somebody_else_is_kept_and_the_rest_undone() {
 #[test]
 fn what_can_neither_be_done_nor_undone_stays_and_is_told() {
     let scene = Scene::new();
-    scene.killed_after(3);
+    scene.killed_after(BEFORE_CHANGED + 1);
     let at = scene.checkout.join("changed");
     assert_eq!(fs::read_to_string(&at).unwrap(), "new");
     // Their work on the new content, and something in the way of the last step.
@@ -182,8 +216,17 @@ fn a_file_that_changed_since_it_was_judged_stops_everything() {
     let error = changes.commit().unwrap_err();
     assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
     let mut expected = OLD.to_vec();
-    expected[0] = ("changed", "mine");
+    expected[1] = ("changed", "mine");
     scene.is(&expected);
+}
+
+#[test]
+fn what_is_in_the_way_of_a_directory_stops_everything() {
+    let scene = Scene::new();
+    let mut changes = scene.changes();
+    changes.make_directory(&TreePath::parse(b"gone/other/deep").unwrap()).unwrap();
+    assert!(changes.commit().is_err());
+    scene.is(OLD);
 }
 
 #[test]
