@@ -350,13 +350,8 @@ impl Workspace {
     /// If it does not match the files; nothing is changed then.
     pub async fn apply_patch(&self, text: impl Into<Vec<u8>>) -> Result<patch::Applied, Error> {
         let (workspace, directory) = (self.id.into(), PathText::default());
-        let apply = patch::Apply {
-            workspace,
-            patch: None,
-            patch_file: None,
-            directory,
-            check: false,
-        };
+        let apply =
+            patch::Apply { workspace, patch: None, patch_file: None, directory, check: false };
         let text = std::io::Cursor::new(text.into());
         self.client.call(apply, &mut Call::quiet().with_input(text)).await
     }

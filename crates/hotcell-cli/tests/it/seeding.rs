@@ -167,8 +167,10 @@ fn an_archive_becomes_the_workspace() {
     let script = "./run.sh; readlink absolute; uniq below/long | wc; stat -c %a below/long";
     let output = run_script(&["--seed-path", zip.to_str().unwrap()], script);
     assert_code(&output, 0);
-    let lines: Vec<String> =
-        text(&output.stdout).lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let lines: Vec<String> = text(&output.stdout)
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
     assert_eq!(lines, ["ran", "/etc/hostname", "1 5 23", "644"]);
     let whole = fs::read(&zip).unwrap();
     fs::write(&zip, &whole[..whole.len() - 30]).unwrap();

@@ -223,8 +223,7 @@ async fn ignore(selection: &Selection, changed: &mut Vec<Changed>) -> Result<u64
     let ignored = selection.ignored(&new).await?;
     let before = changed.len();
     changed.retain(|changed| {
-        changed.before.is_some()
-            || ignored.binary_search(&asked(changed)).is_err()
+        changed.before.is_some() || ignored.binary_search(&asked(changed)).is_err()
     });
     Ok((before - changed.len()) as u64)
 }

@@ -37,9 +37,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use self::steps::{
-    Decided, Identity, Step, Trouble, backward, forward, look, parsed, path_of,
-};
+use self::steps::{Decided, Identity, Step, Trouble, backward, forward, look, parsed, path_of};
 use super::plan::forbidden;
 use crate::crossing::outgoing::discard;
 use crate::home::{FileError, Home, create_private, replace_file, sync_directory, try_lock};

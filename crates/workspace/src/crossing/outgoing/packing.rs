@@ -49,7 +49,8 @@ pub(super) fn write(
                     })
                 });
                 let compressed = zstd(from, &file);
-                let packed = packing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                let packed =
+                    packing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                 (packed, compressed)
             });
             // Whoever packs fails as well when its reader has gone.

@@ -297,7 +297,10 @@ fn remove_directory(root: &Root, path: &TreePath) -> Result<(), Errno> {
 }
 
 /// What lies at a name; directories are nothing that could be exchanged.
-pub(super) fn look(directory: &Root, name: impl rustix::path::Arg + Copy) -> Result<Option<Stat>, Trouble> {
+pub(super) fn look(
+    directory: &Root,
+    name: impl rustix::path::Arg + Copy,
+) -> Result<Option<Stat>, Trouble> {
     match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat)),
         Err(Errno::NOENT) => Ok(None),
