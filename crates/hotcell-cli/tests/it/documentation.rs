@@ -120,6 +120,18 @@ fn the_tour_can_be_followed() {
 }
 
 #[test]
+fn what_the_readme_and_the_guides_show_is_so() {
+    for page in fs::read_dir(root().join("docs")).unwrap() {
+        let page = page.unwrap().path();
+        let is_page = page.extension().is_some_and(|extension| extension == "md");
+        if is_page && !page.ends_with("tour.md") && !commands(&page).is_empty() {
+            follow(page.strip_prefix(root()).unwrap().to_str().unwrap());
+        }
+    }
+    follow("README.md");
+}
+
+#[test]
 fn what_fits_a_shown_line() {
     assert!(fits("git version 2.39.5", "git version 2.39.5"));
     assert!(!fits("git version", "git version 2.39.5"));
