@@ -18,8 +18,7 @@ const TRIED_ELSEWHERE: &[(&str, &str)] = &[
     ("./check", "what runs this test"),
     ("hotcell smoke", "`smoke::*`"),
     ("hotcell shell attach", "`attaching::*`, with a terminal"),
-    ("hotcell host ", "`hosts::*`, with the hosts themselves"),
-    ("claude ", "`hosts::*`, with the hosts themselves"),
+    ("hotcell host ", "`chat_hosts::*`, with the hosts themselves"),
 ];
 
 /// Ends the output of a command; followed by its exit code.
