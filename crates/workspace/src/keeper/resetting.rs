@@ -1,10 +1,13 @@
 //! Putting a machine back to an earlier state, in place.
 //!
 //! ```text
-//! serving ──▶ clients told ──▶ machine ended ──▶ layers replaced ──▶ machine resumed ──▶ serving
-//!                                                   │                  from its origin
-//!                                                   └── fails ──▶ ending, the record says why
+//! serving ──▶ clients told ──▶ machine killed ──▶ layers replaced ──▶ machine resumed ──▶ serving
+//!                                                    │                  from its origin
+//!                                                    └── fails ──▶ ending, the record says why
 //! ```
+//!
+//! That the killed machine is gone is waited for beside the rest: until it is, it
+//! can write to layers that nobody reads any more, and to nothing else.
 //!
 //! Keeper, lock, socket and id stay. The new machine has memory that several
 //! machines share, so it gets what each start of one gets: a new generation id,
@@ -68,12 +71,17 @@ impl Keeper {
         let hub = Hub::starting_after(MOUNT_STREAM, self.concealment.veil());
         let before = std::mem::replace(&mut self.hub, hub);
         self.send(before.restored());
-        self.machine.stop().await;
+        let mut old = std::mem::replace(&mut self.machine, Custody::Gone);
         self.network.machine_replaced();
-        self.files.disks().replace(&layers)?;
-        self.request.origin = origin;
-        self.request.identity.machine_id = Uuid::new_v4().simple().to_string();
-        let (machine, link) = bring_up(&self.request, &self.files).await?;
+        let renewed = async {
+            self.files.disks().replace(&layers)?;
+            self.request.origin = origin;
+            self.request.identity.machine_id = Uuid::new_v4().simple().to_string();
+            bring_up(&self.request, &self.files).await
+        };
+        // The first of the two is begun first.
+        let (_, renewed) = tokio::join!(old.stop(), renewed);
+        let (machine, link) = renewed?;
         self.machine = Custody::Here(machine);
         self.halted = false;
         self.link = link;

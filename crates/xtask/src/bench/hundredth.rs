@@ -67,9 +67,9 @@ pub(super) async fn measure(product: &Product<'_>, count: u32, report: &mut Repo
     beside("… a command in its child", |copied| copied.exec_ms);
     beside("hundredth snapshot", |copied| copied.snapshot_ms);
     report.add(Figure {
-        name: "… disk per copy, in the end",
-        unit: "KiB",
-        product: vec![kibibytes(grown) / f64::from(count)],
+        name: "… disk of each snapshot that is kept",
+        unit: "MiB",
+        product: vec![kibibytes(grown) / 1024.0 / f64::from(KEPT.min(count))],
         baseline: None,
         target: None,
     });
