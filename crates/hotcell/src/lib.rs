@@ -71,7 +71,7 @@ pub use workspace_api::time::TimeSpan;
 pub use workspace_api::workspace::{
     AppliedBack, ApplyBack, ApplyMode, ArchiveFormat, Conflicts, Danger, Existing, Export, Exported,
 };
-pub use workspace_api::{env, file, network, patch, snapshot, sync, workspace as operations};
+pub use workspace_api::{env, file, host, network, patch, snapshot, sync, workspace as operations};
 
 /// Carries operations out.
 #[derive(Debug, Clone)]

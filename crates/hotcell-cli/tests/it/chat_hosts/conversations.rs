@@ -1,29 +1,32 @@
 //! Whole conversations: a real host, connected by hotcell, with a model that follows
-//! a script, at work in real microVMs.
+//! the recipe of a use case, at work in real microVMs.
 //!
-//! What is asserted is what became of the workspace, not what anybody said.
+//! What is asserted is what became of the workspaces, not what anybody said.
 
 use std::process::Command;
 
+use recipes::{COLD_START, PARALLEL, REPRO_FIX, REVIEW_EVAL, Recipe, UNTRUSTED};
+
 use super::*;
-use crate::support::scripted_model::{ScriptedModel, Step};
+use crate::support::scripted_model::ScriptedModel;
 
 /// Asks a host for something, once.
-type Ask = fn(&Person, &ScriptedModel) -> Command;
+type Ask = fn(&Person, &ScriptedModel, &str) -> Command;
 
-const PROMPT: &str = "sum.sh is wrong; mend it";
-
-fn claude(person: &Person, model: &ScriptedModel) -> Command {
+fn claude(person: &Person, model: &ScriptedModel, task: &str) -> Command {
     let mut claude = person.host("claude");
-    claude
-        .env("ANTHROPIC_BASE_URL", model.url())
-        .env("ANTHROPIC_API_KEY", "sk-ant-none")
-        .args(["-p", PROMPT, "--model", "claude-sonnet-4-5"])
-        .args(["--allowedTools", "mcp__hotcell"]);
+    claude.env("ANTHROPIC_BASE_URL", model.url()).env("ANTHROPIC_API_KEY", "sk-ant-none").args([
+        "-p",
+        task,
+        "--model",
+        "claude-sonnet-4-5",
+        "--allowedTools",
+        "mcp__hotcell",
+    ]);
     claude
 }
 
-fn codex(person: &Person, model: &ScriptedModel) -> Command {
+fn codex(person: &Person, model: &ScriptedModel, task: &str) -> Command {
     let mut codex = person.host("codex");
     let provider = format!(
         "model_providers.scripted={{name=\"scripted\",base_url=\"{}/v1\",wire_api=\"responses\",\
@@ -35,11 +38,13 @@ fn codex(person: &Person, model: &ScriptedModel) -> Command {
         .args(["exec", "--skip-git-repo-check", "--disable", "plugins"])
         .args(["-c", &provider, "-c", "model_provider=\"scripted\"", "-c", "model=\"scripted\""])
         .args(["-c", "check_for_update_on_startup=false", "-c", "analytics.enabled=false"])
-        .arg(PROMPT);
+        // There is nobody to ask, and recipes reset workspaces.
+        .args(["-c", "mcp_servers.hotcell.default_tools_approval_mode=\"approve\""])
+        .arg(task);
     codex
 }
 
-fn opencode(person: &Person, model: &ScriptedModel) -> Command {
+fn opencode(person: &Person, model: &ScriptedModel, task: &str) -> Command {
     let config = json!({
         "provider": { "scripted": {
             "npm": "@ai-sdk/openai-compatible",
@@ -52,69 +57,76 @@ fn opencode(person: &Person, model: &ScriptedModel) -> Command {
     // A file beside the one that was edited: both count.
     let file = person.write("provider.json", &config.to_string());
     let mut opencode = person.host("opencode");
-    opencode.env("OPENCODE_CONFIG", file).args(["run", "--format", "json", PROMPT]);
+    opencode.env("OPENCODE_CONFIG", file).args(["run", "--format", "json", task]);
     opencode
 }
 
-/// A model finds the defect, mends it and proves it, and the host's tree stays.
-fn mends_a_project(host: &str, ask: Ask) {
-    let person = Person::new();
-    fs::write(person.project().join("sum.sh"), "echo $(($1 - $2))\n").unwrap();
-    git(&person.project(), &["add", "."]);
-    git(&person.project(), &["commit", "--quiet", "-m", "a defect"]);
-    told(&person, &["host", "connect", host, "--mode", "repro-fix"], 0);
-    let name = format!("mend-{host}-{}", std::process::id());
-    let test = "test \"$(sh sum.sh 2 3)\" = 5";
-    let workspace = json!(name);
-    let model = ScriptedModel::start(vec![
-        Step::Call("workspace_create", json!({ "name": workspace })),
-        Step::Call("workspace_exec", json!({ "workspace": workspace, "command": test })),
-        Step::Call(
-            "file_edit",
-            json!({ "workspace": workspace, "path": "sum.sh", "old": "$1 - $2", "new": "$1 + $2" }),
-        ),
-        Step::Call("workspace_exec", json!({ "workspace": workspace, "command": test })),
-        Step::Call("workspace_diff", json!({ "workspace": workspace })),
-        Step::Say("It adds now."),
-    ]);
-    let output = ask(&person, &model).output().unwrap();
-    let all = || format!("{}\n{:#?}", printed(&output), model.requests().last());
+/// The exit codes of all commands that have ended in a workspace.
+fn exit_codes(person: &Person, workspace: &str) -> Vec<u64> {
+    let events = told(person, &["workspace", "logs", workspace], 0)["events"].clone();
+    let events = events.as_array().unwrap().iter().map(|event| &event["event"]);
+    let ends = events.filter(|event| event["kind"] == "command_ended");
+    ends.map(|event| event["exit_code"].as_u64().unwrap()).collect()
+}
+
+/// Lets a host work a use case through, but for the deletions at its end, and looks at
+/// what it left.
+fn works_through(host: &str, ask: Ask, recipe: &'static Recipe) {
+    let person = Person::with(BUILD_ENVIRONMENT);
+    let checkout = recipe.project.check_out(&person.project()).unwrap();
+    let before = git(&checkout, &["rev-parse", "HEAD"]);
+    let connect = ["host", "connect", host, "--mode", recipe.mode, "--project-path"];
+    told(&person, &[&connect[..], &[checkout.to_str().unwrap()]].concat(), 0);
+    let model = ScriptedModel::start(recipe);
+    let output = ask(&person, &model, recipe.task).output().unwrap();
+    let requests = model.requests();
+    let all = || format!("{}\n{:#?}", printed(&output), requests.last());
     assert!(output.status.success(), "{}", all());
-    let created = TestWorkspace { id: name };
-    let status = created.status();
-    assert_eq!(status["name"], created.id.as_str(), "{}", all());
-    // It outlives the host, which ends its server with all that descends from it.
-    assert_eq!(status["state"], "running", "{status}");
-    let diff = hotcell().args(["--json", "workspace", "diff", &created.id]).output().unwrap();
-    let diff = json(&diff);
-    assert_eq!(diff["counts"]["total"], 1, "{diff}");
-    assert_eq!(diff["changes"][0]["path"], "sum.sh", "{diff}");
-    let logs = hotcell().args(["--json", "workspace", "logs", &created.id]).output().unwrap();
-    let events = json(&logs)["events"].clone();
-    let ends: Vec<&Value> = events
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|event| &event["event"])
-        .filter(|event| event["kind"] == "command_ended")
-        .map(|event| &event["exit_code"])
+
+    // Every command ended as the recipe says, in the ledgers of the workspaces.
+    let commands = recipe.steps.iter().filter(|step| step.tool == "workspace_exec");
+    let mut expected: Vec<u64> = commands
+        .map(|step| step.says.iter().find_map(|said| said.strip_prefix("exit code ")))
+        .map(|code| code.map_or(0, |code| code.parse().unwrap()))
         .collect();
-    assert_eq!(ends, [&json!(1), &json!(0)], "{events:#}");
-    assert_eq!(content(&person.project().join("sum.sh")).unwrap(), "echo $(($1 - $2))\n");
-    assert_eq!(git(&person.project(), &["status", "--porcelain"]), "");
+    let workspaces = person.workspaces();
+    let created = recipe.steps.iter().filter(|step| step.tool == "workspace_create").count();
+    assert_eq!(workspaces.len(), created, "{}", all());
+    let mut ended: Vec<u64> =
+        workspaces.iter().flat_map(|workspace| exit_codes(&person, workspace)).collect();
+    expected.sort_unstable();
+    ended.sort_unstable();
+    assert_eq!(ended, expected, "{}", all());
+    // They outlive the host, which may end its server with all that descends from it.
+    for workspace in &workspaces {
+        assert_eq!(told(&person, &["workspace", "status", workspace], 0)["state"], "running");
+    }
+    // And nothing of that reached the checkout.
+    assert_eq!(git(&checkout, &["rev-parse", "HEAD"]), before);
+    assert_eq!(git(&checkout, &["status", "--porcelain"]), "");
 }
 
 #[test]
-fn claude_code_mends_a_project_in_a_workspace() {
-    mends_a_project("claude-code", claude);
+fn claude_code_validates_a_project_that_it_has_never_seen() {
+    works_through("claude-code", claude, &COLD_START);
 }
 
 #[test]
-fn codex_mends_a_project_in_a_workspace() {
-    mends_a_project("codex", codex);
+fn claude_code_reviews_and_goes_back_to_a_snapshot() {
+    works_through("claude-code", claude, &REVIEW_EVAL);
 }
 
 #[test]
-fn opencode_mends_a_project_in_a_workspace() {
-    mends_a_project("opencode", opencode);
+fn codex_reproduces_a_defect_and_mends_it() {
+    works_through("codex", codex, &REPRO_FIX);
+}
+
+#[test]
+fn codex_looks_at_what_it_does_not_trust() {
+    works_through("codex", codex, &UNTRUSTED);
+}
+
+#[test]
+fn opencode_works_on_several_things_at_once() {
+    works_through("opencode", opencode, &PARALLEL);
 }

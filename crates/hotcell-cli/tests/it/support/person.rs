@@ -12,7 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
 use super::toolbox::fetch_npm_package;
-use super::{git, home, hotcell, test_cache};
+use super::{ENVIRONMENT, MACHINES_VARIABLE, git, home, json, prepared, test_cache, text};
 
 /// A program, the package that it is in, and where.
 const PROGRAMS: [(&str, &str, &str); 3] = [
@@ -58,13 +58,23 @@ pub(crate) struct Person {
 }
 
 impl Person {
+    /// One who needs nothing but what all tests do.
     pub(crate) fn new() -> Self {
+        Self::with(ENVIRONMENT)
+    }
+
+    /// One for whom an environment is prepared.
+    pub(crate) fn with(environment: &str) -> Self {
+        prepared(environment);
         let directory = tempfile::tempdir().unwrap();
         let person = Self { directory, programs: programs() };
-        // What servers find that a host tells nothing of the tests' home.
-        let data = person.home().join(".local/share");
-        fs::create_dir_all(&data).unwrap();
-        symlink(home(), data.join("hotcell")).unwrap();
+        // Where servers look that are told nothing: a home of the person's own, so that
+        // all in it is the hosts' doing, with what was prepared for all tests.
+        let own = person.home().join(".local/share/hotcell");
+        fs::create_dir_all(&own).unwrap();
+        for shared in ["environments", "kernels", "initrds", "templates"] {
+            symlink(home().join(shared), own.join(shared)).unwrap();
+        }
         fs::create_dir(person.project()).unwrap();
         git(&person.project(), &["init", "--quiet", "--initial-branch=main"]);
         person
@@ -97,14 +107,18 @@ impl Person {
     pub(crate) fn hotcell(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(super::program());
         self.surround(&mut command);
-        // As for all tests, so that accelerators can be chosen.
-        for (name, value) in hotcell().get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
+        if let Some(machines) = std::env::var_os(MACHINES_VARIABLE) {
+            command.env("HOTCELL_ACCELERATOR", machines);
         }
         command.args(arguments).output().unwrap()
+    }
+
+    /// The workspaces that there are.
+    pub(crate) fn workspaces(&self) -> Vec<String> {
+        let listed = self.hotcell(&["--json", "workspace", "list"]);
+        let listed = json(&listed)["workspaces"].clone();
+        let ids = listed.as_array().unwrap().iter().map(|listed| listed["id"].as_str().unwrap());
+        ids.map(str::to_owned).collect()
     }
 
     fn surround(&self, command: &mut Command) {
@@ -116,6 +130,15 @@ impl Person {
             .env("PATH", format!("{}:{inherited}", self.programs.display()))
             .current_dir(self.project())
             .stdin(Stdio::null());
+    }
+}
+
+impl Drop for Person {
+    fn drop(&mut self) {
+        let listed = self.hotcell(&["workspace", "list", "--id-only"]);
+        for workspace in text(&listed.stdout).lines() {
+            self.hotcell(&["--yes", "workspace", "delete", workspace]);
+        }
     }
 }
 

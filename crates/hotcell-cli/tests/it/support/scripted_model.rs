@@ -2,32 +2,27 @@
 //! whole conversations without internet, and the same one each time.
 //!
 //! It speaks Anthropic's Messages, OpenAI's Responses and Chat Completions. It keeps
-//! no state: a host sends the whole conversation with every request, and step *k* is
-//! played when that holds *k* results of tools. A request that offers no tools, for a
+//! no state: a host sends the whole conversation with every request, and what comes
+//! next follows from the results of tools in it. A request that offers no tools, for a
 //! title say, is answered with a word.
 
 mod anthropic;
 mod completions;
 mod responses;
+mod script;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use recipes::Recipe;
 use serde_json::{Value, json};
+
+use script::{Script, Step};
 
 /// How long a host may be silent in the middle of a request.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
-
-/// What the model does next.
-#[derive(Debug, Clone)]
-pub(crate) enum Step {
-    /// It calls a tool; hosts put the name of the server before that of the tool.
-    Call(&'static str, Value),
-    /// It says something, which ends its turn.
-    Say(&'static str),
-}
 
 /// A tool that a host offers.
 #[derive(Debug, Clone)]
@@ -37,8 +32,8 @@ struct Offered {
 }
 
 /// What a host asked.
-struct Turn<'s> {
-    step: &'s Step,
+struct Turn {
+    step: Step,
     tools: Vec<Offered>,
     /// Names the reply and what is in it.
     id: String,
@@ -51,13 +46,13 @@ enum Answer {
     Text(String),
 }
 
-impl Turn<'_> {
+impl Turn {
     fn answer(&self) -> Answer {
-        match self.step {
+        match &self.step {
             _ if self.tools.is_empty() => Answer::Text("A title".to_owned()),
-            Step::Say(text) => Answer::Text((*text).to_owned()),
+            Step::Say(text) => Answer::Text(text.clone()),
             Step::Call(tool, arguments) => {
-                let is_it = |offered: &&Offered| offered.name.ends_with(tool);
+                let is_it = |offered: &&Offered| offered.name.ends_with(*tool);
                 match self.tools.iter().find(is_it) {
                     Some(offered) => Answer::Call(offered.clone(), arguments.clone()),
                     None => Answer::Text(format!("the host offers no `{tool}`")),
@@ -74,16 +69,17 @@ pub(crate) struct ScriptedModel {
 }
 
 impl ScriptedModel {
-    /// Starts one that plays this script to everybody who asks.
-    pub(crate) fn start(script: Vec<Step>) -> Self {
+    /// Starts one that follows this recipe with everybody who asks.
+    pub(crate) fn start(recipe: &'static Recipe) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&requests);
+        let script = Arc::new(Script(recipe));
         // It ends with the process of the test.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (script, kept) = (script.clone(), Arc::clone(&kept));
+                let (script, kept) = (Arc::clone(&script), Arc::clone(&kept));
                 std::thread::spawn(move || serve(stream, &script, &kept));
             }
         });
@@ -126,7 +122,7 @@ impl Response {
     }
 }
 
-fn serve(stream: TcpStream, script: &[Step], kept: &Mutex<Vec<Value>>) {
+fn serve(stream: TcpStream, script: &Script, kept: &Mutex<Vec<Value>>) {
     stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut writer = stream;
@@ -159,9 +155,15 @@ fn serve(stream: TcpStream, script: &[Step], kept: &Mutex<Vec<Value>>) {
     }
 }
 
-/// The step that a conversation with so many results has come to.
-fn step_of(script: &[Step], results: usize) -> &Step {
-    script.get(results).unwrap_or(&Step::Say("That was all."))
+/// The text of a tool's result, which is a text or a list of blocks.
+fn result_text(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(blocks) => {
+            blocks.iter().filter_map(|block| block["text"].as_str()).collect::<Vec<_>>().join("\n")
+        }
+        other => other.to_string(),
+    }
 }
 
 fn read(reader: &mut impl BufRead) -> Option<Request> {

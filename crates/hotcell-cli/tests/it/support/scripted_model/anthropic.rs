@@ -2,18 +2,19 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Offered, Response, Step, Turn, step_of};
+use super::{Answer, Offered, Response, Script, Turn, result_text};
 
-pub(super) fn answer(request: &Value, script: &[Step], number: usize) -> Response {
+pub(super) fn answer(request: &Value, script: &Script, number: usize) -> Response {
     let messages = request["messages"].as_array().into_iter().flatten();
     let blocks = messages.flat_map(|message| message["content"].as_array().into_iter().flatten());
-    let results = blocks.filter(|block| block["type"] == "tool_result").count();
+    let results = blocks.filter(|block| block["type"] == "tool_result");
+    let results: Vec<String> = results.map(|block| result_text(&block["content"])).collect();
     let tools = request["tools"].as_array().into_iter().flatten();
     let tools = tools.filter_map(|tool| {
         Some(Offered { name: tool["name"].as_str()?.to_owned(), namespace: None })
     });
     let turn = Turn {
-        step: step_of(script, results),
+        step: script.step(&results),
         tools: tools.collect(),
         id: format!("msg_{number}"),
         model: request["model"].clone(),

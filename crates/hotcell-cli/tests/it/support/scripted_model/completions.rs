@@ -2,18 +2,19 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Offered, Response, Step, Turn, step_of};
+use super::{Answer, Offered, Response, Script, Turn, result_text};
 
-pub(super) fn answer(request: &Value, script: &[Step], number: usize) -> Response {
+pub(super) fn answer(request: &Value, script: &Script, number: usize) -> Response {
     let messages = request["messages"].as_array().into_iter().flatten();
-    let results = messages.filter(|message| message["role"] == "tool").count();
+    let results = messages.filter(|message| message["role"] == "tool");
+    let results: Vec<String> = results.map(|message| result_text(&message["content"])).collect();
     let tools = request["tools"].as_array().into_iter().flatten();
     let tools = tools.filter_map(|tool| {
         let name = tool["function"]["name"].as_str()?.to_owned();
         Some(Offered { name, namespace: None })
     });
     let turn = Turn {
-        step: step_of(script, results),
+        step: script.step(&results),
         tools: tools.collect(),
         id: format!("chatcmpl-{number}"),
         model: request["model"].clone(),

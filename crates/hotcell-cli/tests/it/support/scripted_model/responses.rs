@@ -2,15 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Offered, Response, Step, Turn, step_of};
+use super::{Answer, Offered, Response, Script, Turn, result_text};
 
-pub(super) fn answer(request: &Value, script: &[Step], number: usize) -> Response {
+pub(super) fn answer(request: &Value, script: &Script, number: usize) -> Response {
     let items = request["input"].as_array().into_iter().flatten();
-    let results = items.filter(|item| item["type"] == "function_call_output").count();
+    let results = items.filter(|item| item["type"] == "function_call_output");
+    let results: Vec<String> = results.map(|item| result_text(&item["output"])).collect();
     let mut tools = Vec::new();
     offered(&request["tools"], None, &mut tools);
     let turn = Turn {
-        step: step_of(script, results),
+        step: script.step(&results),
         tools,
         id: format!("resp_{number}"),
         model: request["model"].clone(),
