@@ -38,7 +38,9 @@ pub(crate) fn run() -> ExitCode {
         Some(("mcp", below)) => match below.subcommand() {
             Some(("tools", tools)) => finish_at_once(mcp::tools(tools), &matches),
             _ => waiting(async {
-                match mcp::serve(below).await {
+                let until = CancellationToken::new();
+                tokio::spawn(cancel_on_signal(until.clone()));
+                match mcp::serve(below, until).await {
                     Ok(()) => ExitCode::SUCCESS,
                     Err(error) => fail(&error, OutputForm::Human),
                 }

@@ -1,17 +1,23 @@
 //! The face for models, on the command line: serving it, and what it costs.
 //!
 //! * `operator`: what an operator says when it is served, as a ceiling.
+//! * `prompts`: the recipes, as beginnings of conversations.
 
-pub(crate) mod operator;
+mod operator;
+mod prompts;
 
 use std::env;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
-use ::mcp::Server;
-use clap::{Arg, ArgMatches, Command};
+use ::mcp::{BearerToken, Door, Server};
+use clap::{Arg, ArgMatches, Command, value_parser};
 use operation::tool::Profile;
 use operation::{ErrorKind, OpError, Present, Screen};
 use serde::Serialize;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use workspace::{Engine, Governed, Settings};
 use workspace_api::profile;
 
@@ -36,7 +42,25 @@ pub(crate) fn command() -> Command {
     let serve = Command::new("serve")
         .about("Serve a model's tools to the chat host at standard input and output")
         .arg(choice())
-        .args(operator::arguments());
+        .args(operator::arguments())
+        .arg(
+            Arg::new("http")
+                .long("http")
+                .value_name("ADDRESS:PORT")
+                .help("Serve clients of this host over HTTP instead, such as at 127.0.0.1:7070")
+                .help_heading("Transport")
+                .requires("http-token-file")
+                .value_parser(value_parser!(SocketAddr)),
+        )
+        .arg(
+            Arg::new("http-token-file")
+                .long("http-token-file")
+                .value_name("FILE")
+                .help("File of mode 0600 with the token that they have to bring")
+                .help_heading("Transport")
+                .requires("http")
+                .value_parser(value_parser!(PathBuf)),
+        );
     let tools = Command::new("tools")
         .about("Show which tools a profile or mode offers, and what they cost a model")
         .arg(choice())
@@ -49,16 +73,30 @@ pub(crate) fn command() -> Command {
         .subcommand(tools)
 }
 
-/// Serves until the chat host goes away.
-pub(crate) async fn serve(matches: &ArgMatches) -> Result<(), OpError> {
+/// Serves until the chat host goes away, or over HTTP until `until` is cancelled.
+pub(crate) async fn serve(matches: &ArgMatches, until: CancellationToken) -> Result<(), OpError> {
     let Some((_, matches)) = matches.subcommand() else {
         unreachable!("clap wants one of the subcommands");
     };
     let profile = chosen(matches);
-    server(profile, Terms::of(profile, matches)?)?
-        .serve_stdio()
+    let server = server(profile, Terms::of(profile, matches)?)?;
+    let file = matches.get_one::<PathBuf>("http-token-file");
+    let (Some(address), Some(file)) = (matches.get_one::<SocketAddr>("http"), file) else {
+        let served = tokio::select! {
+            served = server.serve_stdio() => served,
+            () = until.cancelled() => Ok(()),
+        };
+        return served.map_err(|error| OpError::new(ErrorKind::Internal, &error));
+    };
+    let token =
+        BearerToken::read(file).map_err(|error| OpError::new(ErrorKind::InvalidRequest, &error))?;
+    let door = Door::open(*address, token)
         .await
-        .map_err(|error| OpError::new(ErrorKind::Internal, &error))
+        .map_err(|error| OpError::new(ErrorKind::InvalidRequest, &error))?;
+    // Whoever reads this may connect: the port may have been left to the system.
+    let _ = writeln!(io::stderr(), "serving at {}", door.url());
+    door.serve(server, until).await;
+    Ok(())
 }
 
 /// What a profile offers, and what that costs a model.
@@ -70,6 +108,8 @@ pub(crate) struct Tools {
     instructions: &'static str,
     /// Bytes of all names, descriptions and input schemas.
     bytes: usize,
+    /// Bytes of all output schemas; most hosts show them to no model.
+    output_schema_bytes: usize,
     /// The tools, in their order.
     tools: Vec<Cost>,
 }
@@ -89,11 +129,13 @@ impl Present for Tools {
             screen.line(format!("{name:<20} {bytes:>5}  {about}"));
         }
         screen.note(format!(
-            "{}: {} tools, {} bytes of names, descriptions and input schemas, about {} tokens",
+            "{}: {} tools, {} bytes of names, descriptions and input schemas, about {} tokens; \
+             {} bytes of output schemas",
             self.profile,
             self.tools.len(),
             self.bytes,
-            self.bytes / BYTES_PER_TOKEN
+            self.bytes / BYTES_PER_TOKEN,
+            self.output_schema_bytes
         ));
     }
 }
@@ -103,6 +145,8 @@ pub(crate) fn tools(matches: &ArgMatches) -> Result<Tools, OpError> {
     let profile = chosen(matches);
     let server = server(profile, Terms::of(profile, matches)?)?;
     let tools = profile.tools.iter();
+    let schemas = server.tools().into_iter().filter_map(|seen| seen.output_schema);
+    let output_schema_bytes = schemas.map(|schema| json!(*schema).to_string().len()).sum();
     let costs = server.tools().into_iter().filter_map(|seen| {
         let tool = tools.clone().find(|tool| tool.name == seen.name)?;
         let seen = json!({
@@ -114,7 +158,8 @@ pub(crate) fn tools(matches: &ArgMatches) -> Result<Tools, OpError> {
     });
     let tools: Vec<Cost> = costs.collect();
     let bytes = tools.iter().map(|tool| tool.bytes).sum();
-    Ok(Tools { profile: profile.name, instructions: profile.instructions, bytes, tools })
+    let Profile { name, instructions, .. } = *profile;
+    Ok(Tools { profile: name, instructions, bytes, output_schema_bytes, tools })
 }
 
 fn chosen(matches: &ArgMatches) -> &'static Profile {
@@ -134,7 +179,16 @@ fn server(profile: &Profile, terms: Terms) -> Result<Server<Governed>, OpError> 
     };
     let table = workspace_api::operations::<Governed>();
     let identity = ("hotcell", env!("CARGO_PKG_VERSION"));
-    Server::new(identity, profile, table, &decisions, Box::new(open))
+    let server = Server::new(identity, profile, table, &decisions, Box::new(open))
+        .map_err(|error| OpError::new(ErrorKind::Internal, &error))?;
+    let tools: Vec<String> = server.tools().iter().map(|tool| tool.name.to_string()).collect();
+    let server = server.with_prompts(prompts::of(&tools));
+    if profile.name == profile::VM_RUN.name {
+        // Nothing stays of which there could be a view.
+        return Ok(server);
+    }
+    server
+        .with_views(profile::VIEWS, profile::SHELF)
         .map_err(|error| OpError::new(ErrorKind::Internal, &error))
 }
 
@@ -207,8 +261,14 @@ mod tests {
         for profile in profile::PROFILES {
             let server = server(profile, Terms::default()).unwrap();
             for tool in server.tools() {
-                let input = serde_json::to_value(&*tool.input_schema).unwrap();
-                check(&format!("{}/{}", profile.name, tool.name), &input);
+                let at = format!("{}/{}", profile.name, tool.name);
+                check(&at, &serde_json::to_value(&*tool.input_schema).unwrap());
+                let output = tool.output_schema.map(|schema| json!(*schema));
+                for bad in ["$ref", "$defs", "\"null\"", "$schema", ":true", ":{}"] {
+                    let text = output.as_ref().map(ToString::to_string).unwrap_or_default();
+                    assert!(!text.contains(bad), "{at}: {bad} in {text}");
+                }
+                assert!(output.is_none_or(|schema| schema["type"] == "object"), "{at}");
             }
         }
     }
@@ -227,6 +287,17 @@ mod tests {
                 assert!(!fields.contains_key(hidden), "{}: {hidden}", tool.name);
             }
         }
+    }
+
+    #[test]
+    fn every_mode_has_its_recipes_as_prompts() {
+        for recipe in recipes::RECIPES {
+            let profile = profile::find(recipe.mode).unwrap();
+            let tools: Vec<String> =
+                profile.tools.iter().map(|tool| tool.name.to_owned()).collect();
+            assert!(prompts::of(&tools).iter().any(|prompt| prompt.name == recipe.name));
+        }
+        assert!(prompts::of(&["vm_run".to_owned()]).is_empty());
     }
 
     #[test]

@@ -18,14 +18,17 @@
 //! * An operation's failure is a tool's answer with `isError`, whose text is
 //!   what the command line prints: step, causes, hints. Only a tool that does
 //!   not exist is a protocol error.
-//! * Both eras of the protocol are served: `initialize` and the stateless one.
+//! * Both eras of the protocol are served: `initialize` and the stateless one; on
+//!   standard input and output, or to clients of this host through a [`Door`].
 //!
 //! [`Client`] is the other side, for whoever wants to see what hosts see.
 
 pub mod answer;
 mod client;
+mod http;
 mod server;
 
 pub use answer::TEXT_MAX_CHARS;
 pub use client::{Client, ClientError, Outcome, ToolAnswer};
-pub use server::{Host, ServeError, Server};
+pub use http::{BearerToken, Door, DoorError, PATH, TokenError};
+pub use server::{Host, Prompt, ServeError, Server};

@@ -1,20 +1,30 @@
 //! One server: a catalog, a table, and whoever carries operations out.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock};
+mod call;
+mod prompt;
+mod resource;
 
-use operation::tool::{Catalog, Decision, Entry, Profile, ProfileError, Reply};
-use operation::{Effect, OpError, OpSpec, Progress, RawCall, Tell};
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use operation::tool::{Catalog, Decision, Entry, Load, Profile, ProfileError};
+use operation::view::{Gallery, GalleryError, Shelf, View};
+use operation::{Effect, OpError, OpSpec};
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData,
-    Implementation, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam,
-    ProgressToken, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+    CallToolRequestParams, CallToolResponse, ErrorData, GetPromptRequestParams, GetPromptResponse,
+    Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, MetaObject, PaginatedRequestParams, PromptsCapability,
+    ReadResourceRequestParams, ReadResourceResponse, ResourcesCapability, ServerCapabilities,
+    ServerConfig, Tool, ToolAnnotations,
 };
 use rmcp::service::RequestContext;
-use rmcp::{Peer, RoleServer, ServerHandler, serve_server};
+use rmcp::{RoleServer, ServerHandler, serve_server};
 use serde_json::Value;
 
-use crate::answer::Answer;
+pub use self::prompt::Prompt;
+
+/// Asks Claude Code to show a tool from the beginning.
+const ALWAYS_LOAD: &str = "anthropic/alwaysLoad";
 
 /// Opens whoever carries operations out.
 pub type Host<H> = Box<dyn Fn() -> Result<H, OpError> + Send + Sync>;
@@ -23,6 +33,8 @@ pub type Host<H> = Box<dyn Fn() -> Result<H, OpError> + Send + Sync>;
 pub struct Server<H> {
     table: Vec<OpSpec<H>>,
     catalog: Catalog,
+    gallery: Option<Gallery>,
+    prompts: Vec<Prompt>,
     instructions: &'static str,
     name: &'static str,
     version: &'static str,
@@ -63,7 +75,25 @@ impl<H: Send + Sync + 'static> Server<H> {
     ) -> Result<Self, ProfileError> {
         let catalog = Catalog::new(profile, &table, decisions)?;
         let instructions = profile.instructions;
-        Ok(Self { table, catalog, instructions, name, version, open, opened: OnceLock::new() })
+        let (gallery, prompts, opened) = (None, Vec::new(), OnceLock::new());
+        Ok(Self { table, catalog, gallery, prompts, instructions, name, version, open, opened })
+    }
+
+    /// The same server with texts that can be read by address.
+    ///
+    /// # Errors
+    ///
+    /// If they do not fit the table.
+    pub fn with_views(mut self, views: &[View], shelf: Shelf) -> Result<Self, GalleryError> {
+        self.gallery = Some(Gallery::new(views, shelf, &self.table)?);
+        Ok(self)
+    }
+
+    /// The same server with beginnings of conversations.
+    #[must_use]
+    pub fn with_prompts(mut self, prompts: Vec<Prompt>) -> Self {
+        self.prompts = prompts;
+        self
     }
 
     /// Serves the client at the other end of standard input and output until it
@@ -92,57 +122,14 @@ impl<H: Send + Sync + 'static> Server<H> {
         // Somebody else may have been faster; either will do.
         Ok(self.opened.get_or_init(|| host))
     }
-
-    async fn carry_out(
-        &self,
-        entry: &Entry,
-        request: CallToolRequestParams,
-        context: RequestContext<RoleServer>,
-    ) -> CallToolResult {
-        let answer = Arc::new(Mutex::new(Answer::default()));
-        let gathered = Arc::clone(&answer);
-        let told = ToldProgress::of(&context);
-        let call = RawCall::new(move |event: Box<dyn Tell>| {
-            let told = told.clone();
-            let progress = event.progress();
-            if progress.is_none() {
-                gathered.lock().expect("nobody panics while adding").add(&*event);
-            }
-            async move {
-                if let Some(progress) = progress {
-                    told.tell(progress).await;
-                }
-            }
-        })
-        .with_cancel(context.ct.clone());
-        let arguments = request.arguments.unwrap_or_default();
-        let outcome = async {
-            let request = entry.request(arguments)?;
-            let row = &self.table[entry.row];
-            (row.call)(self.host()?, request, call).await
-        };
-        match outcome.await {
-            Ok(output) => {
-                let mut answer = std::mem::take(&mut *answer.lock().expect("as above"));
-                answer.add(&*output);
-                let mut result = CallToolResult::success(vec![ContentBlock::text(answer.text())]);
-                if entry.tool.reply == Reply::Record {
-                    result.structured_content = Some(output.json());
-                }
-                result
-            }
-            Err(error) => {
-                let code = serde_json::to_value(error.kind).unwrap_or(Value::Null);
-                let text = format!("{error}\ncode: {}", code.as_str().unwrap_or_default());
-                CallToolResult::error(vec![ContentBlock::text(text)])
-            }
-        }
-    }
 }
 
 impl<H: Send + Sync + 'static> ServerHandler for Server<H> {
     fn get_info(&self) -> ServerConfig {
-        let mut config = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
+        let mut capabilities = ServerCapabilities::builder().enable_tools().build();
+        capabilities.resources = self.gallery.as_ref().map(|_| ResourcesCapability::default());
+        capabilities.prompts = (!self.prompts.is_empty()).then(PromptsCapability::default);
+        let mut config = ServerConfig::new(capabilities);
         config.server_info = Implementation::new(self.name, self.version);
         config.with_instructions(self.instructions)
     }
@@ -167,6 +154,46 @@ impl<H: Send + Sync + 'static> ServerHandler for Server<H> {
         };
         Ok(self.carry_out(entry, request, context).await.into())
     }
+
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        Ok(ListResourcesResult::with_all_items(self.resources(&context).await))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(ListResourceTemplatesResult::with_all_items(self.templates()))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        Ok(self.resource(&request.uri, &context).await?.into())
+    }
+
+    async fn list_prompts(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Ok(ListPromptsResult::with_all_items(self.prompts.iter().map(Prompt::defined).collect()))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        Ok(self.prompt(&request)?.into())
+    }
 }
 
 /// A tool's definition, as hosts see it.
@@ -176,45 +203,14 @@ fn defined(entry: &Entry) -> Tool {
     // Hosts that run tools unasked want to read that nothing is destroyed and
     // that no open world is reached. What happens in workspaces is neither,
     // unless it deletes work; what changes the host is for a person to allow.
+    if entry.tool.load == Load::Always {
+        let mut meta = MetaObject::default();
+        meta.insert(ALWAYS_LOAD.to_owned(), Value::Bool(true));
+        tool.meta = Some(meta);
+    }
     let effect = entry.effect;
     let annotations = ToolAnnotations::new().read_only(effect == Effect::Reads);
     let annotations = annotations.open_world(effect == Effect::Crosses);
     tool.annotations = Some(annotations.destructive(effect == Effect::Destroys));
     tool
-}
-
-/// Where progress of a call is told, if the client wants to know.
-#[derive(Clone)]
-struct ToldProgress {
-    client: Option<(Peer<RoleServer>, ProgressToken)>,
-    steps: Arc<Mutex<f64>>,
-}
-
-impl ToldProgress {
-    fn of(context: &RequestContext<RoleServer>) -> Self {
-        let token = context.meta.get_progress_token();
-        let client = token.map(|token| (context.peer.clone(), token));
-        Self { client, steps: Arc::default() }
-    }
-
-    async fn tell(&self, progress: Progress) {
-        let Some((peer, token)) = &self.client else { return };
-        // The protocol wants a number that only grows; pieces of work that
-        // follow each other each begin at zero.
-        let step = {
-            let mut steps = self.steps.lock().expect("nobody panics while counting");
-            *steps += 1.0;
-            *steps
-        };
-        let mut param = ProgressNotificationParam::new(token.clone(), step);
-        param.message = Some(match progress.total {
-            Some(total) => {
-                format!("{}: {} ({} of {total})", progress.task, progress.note, progress.done)
-            }
-            None => format!("{}: {}", progress.task, progress.note),
-        });
-        if let Err(error) = peer.notify_progress(param).await {
-            tracing::debug!(%error, "the client takes no progress");
-        }
-    }
 }

@@ -23,6 +23,7 @@ mod ids;
 mod present;
 mod table;
 pub mod tool;
+pub mod view;
 
 pub use call::{BoxFuture, Call, Input, RawCall, Tell};
 pub use error::{ErrorKind, OpError};

@@ -59,6 +59,17 @@ pub struct Tool {
     pub fixed: &'static [(&'static str, &'static str)],
     /// How it answers.
     pub reply: Reply,
+    /// When hosts should show it to a model.
+    pub load: Load,
+}
+
+/// When hosts that defer tools should show one to a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Load {
+    /// From the beginning: hardly any work is done without it.
+    Always,
+    /// When the model looks for it.
+    OnDemand,
 }
 
 /// A field of a request, as a model sees it.
@@ -286,6 +297,20 @@ impl Catalog {
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// A text in which commands of the command line are called by the names of the
+    /// tools that do the same, as far as there are such tools.
+    #[must_use]
+    pub fn spoken(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for Entry { tool, .. } in &self.entries {
+            let words = format!("hotcell {}", tool.operation.replace('.', " "));
+            if text.contains(&words) {
+                text = text.replace(&words, tool.name);
+            }
+        }
+        text
     }
 
     /// The tool of that name.

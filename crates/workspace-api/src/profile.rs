@@ -10,8 +10,10 @@ use crate::ceiling::{ApplyBackCeiling, Ceiling, NetworkCeiling};
 
 mod modes;
 mod tools;
+mod views;
 
 pub use modes::{COLD_START, INSPECT, REPRO_FIX, REVIEW_EVAL};
+pub use views::{SHELF, VIEWS};
 
 use tools as t;
 

@@ -4,6 +4,7 @@
 //! * [`lab`]: the KVM path, tested for real on machines without usable KVM.
 //! * [`tidy`]: house law as checks.
 //! * [`generate`]: the generated part of the documentation.
+//! * [`protocol`]: the server for models, judged by the protocol's own tools.
 //! * [`record`]: a terminal session as a picture that moves.
 //!
 //! What the tasks share: [`programs`] builds our own programs, [`cache`] says
@@ -23,6 +24,7 @@ mod guest;
 mod lab;
 mod machines;
 mod programs;
+mod protocol;
 mod record;
 mod tidy;
 
@@ -45,6 +47,7 @@ enum Task {
     Tidy(tidy::Options),
     Gen(generate::Options),
     Record(record::Options),
+    Protocol(protocol::Options),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -53,6 +56,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::KvmLab(options) => lab::run(&options),
         Task::Tidy(options) => tidy::run(&options),
         Task::Gen(options) => generate::run(&options),
+        Task::Protocol(options) => protocol::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Record(options) => record::run(&options).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -1,6 +1,9 @@
 //! The server for models.
 
 mod ceiling;
+mod http;
+mod reading;
+mod robustness;
 mod session;
 
 use std::time::Instant;

@@ -80,6 +80,7 @@ const TOOL: Tool = Tool {
     ],
     fixed: &[("count", "3")],
     reply: Reply::Record,
+    load: Load::OnDemand,
 };
 
 fn catalog(tools: &'static [Tool]) -> Result<Catalog, ProfileError> {

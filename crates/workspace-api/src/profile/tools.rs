@@ -3,7 +3,7 @@
 //! A first sentence carries the words by which hosts find a tool; a field is
 //! shown only where a model has a use for it.
 
-use operation::tool::{Field, Reply, Tool};
+use operation::tool::{Field, Load, Reply, Tool};
 
 const WORKSPACE: Field = Field::told("workspace", "Name or id");
 const COMMAND_ID: Field = Field::told("command", "Id from workspace_exec");
@@ -37,6 +37,7 @@ pub(super) const VM_RUN: Tool = Tool {
     ],
     fixed: &[SEED_PATH],
     reply: Reply::Text,
+    load: Load::Always,
 };
 
 pub(super) const CREATE: Tool = Tool {
@@ -46,6 +47,7 @@ pub(super) const CREATE: Tool = Tool {
     fields: &[NAME, ENVIRONMENT, CPUS, MEMORY, NETWORK, ALLOW],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::Always,
 };
 
 pub(super) const CREATE_LABELLED: Tool =
@@ -59,6 +61,7 @@ pub(super) const EXEC: Tool = Tool {
     fields: &[WORKSPACE, LINE, CWD, Field::told("env", "Variables, KEY=VALUE"), SECRET],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::Always,
 };
 
 pub(super) const COMMAND_WAIT: Tool = Tool {
@@ -68,6 +71,7 @@ pub(super) const COMMAND_WAIT: Tool = Tool {
     fields: &[WORKSPACE, COMMAND_ID],
     fixed: &[("timeout", "\"25s\"")],
     reply: Reply::Text,
+    load: Load::Always,
 };
 
 pub(super) const COMMAND_READ: Tool = Tool {
@@ -77,6 +81,7 @@ pub(super) const COMMAND_READ: Tool = Tool {
     fields: &[WORKSPACE, COMMAND_ID, Field::own("channel"), Field::told("cursor", "First byte")],
     fixed: &[("max_bytes", "7000")],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const COMMAND_SIGNAL: Tool = Tool {
@@ -86,6 +91,7 @@ pub(super) const COMMAND_SIGNAL: Tool = Tool {
     fields: &[WORKSPACE, COMMAND_ID, Field::told("signal", "Such as TERM, INT or KILL")],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const COMMAND_LIST: Tool = Tool {
@@ -94,7 +100,8 @@ pub(super) const COMMAND_LIST: Tool = Tool {
     about: "List the commands of a workspace, the newest first.",
     fields: &[WORKSPACE],
     fixed: &[],
-    reply: Reply::Text,
+    reply: Reply::Record,
+    load: Load::OnDemand,
 };
 
 pub(super) const SHELL_OPEN: Tool = Tool {
@@ -104,6 +111,7 @@ pub(super) const SHELL_OPEN: Tool = Tool {
     fields: &[WORKSPACE, CWD, SECRET],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const SHELL_READ: Tool = Tool {
@@ -119,6 +127,7 @@ pub(super) const SHELL_READ: Tool = Tool {
     ],
     fixed: &[("timeout", "\"20s\""), ("max_bytes", "7000")],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const SHELL_WRITE: Tool = Tool {
@@ -133,6 +142,7 @@ pub(super) const SHELL_WRITE: Tool = Tool {
     ],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const SHELL_SIGNAL: Tool = Tool {
@@ -142,6 +152,7 @@ pub(super) const SHELL_SIGNAL: Tool = Tool {
     fields: &[WORKSPACE, SHELL_ID, Field::told("signal", "Such as INT or KILL")],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const SHELL_CLOSE: Tool = Tool {
@@ -151,6 +162,7 @@ pub(super) const SHELL_CLOSE: Tool = Tool {
     fields: &[WORKSPACE, SHELL_ID],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const FILE_LIST: Tool = Tool {
@@ -166,6 +178,7 @@ pub(super) const FILE_LIST: Tool = Tool {
     ],
     fixed: &[("limit", "200")],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const FILE_READ: Tool = Tool {
@@ -175,6 +188,7 @@ pub(super) const FILE_READ: Tool = Tool {
     fields: &[WORKSPACE, PATH, Field::told("lines", "Such as 10-40")],
     fixed: &[("max_bytes", "7000")],
     reply: Reply::Text,
+    load: Load::Always,
 };
 
 pub(super) const FILE_WRITE: Tool = Tool {
@@ -189,6 +203,7 @@ pub(super) const FILE_WRITE: Tool = Tool {
     ],
     fixed: &[("parents", "true")],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const FILE_EDIT: Tool = Tool {
@@ -204,6 +219,7 @@ pub(super) const FILE_EDIT: Tool = Tool {
     ],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::Always,
 };
 
 pub(super) const FILE_SEARCH: Tool = Tool {
@@ -219,6 +235,7 @@ pub(super) const FILE_SEARCH: Tool = Tool {
     ],
     fixed: &[("limit", "100")],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const FILE_MOVE: Tool = Tool {
@@ -228,6 +245,7 @@ pub(super) const FILE_MOVE: Tool = Tool {
     fields: &[WORKSPACE, Field::own("from"), Field::own("to")],
     fixed: &[("parents", "true")],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const FILE_COPY: Tool = Tool {
@@ -237,6 +255,7 @@ pub(super) const FILE_COPY: Tool = Tool {
     fields: &[WORKSPACE, Field::own("from"), Field::own("to")],
     fixed: &[("parents", "true")],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const FILE_DELETE: Tool = Tool {
@@ -246,6 +265,7 @@ pub(super) const FILE_DELETE: Tool = Tool {
     fields: &[WORKSPACE, PATH, Field::told("recursive", "A directory and all in it")],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const PATCH_APPLY: Tool = Tool {
@@ -255,6 +275,7 @@ pub(super) const PATCH_APPLY: Tool = Tool {
     fields: &[WORKSPACE, Field::needed("patch", "The patch")],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const DIFF: Tool = Tool {
@@ -270,6 +291,7 @@ pub(super) const DIFF: Tool = Tool {
     ],
     fixed: &[("limit", "200"), ("max_bytes", "7000")],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const EXPORT: Tool = Tool {
@@ -279,6 +301,7 @@ pub(super) const EXPORT: Tool = Tool {
     fields: &[WORKSPACE, PATH, Field::told("to", "Where to put it on the host")],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const APPLY_BACK: Tool = Tool {
@@ -294,6 +317,7 @@ pub(super) const APPLY_BACK: Tool = Tool {
     ],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const SYNC_PUSH: Tool = Tool {
@@ -307,6 +331,7 @@ pub(super) const SYNC_PUSH: Tool = Tool {
     ],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const SNAPSHOT_CREATE: Tool = Tool {
@@ -316,6 +341,7 @@ pub(super) const SNAPSHOT_CREATE: Tool = Tool {
     fields: &[WORKSPACE, Field::told("name", "Name of the snapshot")],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const SNAPSHOT_LIST: Tool = Tool {
@@ -324,7 +350,8 @@ pub(super) const SNAPSHOT_LIST: Tool = Tool {
     about: "List the snapshots of a workspace.",
     fields: &[WORKSPACE],
     fixed: &[],
-    reply: Reply::Text,
+    reply: Reply::Record,
+    load: Load::OnDemand,
 };
 
 pub(super) const SNAPSHOT_DELETE: Tool = Tool {
@@ -334,6 +361,7 @@ pub(super) const SNAPSHOT_DELETE: Tool = Tool {
     fields: &[WORKSPACE, Field::told("name", "Name of the snapshot")],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const FORK: Tool = Tool {
@@ -348,6 +376,7 @@ pub(super) const FORK: Tool = Tool {
     ],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const SERVICE_START: Tool = Tool {
@@ -366,6 +395,7 @@ pub(super) const SERVICE_START: Tool = Tool {
     ],
     fixed: &[("ready_timeout", "\"25s\"")],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const SERVICE_LIST: Tool = Tool {
@@ -374,7 +404,8 @@ pub(super) const SERVICE_LIST: Tool = Tool {
     about: "List the services of a workspace, and how they are.",
     fields: &[WORKSPACE],
     fixed: &[],
-    reply: Reply::Text,
+    reply: Reply::Record,
+    load: Load::OnDemand,
 };
 
 pub(super) const SERVICE_LOGS: Tool = Tool {
@@ -384,6 +415,7 @@ pub(super) const SERVICE_LOGS: Tool = Tool {
     fields: &[WORKSPACE, SERVICE, Field::told("tail", "How many lines")],
     fixed: &[("max_bytes", "3500")],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const SERVICE_STOP: Tool = Tool {
@@ -393,6 +425,7 @@ pub(super) const SERVICE_STOP: Tool = Tool {
     fields: &[WORKSPACE, SERVICE],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const NETWORK_SET: Tool = Tool {
@@ -406,6 +439,7 @@ pub(super) const NETWORK_SET: Tool = Tool {
     ],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const NETWORK_LOG: Tool = Tool {
@@ -415,6 +449,7 @@ pub(super) const NETWORK_LOG: Tool = Tool {
     fields: &[WORKSPACE],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const STATUS: Tool = Tool {
@@ -423,7 +458,8 @@ pub(super) const STATUS: Tool = Tool {
     about: "Show a workspace: state, source, sizes, activity.",
     fields: &[WORKSPACE],
     fixed: &[],
-    reply: Reply::Text,
+    reply: Reply::Record,
+    load: Load::OnDemand,
 };
 
 pub(super) const LIST: Tool = Tool {
@@ -432,7 +468,8 @@ pub(super) const LIST: Tool = Tool {
     about: "List the workspaces, the one used last first.",
     fields: &[],
     fixed: &[],
-    reply: Reply::Text,
+    reply: Reply::Record,
+    load: Load::OnDemand,
 };
 
 pub(super) const LOGS: Tool = Tool {
@@ -442,6 +479,7 @@ pub(super) const LOGS: Tool = Tool {
     fields: &[WORKSPACE, Field::told("after", "Only after this sequence number")],
     fixed: &[("limit", "50")],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const SUMMARY: Tool = Tool {
@@ -451,6 +489,7 @@ pub(super) const SUMMARY: Tool = Tool {
     fields: &[WORKSPACE],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const RESET: Tool = Tool {
@@ -460,6 +499,7 @@ pub(super) const RESET: Tool = Tool {
     fields: &[WORKSPACE, Field::told("to", "Snapshot")],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const STOP: Tool = Tool {
@@ -469,6 +509,7 @@ pub(super) const STOP: Tool = Tool {
     fields: &[WORKSPACE],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const START: Tool = Tool {
@@ -478,6 +519,7 @@ pub(super) const START: Tool = Tool {
     fields: &[WORKSPACE],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };
 
 pub(super) const DELETE: Tool = Tool {
@@ -487,4 +529,5 @@ pub(super) const DELETE: Tool = Tool {
     fields: &[WORKSPACE],
     fixed: &[],
     reply: Reply::Text,
+    load: Load::OnDemand,
 };

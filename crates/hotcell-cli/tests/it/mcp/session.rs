@@ -11,7 +11,7 @@ use crate::support::*;
 /// A server and its client's side.
 pub(super) struct Session {
     pub(super) server: Child,
-    input: ChildStdin,
+    pub(super) input: ChildStdin,
     output: BufReader<ChildStdout>,
     next_id: u64,
     /// Answers that came while another was waited for.
