@@ -82,10 +82,7 @@ pub(crate) async fn serve(matches: &ArgMatches, until: CancellationToken) -> Res
     let server = server(profile, Terms::of(profile, matches)?)?;
     let file = matches.get_one::<PathBuf>("http-token-file");
     let (Some(address), Some(file)) = (matches.get_one::<SocketAddr>("http"), file) else {
-        let served = tokio::select! {
-            served = server.serve_stdio() => served,
-            () = until.cancelled() => Ok(()),
-        };
+        let served = server.serve_stdio(until).await;
         return served.map_err(|error| OpError::new(ErrorKind::Internal, &error));
     };
     let token =

@@ -35,6 +35,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::Server;
+use crate::server::ended;
 
 /// Where the protocol is spoken.
 pub const PATH: &str = "/mcp";
@@ -182,12 +183,13 @@ impl Door {
     }
 
     /// Serves whoever comes with the token, until `until` is cancelled. Calls that
-    /// are under way then are cancelled.
+    /// are under way then are cancelled, and that is waited for, for a while.
     pub async fn serve<H: Send + Sync + 'static>(
         self,
         server: Server<H>,
         until: CancellationToken,
     ) {
+        let under_way = server.under_way.clone();
         let server = Arc::new(server);
         let config = StreamableHttpServerConfig::default()
             .with_allowed_origins(ORIGINS)
@@ -203,7 +205,7 @@ impl Door {
             };
             let (place, stream) = tokio::select! {
                 (place, Ok((stream, _))) = accepted => (place, stream),
-                () = until.cancelled() => return,
+                () = until.cancelled() => return ended(under_way).await,
                 else => {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;

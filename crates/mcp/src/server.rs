@@ -6,6 +6,7 @@ mod resource;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use operation::tool::{Catalog, Decision, Entry, Load, Profile, ProfileError};
 use operation::view::{Gallery, GalleryError, Shelf, View};
@@ -17,11 +18,17 @@ use rmcp::model::{
     ReadResourceRequestParams, ReadResourceResponse, ResourcesCapability, ServerCapabilities,
     ServerConfig, Tool, ToolAnnotations,
 };
-use rmcp::service::RequestContext;
-use rmcp::{RoleServer, ServerHandler, serve_server};
+use rmcp::service::{RequestContext, serve_server_with_ct};
+use rmcp::{RoleServer, ServerHandler};
 use serde_json::Value;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use self::prompt::Prompt;
+
+/// How long calls may take to end what they began, once nobody waits for them.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Asks Claude Code to show a tool from the beginning.
 const ALWAYS_LOAD: &str = "anthropic/alwaysLoad";
@@ -40,6 +47,8 @@ pub struct Server<H> {
     version: &'static str,
     open: Host<H>,
     opened: OnceLock<H>,
+    /// Calls that are under way.
+    pub(crate) under_way: TaskTracker,
 }
 
 /// Why serving ended.
@@ -75,8 +84,18 @@ impl<H: Send + Sync + 'static> Server<H> {
     ) -> Result<Self, ProfileError> {
         let catalog = Catalog::new(profile, &table, decisions)?;
         let instructions = profile.instructions;
-        let (gallery, prompts, opened) = (None, Vec::new(), OnceLock::new());
-        Ok(Self { table, catalog, gallery, prompts, instructions, name, version, open, opened })
+        Ok(Self {
+            table,
+            catalog,
+            gallery: None,
+            prompts: Vec::new(),
+            instructions,
+            name,
+            version,
+            open,
+            opened: OnceLock::new(),
+            under_way: TaskTracker::new(),
+        })
     }
 
     /// The same server with texts that can be read by address.
@@ -97,15 +116,18 @@ impl<H: Send + Sync + 'static> Server<H> {
     }
 
     /// Serves the client at the other end of standard input and output until it
-    /// goes away. Calls that are under way then are cancelled.
+    /// goes away or `until` is cancelled. Calls that are under way then are
+    /// cancelled, and that is waited for, for a while.
     ///
     /// # Errors
     ///
     /// If the client says nothing that begins a conversation.
-    pub async fn serve_stdio(self) -> Result<(), ServeError> {
-        let service = serve_server(self, rmcp::transport::io::stdio_pipes()).await;
-        let service = service.map_err(|source| ServeError::Begin(Box::new(source)))?;
+    pub async fn serve_stdio(self, until: CancellationToken) -> Result<(), ServeError> {
+        let under_way = self.under_way.clone();
+        let served = serve_server_with_ct(self, rmcp::transport::io::stdio_pipes(), until).await;
+        let service = served.map_err(|source| ServeError::Begin(Box::new(source)))?;
         service.waiting().await.map_err(ServeError::Task)?;
+        ended(under_way).await;
         Ok(())
     }
 
@@ -193,6 +215,15 @@ impl<H: Send + Sync + 'static> ServerHandler for Server<H> {
         _: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
         Ok(self.prompt(&request)?.into())
+    }
+}
+
+/// Waits until calls that were cancelled have ended what they began: what runs in a
+/// guest is ended by whoever carries the call out, and not by our end.
+pub(crate) async fn ended(under_way: TaskTracker) {
+    under_way.close();
+    if timeout(END_TIMEOUT, under_way.wait()).await.is_err() {
+        tracing::warn!("{} calls do not end", under_way.len());
     }
 }
 

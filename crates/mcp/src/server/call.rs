@@ -22,6 +22,7 @@ impl<H: Send + Sync + 'static> Server<H> {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> CallToolResult {
+        let _under_way = self.under_way.token();
         let answer = Arc::new(Mutex::new(Answer::default()));
         let gathered = Arc::clone(&answer);
         let told = ToldProgress::of(&context);

@@ -63,7 +63,7 @@ impl HttpServer {
         let host = [("Host", self.address.as_str())];
         let host = if has_host { &[][..] } else { &host[..] };
         for (name, value) in usual.iter().chain(host).chain(headers) {
-            request += &format!("{name}: {value}\r\n");
+            request.extend([name, ": ", value, "\r\n"]);
         }
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.write_all(format!("{request}\r\n{body}").as_bytes()).unwrap();
