@@ -66,7 +66,8 @@ pub static REVIEW_EVAL: Recipe = Recipe {
         Step {
             about: "It is there",
             tool: "shell_read",
-            arguments: &[WORKSPACE, SHELL, ("idle", Text("2s"))],
+            // Emulated on a busy host, Python takes its time.
+            arguments: &[WORKSPACE, SHELL, ("idle", Text("6s"))],
             says: &[">>>"],
             learns: &[],
         },
