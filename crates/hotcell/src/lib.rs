@@ -448,6 +448,16 @@ impl Workspace {
         self.client.call(update, &mut Call::quiet()).await
     }
 
+    /// Gives it another size; it has to be stopped, and has it from its next start on.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`] if it is not stopped.
+    pub async fn resize(&self, shape: Shape) -> Result<operations::Workspace, Error> {
+        let update = operations::Update::new(self.id.into()).with_shape(shape);
+        self.client.call(update, &mut Call::quiet()).await
+    }
+
     /// Stops its machine and keeps its disks.
     ///
     /// # Errors

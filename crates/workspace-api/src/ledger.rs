@@ -61,6 +61,9 @@ pub enum LedgerEvent {
         /// The idle policy that it has now.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         idle: Option<IdlePolicy>,
+        /// The size that its machine has from its next start on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shape: Option<Shape>,
     },
     /// Nobody uses it: unless that changes it will be put aside.
     IdleWarned {

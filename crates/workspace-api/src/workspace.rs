@@ -190,6 +190,12 @@ pub struct Workspace {
     pub secrets: Vec<SecretName>,
     /// Disk space that it uses beyond what it shares, in bytes.
     pub disk_bytes: u64,
+    /// How much the guest can write to its drives in all, in bytes; what snapshots keep
+    /// of that comes on top.
+    pub disk_max_bytes: u64,
+    /// Memory of the host that its machine has for itself alone right now, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
     /// What is going on in it right now, while its machine runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity: Option<Activity>,
@@ -264,7 +270,14 @@ impl Present for Workspace {
         screen.line(format!("Created        {}", self.created_at));
         screen.line(format!("Last activity  {}", self.last_activity_at));
         self.present_idleness(screen);
-        screen.line(format!("Disk           {} KiB", self.disk_bytes.div_ceil(1024)));
+        screen.line(format!(
+            "Disk           {} KiB, may grow to {} GiB",
+            self.disk_bytes.div_ceil(1024),
+            self.disk_max_bytes >> 30
+        ));
+        if let Some(bytes) = self.memory_bytes {
+            screen.line(format!("Memory         {} MiB of the host's", bytes.div_ceil(1 << 20)));
+        }
         if let Some(seed) = &self.seed {
             seed.present(screen);
         }

@@ -122,10 +122,21 @@ pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
+/// Memory that a process has for itself alone, in bytes: what it shares with others,
+/// or could read again from a file, does not count.
+pub(crate) fn private_memory(pid: u32) -> Option<u64> {
+    kibibytes(Path::new(&format!("/proc/{pid}/status")), "RssAnon:")
+}
+
 /// Memory that the host can give to new processes, in bytes.
 pub(crate) fn available_memory() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    kibibytes(Path::new("/proc/meminfo"), "MemAvailable:")
+}
+
+/// What a file of the kernel says under a key in KiB, in bytes.
+fn kibibytes(path: &Path, key: &str) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }

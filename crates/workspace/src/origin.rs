@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use guest_protocol::epoch::{BOOT_TOKEN, Token};
-use machine::{DiskImage, MachineSpec, RamFile, RamSharing, Start};
+use machine::{DiskImage, MachineSpec, RamFile, RamSharing, Shape, Start};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -78,11 +78,17 @@ impl Origin {
     }
 
     /// A machine that boots from the drives of a workspace that was made from a
-    /// template, with `ram` as its empty memory.
-    pub(crate) fn boot(template: &Template, files: &WorkspaceFiles, ram: &Path) -> Self {
+    /// template, with `ram` as its empty memory; it may be of another size.
+    pub(crate) fn boot(
+        template: &Template,
+        files: &WorkspaceFiles,
+        ram: &Path,
+        shape: Shape,
+    ) -> Self {
         let made = Self::template(template, files);
         Self {
             machine: MachineSpec {
+                shape,
                 // Its own writes stay private, so the file is never anything but empty.
                 ram: RamFile { path: ram.to_owned(), sharing: RamSharing::CopyOnWrite },
                 start: Start::Boot,
@@ -99,6 +105,7 @@ impl Origin {
         let made = Self::template(template, files);
         Self {
             machine: MachineSpec {
+                shape: saved.shape(template),
                 ram: RamFile { path: saved.ram(), sharing: RamSharing::CopyOnWrite },
                 start: Start::Resume { state: saved.state() },
                 ..made.machine

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use egress::names::Names;
 use guest_protocol::epoch::Token;
 use jiff::Timestamp;
-use machine::{Convergence, Snapshot};
+use machine::{Convergence, Shape, Snapshot};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -36,6 +36,7 @@ use crate::jobs::JobRecord;
 use crate::secrets::SecretError;
 use crate::secrets::memory::{self, Aside};
 use crate::services::ServiceRecord;
+use crate::template::Template;
 
 /// Version of the manifest and of what it is about.
 const FORMAT: u32 = 1;
@@ -50,6 +51,9 @@ const STREAM: &str = "stream";
 pub(crate) struct Manifest {
     format: u32,
     pub(crate) saved_at: Timestamp,
+    /// How large the machine is; one without this is as large as its template's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shape: Option<Shape>,
     /// Opens the machine's next epoch.
     pub(crate) token: Token,
     /// The frozen layers of its drives.
@@ -74,6 +78,7 @@ pub(crate) struct Manifest {
 /// What a keeper knows of the machine that it saves.
 #[derive(Debug)]
 pub(crate) struct Knowledge {
+    pub(crate) shape: Shape,
     pub(crate) token: Token,
     pub(crate) chains: Chains,
     pub(crate) jobs: Vec<JobRecord>,
@@ -163,7 +168,7 @@ impl Unfinished {
         knowledge: Knowledge,
         durability: Durability,
     ) -> Result<(), SecretError> {
-        let Knowledge { token, chains, jobs, services, names, taken } = knowledge;
+        let Knowledge { shape, token, chains, jobs, services, names, taken } = knowledge;
         let sealed = self.settle(home)?;
         let directory = self.directory;
         let ram = memory_file(&directory, RAM, sealed.as_deref());
@@ -179,6 +184,7 @@ impl Unfinished {
         let manifest = Manifest {
             format: FORMAT,
             saved_at: Timestamp::now(),
+            shape: Some(shape),
             token,
             chains,
             jobs,
@@ -270,6 +276,11 @@ impl SavedMachine {
             ram: memory::open(home, [name, RAM], &self.ram())?,
             state: memory::open(home, [name, STATE], &self.state())?,
         }))
+    }
+
+    /// How large it is; it was made from that template, or its ancestor was.
+    pub(crate) fn shape(&self, template: &Template) -> Shape {
+        self.manifest.shape.unwrap_or(template.manifest.ingredients.shape)
     }
 
     /// The layers that its drives go on from.

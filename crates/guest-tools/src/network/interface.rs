@@ -48,6 +48,10 @@ const PROTOCOL_STATIC: u8 = 4;
 const SCOPE_LINK: u8 = 253;
 const KIND_UNICAST: u8 = 1;
 
+/// How the kernel makes link-local addresses: not at all (`addr_gen_mode` in the
+/// kernel's `ip-sysctl.rst`).
+const NO_LINK_LOCAL: &str = "1";
+
 const FAMILY_V4: u8 = 2;
 const FAMILY_V6: u8 = 10;
 
@@ -62,6 +66,9 @@ pub(crate) fn set_up() -> Result<u32, NetworkError> {
         .with_nested(LINK_INFO, &kind);
     unless_present(netlink.say(link)).map_err(failed("make"))?;
     let number = number().map_err(failed("find"))?;
+    // With a link-local address of its own, what goes to others would leave from that,
+    // and no answer of this machine would ever find back. A kernel without IPv6 has none.
+    let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{NAME}/addr_gen_mode"), NO_LINK_LOCAL);
     netlink
         .say(Message::new(NEW_LINK, 0, &link_header(number, LINK_UP)))
         .map_err(failed("start"))?;

@@ -83,6 +83,7 @@ fn literal_addresses_that_are_not_public_are_reset_however_they_are_written() {
         ("64:ff9b::7f00:1", "[64:ff9b::7f00:1]"),
         ("2002:7f00:1::1", "[2002:7f00:1::1]"),
         ("fd00:ec2::254", "[fd00:ec2::254]"),
+        ("fe80::a9fe:a9fe%hotcell0", "[fe80::a9fe:a9fe]"),
     ] {
         assert!(!answered(&talk(&workspace, address, port, &get("x.example"))), "{address}");
         assert_denied(&workspace, &format!("{told}:{port}"), "not public");

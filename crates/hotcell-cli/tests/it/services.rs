@@ -105,6 +105,7 @@ fn a_service_is_ready_reached_by_its_port_and_followed_by_what_comes_after_it() 
     let stopped = service(&workspace, "stop", &["web"]);
     assert_code(&stopped, 0);
     assert_eq!(json(&stopped)["state"], "stopped");
+    assert_eq!(json(&stopped).get("ports"), None, "nobody listens there any more");
     assert!(TcpStream::connect(&address).is_err());
     let cycle = refused("web", &["--after", "worker"], 114);
     assert!(cycle.contains("web after worker after web"), "{cycle}");
@@ -353,6 +354,23 @@ fn a_service_that_was_up_in_a_snapshot_is_up_after_the_reset_and_in_a_fork() {
     assert_eq!(status(&workspace, "web")["state"], "ready");
     assert_eq!(workspace.script("pgrep perl"), process);
     assert!(fetch(&address).unwrap().ends_with("the same"));
+
+    // Hibernated, nobody listens for it; woken, its ports are those that it had.
+    let background = ["perl", "-e", WEB, "84", "plain"];
+    let command = [&["command", "start", &workspace.id, "--"][..], &background].concat();
+    assert_code(&hotcell().args(command).output().unwrap(), 0);
+    let publish = ["--json", "port", "publish", &workspace.id, "84"];
+    let published = json(&hotcell().args(publish).output().unwrap());
+    let plain = format!("127.0.0.1:{}", published["host_port"]);
+    eventually("it listens", || fetch(&plain).is_ok_and(|answer| answer.ends_with("plain")));
+    let hibernate = ["workspace", "hibernate", &workspace.id];
+    assert_code(&hotcell().args(hibernate).output().unwrap(), 0);
+    assert!(TcpStream::connect(&address).is_err() && TcpStream::connect(&plain).is_err());
+    assert_eq!(workspace.script("pgrep perl | head -1"), process);
+    assert_eq!(status(&workspace, "web")["state"], "ready");
+    assert!(fetch(&address).unwrap().ends_with("the same"));
+    assert!(fetch(&plain).unwrap().ends_with("plain"));
+    workspace.script("pkill -9 -f 'plain$'");
 
     // A copy has the service, and looks after it, but not the port of the host.
     let fork = ["--json", "workspace", "fork", &workspace.id, "--from", "up"];

@@ -3,8 +3,8 @@
 use hotcell::network::operations::NetworkVerdict;
 use hotcell::operations::{Create, List};
 use hotcell::{
-    CancellationToken, CommandOptions, ErrorKind, Label, LedgerEvent, NetworkOptions, Shape,
-    WorkspaceName, WorkspaceState,
+    CancellationToken, CommandOptions, ErrorKind, IdlePolicy, Label, LedgerEvent, NetworkOptions,
+    Shape, TerminalSize, WorkspaceName, WorkspaceState,
 };
 
 use crate::support::*;
@@ -53,6 +53,36 @@ async fn a_workspace_is_created_used_found_and_deleted() {
     assert_eq!(gone.deleted[0].id, id);
     assert_gone(&client, id).await;
     assert_eq!(made.workspace.status().await.unwrap_err().kind, ErrorKind::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workspace_is_kept_ready_put_aside_and_goes_on() {
+    let client = client().await;
+    let made = TestWorkspace::create(&client).await;
+    let workspace = &made.workspace;
+    let idle = IdlePolicy { idle_after: "2h".parse().unwrap(), ..IdlePolicy::default() };
+    assert_eq!(workspace.set_idle(idle).await.unwrap().idle, idle);
+    workspace.extend("30d".parse().unwrap()).await.unwrap();
+    let left = workspace.status().await.unwrap().expires_in_ms.unwrap();
+    assert!(left > 29 * 24 * 60 * 60 * 1000, "{left}");
+
+    let shell_of = |options| workspace.open_shell(["cat"], TerminalSize::default(), options);
+    let shell = shell_of(CommandOptions::default()).await.unwrap();
+    assert_eq!(workspace.hibernate().await.unwrap().state, WorkspaceState::Hibernated);
+    assert_eq!(workspace.extend("1h".parse().unwrap()).await.unwrap_err().kind, ErrorKind::Conflict);
+    // What needs its machine wakes it, and finds what ran.
+    let mut seen = shell.write_line("woken").await.unwrap().cursor;
+    let mut output = Vec::new();
+    while !String::from_utf8_lossy(&output).contains("woken") {
+        let read = shell.next_output(seen).await.unwrap();
+        assert!(read.running);
+        output.extend(read.output.0);
+        seen = read.next_cursor;
+    }
+    let larger = Shape { memory_mib: 2048, ..Shape::default() };
+    assert_eq!(workspace.resize(larger).await.unwrap_err().kind, ErrorKind::Conflict);
+    workspace.stop().await.unwrap();
+    assert_eq!(workspace.resize(larger).await.unwrap().shape, larger);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -87,7 +87,7 @@ mod tests {
             assert!(argv.last().unwrap().ends_with("more)"), "{:?}", argv.last());
         }
         let labels = (0..10_000).map(|key| (key.to_string(), String::new())).collect();
-        let event = LedgerEvent::Updated { name: None, labels, idle: None }.bounded();
+        let event = LedgerEvent::Updated { name: None, labels, idle: None, shape: None }.bounded();
         assert_eq!(event.kind(), "updated");
         assert!(serde_json::to_string(&event).unwrap().len() <= LedgerEvent::BYTES_MAX);
     }

@@ -1,4 +1,5 @@
-//! Changing what a workspace is called, and what becomes of it when nobody uses it.
+//! Changing what a workspace is called, what becomes of it when nobody uses it, and how
+//! large it is.
 
 use operation::{Effect, Example, NoEvents, Operation};
 use schemars::JsonSchema;
@@ -8,13 +9,16 @@ use super::Workspace;
 use crate::id::{WorkspaceName, WorkspaceRef};
 use crate::idle::{IdleAction, IdleAfter};
 use crate::label::{Label, LabelKey};
+use crate::spec::Shape;
 use crate::time::TimeSpan;
 
-/// Change the name, the labels or the idle policy of a workspace
+/// Change the name, the labels, the idle policy or the size of a workspace
 ///
 /// What is not named stays as it is. The guest keeps the host name that it
-/// started with. Fails with `conflict` if the name is taken, or if a workspace
-/// that does not run shall be kept ready.
+/// started with. A machine keeps its size for as long as it has memory: another
+/// one is that of the next start of a stopped workspace. Fails with `conflict`
+/// if the name is taken, if a workspace that does not run shall be kept ready,
+/// or if one that is not stopped shall have another size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct Update {
@@ -44,6 +48,16 @@ pub struct Update {
     #[arg(long, value_name = "TIME")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extend: Option<TimeSpan>,
+    /// Virtual processors from its next start on
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=64))]
+    #[schemars(range(min = 1, max = 64))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u8>,
+    /// Memory in MiB from its next start on
+    #[arg(long, value_parser = clap::value_parser!(u32).range(256..=262_144))]
+    #[schemars(range(min = 256, max = 262_144))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u32>,
 }
 
 impl Update {
@@ -58,6 +72,8 @@ impl Update {
             idle_after: None,
             idle_then: None,
             extend: None,
+            cpus: None,
+            memory_mib: None,
         }
     }
 
@@ -89,6 +105,14 @@ impl Update {
         self
     }
 
+    /// The same with another size from the next start on.
+    #[must_use]
+    pub const fn with_shape(mut self, shape: Shape) -> Self {
+        self.cpus = Some(shape.cpus);
+        self.memory_mib = Some(shape.memory_mib);
+        self
+    }
+
     /// The same with a label removed.
     #[must_use]
     pub fn without_label(mut self, key: LabelKey) -> Self {
@@ -111,6 +135,10 @@ impl Operation for Update {
         Example {
             argv: "demo --idle-after 2h --extend 8h",
             json: r#"{"workspace": "demo", "idle_after": "2h", "extend": "8h"}"#,
+        },
+        Example {
+            argv: "demo --cpus 2 --memory-mib 4096",
+            json: r#"{"workspace": "demo", "cpus": 2, "memory_mib": 4096}"#,
         },
     ];
 }

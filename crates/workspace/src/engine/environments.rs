@@ -12,12 +12,12 @@ use workspace_api::env::{
     InstalledEnvironment, List, Package, Prune, Pruned, Pull, TemplateSummary,
 };
 use workspace_api::prepare::{Task, Warmth, WorkProgress};
-use workspace_api::spec::{EnvironmentRef, Shape};
+use workspace_api::spec::EnvironmentRef;
 
 use super::Engine;
 use super::progress::{blocking, finished, library_progress};
 use super::readiness::TemplateState;
-use super::terms::{curated, digest, milliseconds, shown, to_outcome, unknown};
+use super::terms::{curated, digest, from_shape, milliseconds, shown, to_outcome, unknown};
 use crate::home::{disk_bytes, remove_tree};
 use crate::template::{Found, Template};
 use crate::trouble::environment_error;
@@ -212,8 +212,7 @@ impl Engine {
             if template.manifest.name != *name {
                 continue;
             }
-            let shape = template.manifest.ingredients.shape;
-            let shape = Shape { cpus: shape.cpus, memory_mib: shape.memory_mib };
+            let shape = from_shape(template.manifest.ingredients.shape);
             // Of several templates of one shape only the current one is warm.
             let warmth = match self.readiness(name, shape)?.template {
                 TemplateState::Warm(current) if current.name == template.name => Warmth::Warm,

@@ -22,6 +22,7 @@ use workspace_api::workspace::{Fork, Forked, Workspace};
 
 use super::Engine;
 use super::creation::Making;
+use super::terms::from_shape;
 use crate::host::HostFacts;
 use crate::keeper::client::KeeperConnection;
 use crate::saved::shelf::{Hold, Place};
@@ -100,7 +101,7 @@ impl Engine {
             environment: parent.environment.clone(),
             environment_digest: parent.environment_digest.clone(),
             accelerator: parent.accelerator,
-            shape: parent.shape,
+            shape: from_shape(saved.shape(template)),
             lifetime: parent.lifetime,
             details: Details {
                 // They are the parent's on this host.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use workspace_api::idle::IdleAfter;
 use workspace_api::label::{LABELS_MAX, Label, LabelKey};
+use workspace_api::spec::Shape;
 use workspace_api::state::WorkspaceState;
 use workspace_api::time::TimeSpan;
 use workspace_api::workspace::{List, Tombstone, Update, Workspace, Workspaces};
@@ -64,15 +65,16 @@ impl Engine {
                     let (engine, record) = (self.clone(), record.clone());
                     asked.spawn(async move {
                         let now = timeout(LIST_PATIENCE, engine.now(&record)).await;
-                        (index, now.ok().and_then(Result::ok).map(|now| now.activity))
+                        (index, now.ok().and_then(Result::ok))
                     });
                 }
             }
             let begin = told.len();
             told.extend(some.iter().cloned().map(|record| self.describe(record)));
             while let Some(answered) = asked.join_next().await {
-                if let Ok((index, activity)) = answered {
-                    told[begin + index].activity = activity;
+                if let Ok((index, Some(now))) = answered {
+                    let told = &mut told[begin + index];
+                    (told.activity, told.memory_bytes) = (Some(now.activity), now.memory_bytes);
                 }
             }
         }
@@ -88,9 +90,10 @@ impl Handler<Update> for Engine {
             return Err(OpError::plain(ErrorKind::Conflict, message)
                 .hinted("`hotcell workspace start` makes it ready again"));
         }
-        let changed = self.store.update(record.id, update.name, |details| {
-            relabel(details, &update.label, &update.remove_label)?;
-            let idle = &mut details.idle;
+        let changed = self.store.update(record.id, update.name, |record| {
+            resize(record, update.cpus, update.memory_mib)?;
+            relabel(&mut record.details, &update.label, &update.remove_label)?;
+            let idle = &mut record.details.idle;
             idle.idle_after = update.idle_after.unwrap_or(idle.idle_after);
             idle.idle_then = update.idle_then.unwrap_or(idle.idle_then);
             if update.extend.is_some() && idle.idle_after == IdleAfter::Never {
@@ -125,6 +128,26 @@ impl Engine {
             .await
             .map(|_| ())
     }
+}
+
+/// Gives a stopped workspace another size, if one is asked for.
+fn resize(record: &mut Record, cpus: Option<u8>, memory_mib: Option<u32>) -> Result<(), OpError> {
+    let wanted = Shape {
+        cpus: cpus.unwrap_or(record.shape.cpus),
+        memory_mib: memory_mib.unwrap_or(record.shape.memory_mib),
+    };
+    if wanted == record.shape {
+        return Ok(());
+    }
+    if record.state != WorkspaceState::Stopped {
+        let (id, shape, state) = (record.id, record.shape, record.state);
+        let message = format!("workspace {id} is {state} with {shape}, and keeps that");
+        return Err(OpError::plain(ErrorKind::Conflict, message).hinted(format!(
+            "stop it first, which ends what is only in its memory: `hotcell workspace stop {id}`"
+        )));
+    }
+    record.shape = wanted;
+    Ok(())
 }
 
 /// Sets and removes labels; does neither if there would be too many.

@@ -21,6 +21,7 @@ use workspace_api::workspace::{Start, Stop, Workspace};
 
 use super::Engine;
 use super::creation::identity;
+use super::terms::to_shape;
 use crate::hibernation::Hibernation;
 use crate::home::{FileError, WorkspaceFiles, try_lock};
 use crate::host::HostFacts;
@@ -87,6 +88,8 @@ impl Engine {
         // must not while the record says `starting`.
         Hibernation::of(&files).discard()?;
         self.store.step(record.id, Step::Start, None)?;
+        // From now on its size stays as it is.
+        let record = &self.store.find(&record.id.into())?;
         let booted = async {
             let template = self.template_of(record)?;
             let ram = files.ram();
@@ -94,7 +97,7 @@ impl Engine {
             File::create(&ram)
                 .and_then(|file| file.set_len(bytes))
                 .map_err(FileError::at("create", &ram))?;
-            let origin = Origin::boot(&template, &files, &ram);
+            let origin = Origin::boot(&template, &files, &ram, to_shape(record.shape));
             self.start_keeper(record, &files, lock, origin, &template).await?;
             // The monitor has it open and nobody else needs its name.
             fs::remove_file(&ram).map_err(FileError::at("remove", &ram))?;

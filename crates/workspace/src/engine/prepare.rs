@@ -5,11 +5,10 @@ use std::time::Instant;
 use environment::{BuildOptions, BuildOutcome, IMAGE_VIRTUAL_BYTES, ModuleSet, Rebuild};
 use operation::{Call, Handler, OpError};
 use workspace_api::prepare::{Prepare, Prepared, PreparedStep, Task, Warmth, WorkProgress};
-use workspace_api::spec::Shape;
 
 use super::Engine;
 use super::progress::{blocking, finished, library_progress};
-use super::terms::{digest, from_machine, milliseconds, to_outcome};
+use super::terms::{digest, from_machine, from_shape, milliseconds, to_outcome};
 use crate::guest_programs::PROGRAMS;
 use crate::host::HostFacts;
 use crate::seeds;
@@ -102,7 +101,7 @@ impl Handler<Prepare> for Engine {
             environment_digest: digest(&environment),
             environment: prepare.environment,
             accelerator: from_machine(template.manifest.ingredients.accelerator),
-            shape: Shape { cpus: shape.cpus, memory_mib: shape.memory_mib },
+            shape: from_shape(shape),
             steps,
             warmth: Warmth::Warm,
             template_disk_bytes: template.disk_bytes(),

@@ -10,7 +10,7 @@ use workspace_api::prepare::Warmth;
 use workspace_api::spec::{Accelerator, EnvironmentRef, Shape};
 
 use super::Engine;
-use super::terms::{curated, digest, to_machine, unknown};
+use super::terms::{curated, digest, to_machine, to_shape, unknown};
 use crate::host::HostFacts;
 use crate::template::{Found, Ingredients, Template};
 use crate::trouble::environment_error;
@@ -93,7 +93,7 @@ impl Engine {
             facts.monitor()?,
             to_machine(accelerator),
             &facts.processor,
-            machine::Shape { cpus: shape.cpus, memory_mib: shape.memory_mib },
+            to_shape(shape),
         ))
     }
 

@@ -180,7 +180,8 @@ impl Engine {
             restart: definition.ending.restart,
             restarts: record.restarts,
             after: definition.after,
-            ports: record.ports,
+            // It has those that it had again when it is started, if it can.
+            ports: if state.is_live() { record.ports } else { Vec::new() },
             started_at: shown(record.started_at),
             ready_at: record.ready_at.map(shown),
             process: process.map(|process| status(workspace, &jobs, &process)),

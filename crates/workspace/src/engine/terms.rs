@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use operation::{ErrorKind, OpError};
 use workspace_api::digest::Digest;
 use workspace_api::prepare::StepOutcome;
-use workspace_api::spec::{Accelerator, EnvironmentRef};
+use workspace_api::spec::{Accelerator, EnvironmentRef, Shape};
 
 /// A moment as it is told: RFC 3339 in UTC, to the second.
 pub(super) fn shown(moment: Timestamp) -> String {
@@ -40,6 +40,16 @@ pub(super) const fn from_machine(accelerator: machine::Accelerator) -> Accelerat
         machine::Accelerator::Kvm => Accelerator::Kvm,
         machine::Accelerator::Tcg => Accelerator::Tcg,
     }
+}
+
+/// The contract's size of a machine, for a machine.
+pub(super) const fn to_shape(shape: Shape) -> machine::Shape {
+    machine::Shape { cpus: shape.cpus, memory_mib: shape.memory_mib }
+}
+
+/// A machine's size, for the contract.
+pub(super) const fn from_shape(shape: machine::Shape) -> Shape {
+    Shape { cpus: shape.cpus, memory_mib: shape.memory_mib }
 }
 
 /// What became of a build, for the contract.

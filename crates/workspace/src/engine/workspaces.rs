@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use environment::IMAGE_VIRTUAL_BYTES;
 use jiff::Timestamp;
 use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use workspace_api::id::WorkspaceRef;
@@ -21,6 +22,9 @@ use crate::keeper::Lifetime;
 use crate::keeper::asking::{CurrentActivity, Now};
 use crate::store::Record;
 use crate::template::Template;
+
+/// How many drives a machine has.
+const DRIVES: u64 = 2;
 
 /// How long a keeper may take to say what is going on.
 const ACTIVITY_DEADLINE: Duration = Duration::from_secs(5);
@@ -79,11 +83,11 @@ impl Handler<Status> for Engine {
                 }
             }
         }
-        let (activity, expires_at) = now.map(|now| (now.activity, now.expires_at)).unzip();
-        let expires_at = expires_at.flatten();
+        let expires_at = now.as_ref().and_then(|now| now.expires_at);
         let left = expires_at.map(|at| Timestamp::now().duration_until(at).as_millis());
         Ok(Workspace {
-            activity,
+            activity: now.as_ref().map(|now| now.activity),
+            memory_bytes: now.and_then(|now| now.memory_bytes),
             expires_at: expires_at.map(shown),
             expires_in_ms: left.map(|left| u64::try_from(left).unwrap_or_default()),
             ..self.describe(record)
@@ -181,6 +185,8 @@ impl Engine {
             seed: record.details.seed,
             secrets: record.details.secrets.into_iter().collect(),
             disk_bytes: disk_bytes(self.home.workspace(record.id).directory()),
+            disk_max_bytes: DRIVES * IMAGE_VIRTUAL_BYTES,
+            memory_bytes: None,
             activity: None,
         }
     }

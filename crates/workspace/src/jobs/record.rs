@@ -130,6 +130,18 @@ impl Jobs {
         Ok(())
     }
 
+    /// Removes what is left of jobs that were being made or removed when their keeper was
+    /// killed: directories without a record. Whoever calls this makes no job meanwhile.
+    pub(crate) fn sweep(&self) -> Result<(), FileError> {
+        let Ok(entries) = fs::read_dir(&self.0) else { return Ok(()) };
+        for directory in entries.flatten().map(|entry| entry.path()) {
+            if !directory.join(RECORD).exists() {
+                crate::home::remove_tree(&directory)?;
+            }
+        }
+        Ok(())
+    }
+
     /// How much a job has written to a channel.
     pub(crate) fn written(&self, id: &JobId, channel: &str) -> u64 {
         log::end(&self.directory(id), channel).unwrap_or(0)
@@ -170,5 +182,23 @@ mod tests {
         assert_eq!(left[200].state, JobState::Running, "what runs is not old");
         assert_eq!(jobs.find(&JobId("cmd_205".into())), Some(left[0].clone()));
         assert_eq!(jobs.find(&JobId("cmd_1".into())), None);
+    }
+
+    #[test]
+    fn what_has_no_record_was_never_made_or_is_gone_and_is_swept() {
+        let directory = tempfile::tempdir().unwrap();
+        let jobs = Jobs::at(directory.path().join("jobs"));
+        jobs.sweep().unwrap();
+        // Killed before its record was there, with it, and while it was removed.
+        let path = |name: &str| jobs.directory(&JobId(name.into()));
+        create_private(&path("cmd_1")).unwrap();
+        create_private(&path("cmd_2")).unwrap();
+        // One that a newer program wrote stays, although nobody here can read it.
+        fs::write(path("cmd_2").join(RECORD), "{}").unwrap();
+        create_private(&path("cmd_3")).unwrap();
+        fs::write(path("cmd_3").join("stdout.0"), "what it wrote").unwrap();
+        jobs.sweep().unwrap();
+        let left = ["cmd_1", "cmd_2", "cmd_3"].map(|name| path(name).exists());
+        assert_eq!(left, [false, true, false]);
     }
 }

@@ -252,6 +252,9 @@ pub(crate) struct Now {
     pub(crate) activity: Activity,
     /// When it is put aside if nothing changes.
     pub(crate) expires_at: Option<Timestamp>,
+    /// Memory that machine and keeper have for themselves alone, in bytes, if the
+    /// machine is not busy.
+    pub(crate) memory_bytes: Option<u64>,
 }
 
 impl Question for CurrentActivity {

@@ -70,6 +70,14 @@ impl Custody {
         matches!(self, Self::Here(_))
     }
 
+    /// The monitor's process, if the machine is here.
+    pub(super) fn monitor_pid(&self) -> Option<u32> {
+        match self {
+            Self::Here(machine) => Some(machine.monitor_pid()),
+            Self::Lent(_) | Self::Gone => None,
+        }
+    }
+
     /// Whether the machine can be snapshotted.
     pub(super) fn can_snapshot(&mut self) -> bool {
         match self {

@@ -15,7 +15,7 @@
 //!
 //! **Failure paths.** A log that cannot be written costs output, not the job. A
 //! connection that breaks takes the record to `lost`; if the whole keeper is
-//! killed, the next one does that.
+//! killed, the next one does that, and removes directories that have no record.
 
 mod following;
 mod roster;
@@ -125,6 +125,9 @@ impl JobTable {
         scribe: Scribe,
         concealment: Concealment,
     ) -> Rc<Self> {
+        if let Err(error) = jobs.sweep() {
+            tracing::warn!(%error, "what is left of jobs stays");
+        }
         let table = Self { jobs, inside, scribe, concealment, roster: Roster::default() };
         table.mark_lost("its machine ended");
         Rc::new(table)

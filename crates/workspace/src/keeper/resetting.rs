@@ -23,6 +23,7 @@ use operation::OpError;
 use uuid::Uuid;
 use workspace_api::ledger::LedgerEvent;
 use workspace_api::service::ServiceStep;
+use workspace_api::spec::Shape;
 
 use super::asking::{Restore, answer};
 use super::custody::Custody;
@@ -30,6 +31,7 @@ use super::hub::{ClientId, Hub};
 use super::process::{MOUNT_STREAM, bring_up, saved_machine};
 use super::serving::{Ending, Keeper};
 use crate::jobs::JobRecord;
+use crate::store::Store;
 
 impl Keeper {
     /// Puts the machine back, if that can work: an ending says that there is none
@@ -75,6 +77,11 @@ impl Keeper {
         self.network.machine_replaced();
         let renewed = async {
             self.files.disks().replace(&layers)?;
+            if origin.machine.shape != self.request.origin.machine.shape {
+                let machine::Shape { cpus, memory_mib } = origin.machine.shape;
+                let shape = Shape { cpus, memory_mib };
+                Store::open(&self.home)?.reshape(self.request.workspace, shape)?;
+            }
             self.request.origin = origin;
             self.request.identity.machine_id = Uuid::new_v4().simple().to_string();
             bring_up(&self.request, &self.files).await

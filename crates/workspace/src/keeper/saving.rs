@@ -89,13 +89,7 @@ impl Keeper {
         })?;
         let disks = self.files.disks();
         let before = disks.chains()?;
-        if before.depth() >= LAYERS_MAX {
-            return Err(OpError::plain(
-                ErrorKind::Exhausted,
-                format!("{LAYERS_MAX} snapshots and forks lie below this workspace's disks"),
-            )
-            .hinted("reset it to an earlier snapshot, or export your work to a new workspace"));
-        }
+        judge_depth(&before)?;
         let after = before.grown();
         let place = if self.concealment.guards_memory() {
             Unfinished::sealed(directory)?
@@ -200,6 +194,7 @@ impl Keeper {
         let (driver, home) = (self.driver(), self.home.clone());
         self.compact(&after, empty_layer);
         let knowledge = Knowledge {
+            shape: spec.shape,
             token: self.link.next_token,
             chains: before,
             jobs,
@@ -225,5 +220,32 @@ impl Keeper {
                 .map_err(|error| OpError::new(ErrorKind::Internal, &error))??;
             Ok(())
         })
+    }
+}
+
+/// Refuses one more layer above drives that have too many.
+fn judge_depth(chains: &Chains) -> Result<(), OpError> {
+    if chains.depth() < LAYERS_MAX {
+        return Ok(());
+    }
+    let message = format!("{LAYERS_MAX} snapshots and forks lie below this workspace's disks");
+    Err(OpError::plain(ErrorKind::Exhausted, message)
+        .hinted("reset it to an earlier snapshot, or export your work to a new workspace"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drives_get_layers_up_to_the_limit_and_no_further() {
+        let mut chains = Chains::default();
+        let mut saved = 0;
+        while judge_depth(&chains).is_ok() {
+            chains = chains.grown();
+            saved += 1;
+        }
+        assert_eq!((saved, chains.depth()), (LAYERS_MAX - 1, LAYERS_MAX));
+        assert_eq!(judge_depth(&chains).unwrap_err().kind, ErrorKind::Exhausted);
     }
 }

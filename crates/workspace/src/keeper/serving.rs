@@ -45,6 +45,7 @@ use super::scribe::Scribe;
 use super::services::{Process, ServiceTable};
 use crate::framing::{FramingError, parse};
 use crate::home::{Home, WorkspaceFiles};
+use crate::host::private_memory;
 use crate::jobs::JobKind;
 use crate::link::GuestLink;
 use crate::network::gateway::Gateway;
@@ -262,8 +263,11 @@ impl Keeper {
         }
         match ask {
             Ask::Activity(_) => {
-                let expires_at = self.idleness.expires_at();
-                let now = Now { activity: self.activity(), expires_at };
+                let now = Now {
+                    activity: self.activity(),
+                    expires_at: self.idleness.expires_at(),
+                    memory_bytes: self.memory_bytes(),
+                };
                 self.answer(client, id, async move { answer::<CurrentActivity>(Ok(now)) });
             }
             Ask::Attend(_) => {
@@ -384,6 +388,11 @@ impl Keeper {
             ready_services: count(services.ready),
             failed_services: count(services.failed),
         }
+    }
+
+    fn memory_bytes(&self) -> Option<u64> {
+        let monitor = private_memory(self.machine.monitor_pid()?)?;
+        Some(monitor + private_memory(std::process::id())?)
     }
 
     /// Whether something runs that is a use of the workspace as long as it does.

@@ -119,6 +119,20 @@ impl Store {
         })
     }
 
+    /// A workspace's machine is another one, of this size.
+    pub(crate) fn reshape(&self, id: WorkspaceId, shape: Shape) -> Result<(), StoreError> {
+        const ACTION: &str = "change a workspace";
+        self.change(ACTION, |transaction| {
+            transaction
+                .execute(
+                    "UPDATE workspaces SET cpus = ?2, memory_mib = ?3 WHERE id = ?1",
+                    params![id.to_string(), shape.cpus, shape.memory_mib],
+                )
+                .map_err(|source| StoreError::Record { action: ACTION, source })?;
+            Ok(())
+        })
+    }
+
     /// Moves the last activity of a workspace on.
     pub(crate) fn touch(&self, id: WorkspaceId, at: Timestamp) -> Result<(), StoreError> {
         const ACTION: &str = "change a workspace";
@@ -147,28 +161,31 @@ impl Store {
             .map_err(|source| StoreError::Record { action: "look a workspace up", source })
     }
 
-    /// Changes what a workspace is called, and what belongs to that, as one
+    /// Changes what a workspace is called, its details and its size as one
     /// transaction, and writes it down in its ledger. Nothing is changed if `change` fails.
     pub(crate) fn update<E>(
         &self,
         id: WorkspaceId,
         name: Option<WorkspaceName>,
-        change: impl FnOnce(&mut Details) -> Result<(), E>,
+        change: impl FnOnce(&mut Record) -> Result<(), E>,
     ) -> Result<Result<Record, E>, StoreError> {
         const ACTION: &str = "change a workspace";
         let failed = |source| StoreError::Record { action: ACTION, source };
         self.change(ACTION, |transaction| {
             let mut record = get(transaction, id)?;
-            if let Err(error) = change(&mut record.details) {
+            if let Err(error) = change(&mut record) {
                 return Ok(Err(error));
             }
             record.name = name.clone().or(record.name);
             let named = transaction.execute(
-                "UPDATE workspaces SET name = ?2, details = ?3 WHERE id = ?1",
+                "UPDATE workspaces SET name = ?2, details = ?3, cpus = ?4, memory_mib = ?5
+                 WHERE id = ?1",
                 params![
                     id.to_string(),
                     record.name.as_ref().map(ToString::to_string),
-                    encode(&record.details)
+                    encode(&record.details),
+                    record.shape.cpus,
+                    record.shape.memory_mib,
                 ],
             );
             named.map_err(|source| taken(name.as_ref(), source).unwrap_or_else(failed))?;
@@ -176,6 +193,7 @@ impl Store {
                 name: record.name.clone(),
                 labels: record.details.labels.clone(),
                 idle: Some(record.details.idle),
+                shape: Some(record.shape),
             };
             ledger::append(transaction, id, &[(Timestamp::now(), event)]).map_err(failed)?;
             get(transaction, id).map(Ok)

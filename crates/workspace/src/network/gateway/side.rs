@@ -250,3 +250,39 @@ impl Gateway {
         self.inside.connect().await?.pipe(exec)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::LocalSet;
+    use uuid::Uuid;
+    use workspace_api::id::WorkspaceId;
+    use workspace_api::network::NetworkOptions;
+
+    use super::*;
+    use crate::home::Home;
+    use crate::keeper::concealment::Concealment;
+    use crate::keeper::inside::way_in;
+    use crate::keeper::scribe::Scribe;
+    use crate::network::Operator;
+
+    #[test]
+    fn a_guest_whose_side_never_says_that_it_is_ready_is_given_up_with_a_reason() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::open(directory.path()).unwrap();
+        let workspace = WorkspaceId::from_uuid(Uuid::now_v7());
+        let concealment = Concealment::new(&home, workspace);
+        let scribe = Scribe::start(&home, workspace, concealment);
+        let policy = NetworkOptions::egress().policy().unwrap();
+        // Connections are taken, and whatever is said on them is never answered.
+        let (inside, _guest) = way_in();
+        let gateway = Gateway::new(inside, scribe, policy, Operator::default());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let error = LocalSet::new().block_on(&runtime, gateway.settle()).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unavailable);
+        assert!(error.message.contains("it was not set up within"), "{error:?}");
+    }
+}
