@@ -12,6 +12,8 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use redaction::Veil;
 
+#[path = "../../crates/workspace/src/keeper/flow.rs"]
+mod flow;
 #[path = "../../crates/workspace/src/keeper/hub.rs"]
 mod hub;
 
@@ -79,6 +81,10 @@ enum Step {
     Leave {
         who: Who,
     },
+    Verbatim {
+        who: Who,
+        stream: Number,
+    },
     /// Often more than once: the credit is worth several frames.
     GuestData {
         stream: Number,
@@ -134,7 +140,10 @@ fuzz_target!(|steps: Vec<Step>| {
                 // their own, which keep the accounts.
                 let is_counted = matches!(
                     message::parse(StreamId(1), &payload),
-                    Ok(HostMessage::Exec(_) | HostMessage::Credit { .. })
+                    Ok(HostMessage::Exec(_)
+                        | HostMessage::Attach { .. }
+                        | HostMessage::Sync
+                        | HostMessage::Credit { .. })
                 );
                 if !is_counted {
                     let body = Body::Control(Bytes::from(payload));
@@ -148,6 +157,9 @@ fuzz_target!(|steps: Vec<Step>| {
                     assert!(matches!(routed, Routed::ToGuest(_)), "an answer to nobody");
                 }
                 accounts.retain(|(owner, _), _| *owner != gone.0);
+            }
+            Step::Verbatim { who, stream } => {
+                hub.declare_verbatim(client(who), stream.of_client());
             }
             Step::GuestData { stream, channel, length, times } => {
                 let payload = Bytes::from(vec![0; usize::from(length)]);
@@ -176,6 +188,10 @@ fuzz_target!(|steps: Vec<Step>| {
             }
         }
     }
+    let under_way = hub.commands(|_| true);
+    let told = hub.restored();
+    assert!(told.iter().all(|routed| matches!(routed, Routed::ToClient(..))));
+    assert!(under_way <= told.len(), "whoever has a command is told that it is lost");
 });
 
 /// Whether the guest may go on after this frame.

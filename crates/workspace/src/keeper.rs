@@ -8,8 +8,8 @@
 //!
 //! * [`spawn`]: how a creator starts a keeper and hands it lock and request.
 //! * [`process`]: the keeper's life; `serving`: the one loop that owns all state.
-//! * [`hub`]: which client's stream is which stream of the guest, and what each
-//!   side may still send.
+//! * [`hub`]: which client's stream is which stream of the guest; `flow`: what the
+//!   guest may still send on one, and what of it is shown.
 //! * [`client`]: the other end, used by the engine, and by parts of the keeper
 //!   itself through [`inside`].
 //! * [`concealment`]: what is hidden in everything that leaves.
@@ -34,6 +34,7 @@ mod clients;
 mod compacting;
 pub(crate) mod concealment;
 mod custody;
+mod flow;
 mod hibernating;
 mod hub;
 mod idle;

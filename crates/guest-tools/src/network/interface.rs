@@ -42,11 +42,14 @@ const ADDRESS_LOCAL: u16 = 2;
 /// Nobody else can have the address, so it is of use at once.
 const ADDRESS_NO_DETECTION: u8 = 2;
 
+const ROUTE_TO: u16 = 1;
 const ROUTE_OUT: u16 = 4;
 const TABLE_MAIN: u8 = 254;
+const TABLE_LOCAL: u8 = 255;
 const PROTOCOL_STATIC: u8 = 4;
 const SCOPE_LINK: u8 = 253;
 const KIND_UNICAST: u8 = 1;
+const KIND_LOCAL: u8 = 2;
 
 /// How the kernel makes link-local addresses: not at all (`addr_gen_mode` in the
 /// kernel's `ip-sysctl.rst`).
@@ -66,8 +69,7 @@ pub(crate) fn set_up() -> Result<u32, NetworkError> {
         .with_nested(LINK_INFO, &kind);
     unless_present(netlink.say(link)).map_err(failed("make"))?;
     let number = number().map_err(failed("find"))?;
-    // With a link-local address of its own, what goes to others would leave from that,
-    // and no answer of this machine would ever find back. A kernel without IPv6 has none.
+    // Nobody is on this link. A kernel without IPv6 has no such file.
     let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{NAME}/addr_gen_mode"), NO_LINK_LOCAL);
     netlink
         .say(Message::new(NEW_LINK, 0, &link_header(number, LINK_UP)))
@@ -77,6 +79,9 @@ pub(crate) fn set_up() -> Result<u32, NetworkError> {
         match (address, result) {
             // A kernel may do without IPv6, and then so does the guest.
             (IpAddr::V6(_), Err(_)) => {}
+            (IpAddr::V6(_), Ok(())) => {
+                give_loopback(&mut netlink, number).map_err(failed("give the loopback to"))?;
+            }
             (_, result) => result.map_err(failed("give an address and a route to"))?,
         }
     }
@@ -111,6 +116,17 @@ fn give(netlink: &mut Netlink, number: u32, address: IpAddr) -> io::Result<()> {
     let header = [family, 0, 0, 0, TABLE_MAIN, PROTOCOL_STATIC, scope, KIND_UNICAST, 0, 0, 0, 0];
     let route =
         Message::new(NEW_ROUTE, CREATE | REPLACE, &header).with(ROUTE_OUT, &number.to_ne_bytes());
+    unless_present(netlink.say(route))
+}
+
+/// Makes the loopback's address reachable through the interface as well. Whoever
+/// connects to a link-local address says through which, and that holds for where it is
+/// redirected to: without this, nothing would ever answer.
+fn give_loopback(netlink: &mut Netlink, number: u32) -> io::Result<()> {
+    let header = [FAMILY_V6, 128, 0, 0, TABLE_LOCAL, PROTOCOL_STATIC, 0, KIND_LOCAL, 0, 0, 0, 0];
+    let route = Message::new(NEW_ROUTE, CREATE | REPLACE, &header)
+        .with(ROUTE_TO, &Ipv6Addr::LOCALHOST.octets())
+        .with(ROUTE_OUT, &number.to_ne_bytes());
     unless_present(netlink.say(route))
 }
 

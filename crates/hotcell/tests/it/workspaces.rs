@@ -69,7 +69,10 @@ async fn a_workspace_is_kept_ready_put_aside_and_goes_on() {
     let shell_of = |options| workspace.open_shell(["cat"], TerminalSize::default(), options);
     let shell = shell_of(CommandOptions::default()).await.unwrap();
     assert_eq!(workspace.hibernate().await.unwrap().state, WorkspaceState::Hibernated);
-    assert_eq!(workspace.extend("1h".parse().unwrap()).await.unwrap_err().kind, ErrorKind::Conflict);
+    assert_eq!(
+        workspace.extend("1h".parse().unwrap()).await.unwrap_err().kind,
+        ErrorKind::Conflict
+    );
     // What needs its machine wakes it, and finds what ran.
     let mut seen = shell.write_line("woken").await.unwrap().cursor;
     let mut output = Vec::new();

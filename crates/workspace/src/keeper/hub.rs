@@ -2,10 +2,9 @@
 //!
 //! The hub does no I/O: frames go in, frames with a destination come out. It
 //! gives each opened stream a guest stream of its own, passes frames between
-//! the two, and holds the guest to the credit that it was granted. Values of
-//! secrets are hidden in what passes to clients, unless a client has declared a
-//! stream's output as verbatim; what the guest is granted stays what it sent,
-//! however long that became.
+//! the two, and holds the guest to the credit that it was granted (`flow`). Values
+//! of secrets are hidden in what passes to clients, unless a client has declared a
+//! stream's output as verbatim.
 //!
 //! ```text
 //! client opens ──▶ owned ──final answer──▶ forgotten
@@ -18,9 +17,11 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use guest_protocol::TOOLS_PATH;
-use guest_protocol::frame::{Body, Channel, Frame, INITIAL_CREDIT, MAX_PAYLOAD, StreamId};
+use guest_protocol::frame::{Body, Channel, Frame, MAX_PAYLOAD, StreamId};
 use guest_protocol::message::{self, GuestMessage, HostMessage};
-use redaction::{Redactor, Veil};
+use redaction::Veil;
+
+use super::flow::Flow;
 
 /// How many commands may be under way at once in one workspace.
 pub(crate) const STREAMS_MAX: usize = 256;
@@ -54,27 +55,12 @@ pub(crate) enum GuestFault {
     Overrun(u32),
 }
 
-/// How many bytes that the guest sent and its client never got are granted again
-/// at once.
-const SURPLUS_MIN: i64 = INITIAL_CREDIT as i64 / 4;
-
 #[derive(Debug)]
 struct Stream {
     owner: Owner,
     purpose: Purpose,
     stdout: Flow,
     stderr: Flow,
-}
-
-/// What the guest sends on one channel.
-#[derive(Debug)]
-struct Flow {
-    credit: u32,
-    /// `None` if nothing may be altered.
-    redactor: Option<Redactor>,
-    /// Bytes that the guest has sent in excess of those that went to the client.
-    /// Below zero the client got more, and grants what the guest must not have.
-    surplus: i64,
 }
 
 /// What a stream is for.
@@ -205,12 +191,7 @@ impl Hub {
 
     /// Grants what a client says; how much of it the guest is told.
     fn grant(&mut self, stream: StreamId, channel: Channel, bytes: u32) -> u32 {
-        let Some(state) = self.streams.get_mut(&stream) else { return 0 };
-        let flow = state.flow(channel);
-        let withheld = u32::try_from(-flow.surplus).unwrap_or(0).min(bytes);
-        flow.surplus += i64::from(withheld);
-        flow.credit = flow.credit.saturating_add(bytes - withheld);
-        bytes - withheld
+        self.streams.get_mut(&stream).map_or(0, |state| state.flow(channel).grant(bytes))
     }
 
     /// A frame of the guest.
@@ -224,12 +205,9 @@ impl Hub {
                 let length = u32::try_from(bytes.len()).expect("frames are bounded");
                 let owner = state.owner;
                 let flow = state.flow(channel);
-                if length > flow.credit {
-                    return Err(GuestFault::Overrun(length - flow.credit));
-                }
-                flow.credit -= length;
+                flow.spend(length).map_err(GuestFault::Overrun)?;
                 let Owner::Client(client, its_stream) = owner else {
-                    flow.credit += length;
+                    flow.regain(length);
                     return Ok(vec![granting(stream, channel, length)]);
                 };
                 let (shown, due) = flow.pass(bytes);
@@ -303,9 +281,7 @@ impl Hub {
                 // Without fresh credit the guest could never deliver the rest
                 // and so would never finish the stream.
                 for channel in [Channel::Stdout, Channel::Stderr] {
-                    let credit = &mut state.flow(channel).credit;
-                    let missing = INITIAL_CREDIT.saturating_sub(*credit);
-                    *credit += missing;
+                    let missing = state.flow(channel).top_up();
                     if missing > 0 {
                         out.push(granting(*stream, channel, missing));
                     }
@@ -323,37 +299,6 @@ impl Stream {
             Channel::Stdout | Channel::Stdin => &mut self.stdout,
             Channel::Stderr => &mut self.stderr,
         }
-    }
-}
-
-impl Flow {
-    fn new(veil: Option<Veil>) -> Self {
-        let redactor = veil.map(Redactor::following);
-        Self { credit: INITIAL_CREDIT, redactor, surplus: 0 }
-    }
-
-    /// What of the guest's bytes the client gets now, and what the guest is
-    /// granted for those that the client will never grant.
-    fn pass(&mut self, bytes: Bytes) -> (Bytes, u32) {
-        let Some(redactor) = self.redactor.as_mut() else { return (bytes, 0) };
-        if redactor.hides_nothing() {
-            return (bytes, 0);
-        }
-        let shown = Bytes::from(redactor.push(&bytes));
-        // Frames and forms of values are bounded, far below these types' limits.
-        let length = |bytes: &Bytes| i64::try_from(bytes.len()).expect("bounded");
-        self.surplus += length(&bytes) - length(&shown);
-        if self.surplus < SURPLUS_MIN {
-            return (shown, 0);
-        }
-        let due = u32::try_from(std::mem::take(&mut self.surplus)).expect("bounded");
-        self.credit = self.credit.saturating_add(due);
-        (shown, due)
-    }
-
-    /// What was held back.
-    fn rest(self) -> Bytes {
-        self.redactor.map(|redactor| redactor.finish().into()).unwrap_or_default()
     }
 }
 
