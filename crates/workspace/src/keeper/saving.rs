@@ -190,11 +190,11 @@ impl Keeper {
                 jobs.push(begun);
             }
         }
-        let memory_mib = self.request.origin.machine.shape.memory_mib;
+        let shape = self.request.origin.machine.shape;
         let (driver, home) = (self.driver(), self.home.clone());
         self.compact(&after, empty_layer);
         let knowledge = Knowledge {
-            shape: spec.shape,
+            shape,
             token: self.link.next_token,
             chains: before,
             jobs,
@@ -208,7 +208,7 @@ impl Keeper {
                 OpError::plain(ErrorKind::Unavailable, "this machine driver cannot resume copies")
             })?;
             let plan = Materialisation {
-                memory_mib,
+                memory_mib: shape.memory_mib,
                 stream: &place.stream(),
                 ram: &place.ram(),
                 state: &place.state(),
