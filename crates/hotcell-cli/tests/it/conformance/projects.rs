@@ -1,6 +1,6 @@
 //! Projects of other people, as packages of the registries, each of another kind:
-//! seeded from a git checkout, built or tested inside, changed, diffed, forked, and
-//! brought elsewhere as a patch.
+//! seeded from a git checkout, built or tested inside, changed, diffed, forked,
+//! brought elsewhere as a patch, copied out, and applied back to a checkout.
 //!
 //! Packages come through the host's own clients, so its settings say from where,
 //! and are kept between runs.
@@ -29,6 +29,8 @@ struct Project {
     deleted: &'static str,
     renamed: &'static str,
     executable: &'static str,
+    /// What is copied out.
+    exported: &'static str,
 }
 
 /// Who commits.
@@ -187,6 +189,25 @@ fn go_through(project: &Project) {
     assert_eq!(brought(&other, scratch.path()), changed);
     drop(other);
 
+    // Copied out, and applied back to a checkout, it is the same.
+    let copy = scratch.path().join("copy");
+    done(&["workspace", "export"], &workspace, &[project.exported, copy.to_str().unwrap()]);
+    let below = |content: &Content| -> Content {
+        let place = Path::new(project.exported);
+        let below = |path: &PathBuf| path.strip_prefix(place).ok().map(Path::to_owned);
+        content.iter().filter_map(|(path, what)| Some((below(path)?, what.clone()))).collect()
+    };
+    assert_eq!(content(&copy), below(&changed));
+    run_in(scratch.path(), "git", &["clone", "--quiet", "checkout", "back"]);
+    let back = scratch.path().join("back");
+    let allowed = ["--mode", "apply", "--allow", "executable", "--allow", "package-scripts"];
+    done(
+        &["workspace", "apply-back"],
+        &workspace,
+        &[&[back.to_str().unwrap()], &allowed[..]].concat(),
+    );
+    assert_eq!(content(&back), changed);
+
     // A child goes on with the changes, the workspace itself goes back.
     let forked = done(&["--json", "workspace", "fork"], &workspace, &[]);
     let child = json(&forked)["children"][0]["id"].as_str().unwrap().to_owned();
@@ -210,6 +231,7 @@ fn a_python_project_is_tested_changed_and_brought_elsewhere() {
         deleted: "CHANGES.txt",
         renamed: "LICENSE.txt",
         executable: "setup.py",
+        exported: "simplejson",
     });
 }
 
@@ -224,6 +246,7 @@ fn a_c_project_is_built_changed_and_brought_elsewhere() {
         deleted: "liblz4/INSTALL",
         renamed: "liblz4/NEWS",
         executable: "build.rs",
+        exported: "liblz4",
     });
 }
 
@@ -244,5 +267,6 @@ fn a_node_project_is_built_changed_and_brought_elsewhere() {
         deleted: "README.md",
         renamed: "LICENSE",
         executable: "lib/utils.js",
+        exported: "lib",
     });
 }

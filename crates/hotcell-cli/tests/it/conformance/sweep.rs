@@ -223,6 +223,33 @@ fn a_patch_is_applied_whole_or_not_at_all() {
     });
 }
 
+/// Whether each file is as the host has it, or as it was in the workspace.
+fn each_is_one_or_the_other(files: &[String]) -> bool {
+    let is_whole =
+        |(n, line): (usize, &String)| *line == format!("old {n}") || *line == format!("new {n}");
+    let mut files = files.to_vec();
+    files.sort_by_key(|line| line.rsplit(' ').next().and_then(|n| n.parse::<usize>().ok()));
+    files.len() == FILES && files.iter().enumerate().all(is_whole)
+}
+
+#[test]
+fn changes_of_the_host_come_in_file_by_file_and_each_is_whole() {
+    sweep(&Swept {
+        before: &[&[
+            "workspace",
+            "exec",
+            "WS",
+            "--",
+            "sh",
+            "-c",
+            "sed -i s/old/new/ file-*; echo x > gone; sync",
+        ]],
+        arguments: &["sync", "push", "WS", "TREE", "--delete"],
+        input: String::new(),
+        is_whole: each_is_one_or_the_other,
+    });
+}
+
 #[test]
 fn deleting_is_done_or_not() {
     sweep(&Swept {
