@@ -283,6 +283,18 @@ impl Ceiling {
                 Verdict::Allowed
             }
             Claim::Shape(shape) => self.shapes(shape),
+            Claim::Resizing { cpus, memory_mib } => {
+                let most = self.shape;
+                match (cpus.filter(|wanted| *wanted > most.cpus), *memory_mib) {
+                    (Some(wanted), _) => {
+                        Verdict::Refused(Refusal::Cpus { most: most.cpus, wanted })
+                    }
+                    (None, Some(wanted)) if wanted > most.memory_mib => {
+                        Verdict::Refused(Refusal::Memory { most: most.memory_mib, wanted })
+                    }
+                    _ => Verdict::Allowed,
+                }
+            }
             Claim::Network(options) => self.reaches(options),
             Claim::Source(seed) => self.starts(seed),
             Claim::Secrets(uses) => {

@@ -28,6 +28,13 @@ pub enum Claim<'a> {
     Labelling(Vec<&'a LabelKey>),
     /// A machine of this shape.
     Shape(&'a mut Shape),
+    /// To give a machine another size, in whichever of both.
+    Resizing {
+        /// Virtual processors.
+        cpus: Option<u8>,
+        /// Memory in MiB.
+        memory_mib: Option<u32>,
+    },
     /// To reach something.
     Network(&'a mut NetworkOptions),
     /// To start from something.
@@ -271,9 +278,21 @@ impl Claims for workspace::List {
 
 impl Claims for workspace::Update {
     fn claims(&mut self) -> Vec<Claim<'_>> {
-        let set = self.label.iter().map(|label| &label.key);
-        let keys = set.chain(&self.remove_label).collect();
-        vec![Claim::Workspace(&mut self.workspace), Claim::Labelling(keys)]
+        // All fields by name: one that is added has to be thought of here.
+        let Self {
+            workspace,
+            name: _,
+            label,
+            remove_label,
+            idle_after: _,
+            idle_then: _,
+            extend: _,
+            cpus,
+            memory_mib,
+        } = self;
+        let keys = label.iter().map(|label| &label.key).chain(&*remove_label).collect();
+        let resizing = Claim::Resizing { cpus: *cpus, memory_mib: *memory_mib };
+        vec![Claim::Workspace(workspace), Claim::Labelling(keys), resizing]
     }
 }
 

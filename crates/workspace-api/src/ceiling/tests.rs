@@ -54,6 +54,15 @@ fn machines_have_the_size_that_is_allowed_and_no_more() {
     let mut many = Shape { cpus: 3, memory_mib: 256 };
     let verdict = judged(Claim::Shape(&mut many));
     assert_eq!(verdict, Verdict::Refused(Refusal::Cpus { most: 2, wanted: 3 }));
+    for (cpus, memory_mib, is_allowed) in [
+        (None, None, true),
+        (Some(2), Some(512), true),
+        (Some(3), None, false),
+        (None, Some(600), false),
+    ] {
+        let verdict = judged(Claim::Resizing { cpus, memory_mib });
+        assert_eq!(verdict == Verdict::Allowed, is_allowed, "{verdict:?}");
+    }
     let full = Facts { count: 2, named: None };
     assert_eq!(ceiling().judge(&mut Claim::Making(1), &full), Verdict::Allowed);
     let verdict = ceiling().judge(&mut Claim::Making(2), &full);
