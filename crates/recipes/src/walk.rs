@@ -8,6 +8,9 @@
 //!     └────▶ "still runs" ──▶ Waiting: command_wait ──▶ answered
 //!                                 └──── "still runs" ────┘
 //! ```
+//!
+//! What a terminal does not show yet is read once more, for a while: on a busy
+//! host an interpreter takes its time to say hello.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,6 +35,10 @@ const WAIT: &str = "command_wait";
 /// How often a command is waited for. A wait lasts up to 25 s.
 const WAITS_MAX: u32 = 40;
 
+/// What reads a terminal, and how often before what should be there is missed.
+const READ: &str = "shell_read";
+const READS_MAX: u32 = 20;
+
 /// A recipe at one of its steps.
 #[derive(Debug)]
 pub struct Walk {
@@ -39,6 +46,8 @@ pub struct Walk {
     done: usize,
     learned: BTreeMap<&'static str, String>,
     waiting: Option<Waiting>,
+    /// How often a terminal was read in vain.
+    read: u32,
 }
 
 /// A command that takes longer than one answer.
@@ -116,7 +125,7 @@ impl Walk {
     /// Before the first step.
     #[must_use]
     pub const fn new(recipe: &'static Recipe) -> Self {
-        Self { recipe, done: 0, learned: BTreeMap::new(), waiting: None }
+        Self { recipe, done: 0, learned: BTreeMap::new(), waiting: None, read: 0 }
     }
 
     /// What was learned under a name.
@@ -186,13 +195,19 @@ impl Walk {
         }
         let lacks = |missing| Unexpected::Lacks { tool, missing, said: shown(text) };
         if let Some(missing) = step.says.iter().find(|words| !text.contains(**words)) {
-            return Err(lacks(missing));
+            self.read += 1;
+            return if tool == READ && self.read < READS_MAX {
+                Ok(())
+            } else {
+                Err(lacks(missing))
+            };
         }
         for (name, beginning) in step.learns {
             let word = word(text, beginning).ok_or_else(|| lacks(beginning))?;
             self.learned.insert(name, word);
         }
         self.waiting = None;
+        self.read = 0;
         self.done += 1;
         Ok(())
     }
@@ -210,6 +225,10 @@ mod tests {
     use super::*;
     use crate::Project;
 
+    static TERMINAL: Recipe = Recipe {
+        steps: &[Step { about: "Read", tool: READ, arguments: &[], says: &[">>>"], learns: &[] }],
+        ..RECIPE
+    };
     static PROJECT: Project = Project { archive: &[], ..crate::project::PARSE };
     static RECIPE: Recipe = Recipe {
         name: "test",
@@ -273,6 +292,18 @@ mod tests {
             Err(Unexpected::Endless { .. })
         ));
         walk.answered(&done("cmd_2: exit code 0")).unwrap();
+        assert_eq!(walk.call(), None);
+    }
+
+    #[test]
+    fn a_terminal_is_read_until_it_shows_what_it_should_but_not_for_ever() {
+        let mut walk = Walk::new(&TERMINAL);
+        for _ in 1..READS_MAX {
+            walk.answered(&done("$ python3")).unwrap();
+            assert_eq!(walk.call().unwrap().tool, READ);
+        }
+        assert!(matches!(walk.answered(&done("$ python3")), Err(Unexpected::Lacks { .. })));
+        walk.answered(&done(">>> ")).unwrap();
         assert_eq!(walk.call(), None);
     }
 

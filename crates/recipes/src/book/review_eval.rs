@@ -66,8 +66,7 @@ pub static REVIEW_EVAL: Recipe = Recipe {
         Step {
             about: "It is there",
             tool: "shell_read",
-            // Emulated on a busy host, Python takes its time.
-            arguments: &[WORKSPACE, SHELL, ("idle", Text("6s"))],
+            arguments: &[WORKSPACE, SHELL, ("idle", Text("1s"))],
             says: &[">>>"],
             learns: &[],
         },
@@ -95,7 +94,7 @@ pub static REVIEW_EVAL: Recipe = Recipe {
         Step {
             about: "It does what it says",
             tool: "shell_read",
-            arguments: &[WORKSPACE, SHELL, ("idle", Text("2s"))],
+            arguments: &[WORKSPACE, SHELL, ("idle", Text("1s"))],
             says: &["matches: None"],
             learns: &[],
         },
