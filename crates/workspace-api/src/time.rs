@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::{Deserialize, Serialize};
 
 use crate::text::text_value;
@@ -53,7 +53,10 @@ impl FromStr for TimeSpan {
         let duration = match text.parse::<u32>() {
             Ok(seconds) => Duration::from_secs(seconds.into()),
             Err(_) => {
-                let signed: SignedDuration = text.parse().map_err(|_| refused())?;
+                let span: Span = text.parse().map_err(|_| refused())?;
+                // A day without a date has 24 hours.
+                let days = SpanRelativeTo::days_are_24_hours();
+                let signed = span.to_duration(days).map_err(|_| refused())?;
                 Duration::try_from(signed).map_err(|_| refused())?
             }
         };
@@ -87,12 +90,14 @@ mod tests {
             ("5m", 300_000),
             ("1h 30m", 5_400_000),
             ("250ms", 250),
+            ("30d", 2_592_000_000),
+            ("1d 12h", 129_600_000),
         ] {
             let span: TimeSpan = text.parse().unwrap();
             assert_eq!(span.as_millis(), milliseconds, "{text}");
             assert_eq!(span.to_string().parse::<TimeSpan>().unwrap(), span);
         }
-        for bad in ["", "0", "-5s", "soon", "31d", "99999h"] {
+        for bad in ["", "0", "-5s", "soon", "31d", "99999h", "1 month"] {
             assert!(bad.parse::<TimeSpan>().is_err(), "{bad}");
         }
     }
