@@ -1,6 +1,6 @@
 //! The recipes.
 
-use crate::Recipe;
+use crate::{Recipe, Step};
 
 mod cold_start;
 mod daily_loop;
@@ -38,6 +38,10 @@ const WORKSPACE: (&str, crate::Value) = ("workspace", crate::Value::Learned("wor
 /// What is learned from creating it.
 const LEARNS_WORKSPACE: &[(&str, &str)] = &[("workspace", "ws_")];
 
+/// What most recipes end with.
+const THE_END: Step =
+    Step::of("The machine goes", "workspace_delete", &[WORKSPACE]).says(&["Deleted"]);
+
 /// Shows the defect of `parse` 1.12.0, of which its author wrote when he mended
 /// it in 1.12.1: "Actually use the `case_sensitive` arg in compile".
 const CHECK: &str = "python3 -B - <<'END'
@@ -63,7 +67,6 @@ mod tests {
     use workspace_api::profile;
 
     use super::*;
-    use crate::Step;
 
     fn tool(recipe: &Recipe, step: &Step) -> Tool {
         let profile = profile::find(recipe.mode).unwrap();

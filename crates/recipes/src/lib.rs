@@ -63,6 +63,24 @@ pub struct Step {
     pub learns: &'static [(&'static str, &'static str)],
 }
 
+impl Step {
+    const fn of(
+        about: &'static str,
+        tool: &'static str,
+        arguments: &'static [(&'static str, Value)],
+    ) -> Self {
+        Self { about, tool, arguments, says: &[], learns: &[] }
+    }
+
+    const fn says(self, says: &'static [&'static str]) -> Self {
+        Self { says, ..self }
+    }
+
+    const fn learns(self, learns: &'static [(&'static str, &'static str)]) -> Self {
+        Self { learns, ..self }
+    }
+}
+
 /// What an argument is.
 #[derive(Debug, Clone, Copy)]
 pub enum Value {

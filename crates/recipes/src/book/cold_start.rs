@@ -1,6 +1,6 @@
 //! Does a project work on a machine that has never seen it?
 
-use super::{CREATE, ENVIRONMENT, LEARNS_WORKSPACE, WORKSPACE};
+use super::{CREATE, ENVIRONMENT, LEARNS_WORKSPACE, THE_END, WORKSPACE};
 use crate::Value::Text;
 use crate::project::BOTTLE;
 use crate::{Recipe, Step};
@@ -22,86 +22,59 @@ pub static COLD_START: Recipe = Recipe {
     environment: ENVIRONMENT,
     project: &BOTTLE,
     steps: &[
-        Step {
-            about: "A machine that has never seen the project",
-            tool: "workspace_create",
-            arguments: CREATE,
-            says: &["State          running", "53 files"],
-            learns: LEARNS_WORKSPACE,
-        },
-        Step {
-            about: "What the documentation says",
-            tool: "file_read",
-            arguments: &[WORKSPACE, ("path", Text("README.rst")), ("lines", Text("40-65"))],
-            says: &["Run this script", "There are no hard dependencies"],
-            learns: &[],
-        },
-        Step {
-            about: "The tests",
-            tool: "workspace_exec",
-            arguments: &[
+        Step::of("A machine that has never seen the project", "workspace_create", CREATE)
+            .says(&["State          running", "53 files"])
+            .learns(LEARNS_WORKSPACE),
+        Step::of(
+            "What the documentation says",
+            "file_read",
+            &[WORKSPACE, ("path", Text("README.rst")), ("lines", Text("40-65"))],
+        )
+        .says(&["Run this script", "There are no hard dependencies"]),
+        Step::of(
+            "The tests",
+            "workspace_exec",
+            &[
                 WORKSPACE,
                 ("command", Text("python3 -m unittest discover -s test -t . 2>&1 | tail -3")),
             ],
-            says: &["Ran 359 tests", "OK"],
-            learns: &[],
-        },
-        Step {
-            about: "The example, as it is printed there",
-            tool: "workspace_exec",
-            arguments: &[WORKSPACE, ("command", Text(EXAMPLE))],
-            says: &["from bottle import route, run, template", "run(host='localhost', port=8080)"],
-            learns: &[],
-        },
-        Step {
-            about: "The example as a service, ready when it answers",
-            tool: "service_start",
-            arguments: &[
+        )
+        .says(&["Ran 359 tests", "OK"]),
+        Step::of(
+            "The example, as it is printed there",
+            "workspace_exec",
+            &[WORKSPACE, ("command", Text(EXAMPLE))],
+        )
+        .says(&["from bottle import route, run, template", "run(host='localhost', port=8080)"]),
+        Step::of(
+            "The example as a service, ready when it answers",
+            "service_start",
+            &[
                 WORKSPACE,
                 ("service", Text("hello")),
                 ("command", Text("PYTHONPATH=. exec python3 /tmp/hello.py")),
                 ("ready", Text("http:8080/hello/world")),
             ],
-            says: &["ready"],
-            learns: &[],
-        },
-        Step {
-            about: "It says what it should",
-            tool: "workspace_exec",
-            arguments: &[
+        )
+        .says(&["ready"]),
+        Step::of(
+            "It says what it should",
+            "workspace_exec",
+            &[
                 WORKSPACE,
                 ("command", Text("curl --silent --show-error http://localhost:8080/hello/hotcell")),
             ],
-            says: &["<b>Hello hotcell</b>!"],
-            learns: &[],
-        },
-        Step {
-            about: "What the service wrote",
-            tool: "service_logs",
-            arguments: &[WORKSPACE, ("service", Text("hello"))],
-            says: &["GET /hello/hotcell"],
-            learns: &[],
-        },
-        Step {
-            about: "The service ends",
-            tool: "service_stop",
-            arguments: &[WORKSPACE, ("service", Text("hello"))],
-            says: &["stopped"],
-            learns: &[],
-        },
-        Step {
-            about: "The report",
-            tool: "workspace_summary",
-            arguments: &[WORKSPACE],
-            says: &["0 failed", "unbroken"],
-            learns: &[],
-        },
-        Step {
-            about: "The machine goes",
-            tool: "workspace_delete",
-            arguments: &[WORKSPACE],
-            says: &["Deleted"],
-            learns: &[],
-        },
+        )
+        .says(&["<b>Hello hotcell</b>!"]),
+        Step::of(
+            "What the service wrote",
+            "service_logs",
+            &[WORKSPACE, ("service", Text("hello"))],
+        )
+        .says(&["GET /hello/hotcell"]),
+        Step::of("The service ends", "service_stop", &[WORKSPACE, ("service", Text("hello"))])
+            .says(&["stopped"]),
+        Step::of("The report", "workspace_summary", &[WORKSPACE]).says(&["0 failed", "unbroken"]),
+        THE_END,
     ],
 };

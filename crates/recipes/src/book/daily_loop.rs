@@ -1,6 +1,6 @@
 //! What everybody does all day: run, change, run, start over.
 
-use super::{CREATE, ENVIRONMENT, LEARNS_WORKSPACE, SUITE, WORKSPACE, WRONG};
+use super::{CREATE, ENVIRONMENT, LEARNS_WORKSPACE, SUITE, THE_END, WORKSPACE, WRONG};
 use crate::Value::Text;
 use crate::project::PARSE;
 use crate::{Recipe, Step};
@@ -16,69 +16,33 @@ pub static DAILY_LOOP: Recipe = Recipe {
     environment: ENVIRONMENT,
     project: &PARSE,
     steps: &[
-        Step {
-            about: "A machine with a copy of the project",
-            tool: "workspace_create",
-            arguments: CREATE,
-            says: &["State          running"],
-            learns: LEARNS_WORKSPACE,
-        },
-        Step {
-            about: "The tests pass",
-            tool: "workspace_exec",
-            arguments: &[WORKSPACE, ("command", Text(SUITE))],
-            says: &["OK"],
-            learns: &[],
-        },
-        Step {
-            about: "A change that breaks it",
-            tool: "file_edit",
-            arguments: &[
+        Step::of("A machine with a copy of the project", "workspace_create", CREATE)
+            .says(&["State          running"])
+            .learns(LEARNS_WORKSPACE),
+        Step::of("The tests pass", "workspace_exec", &[WORKSPACE, ("command", Text(SUITE))])
+            .says(&["OK"]),
+        Step::of(
+            "A change that breaks it",
+            "file_edit",
+            &[
                 WORKSPACE,
                 ("path", Text("parse.py")),
                 ("old", Text(WRONG)),
                 ("new", Text("return None\n")),
             ],
-            says: &["1 replaced"],
-            learns: &[],
-        },
-        Step {
-            about: "The tests notice",
-            tool: "workspace_exec",
-            arguments: &[WORKSPACE, ("command", Text(SUITE))],
-            says: &["FAILED"],
-            learns: &[],
-        },
-        Step {
-            about: "Worse: the machine is damaged",
-            tool: "workspace_exec",
-            arguments: &[
-                WORKSPACE,
-                ("command", Text("rm -rf /usr/lib/python3* && ! python3 -c 1")),
-            ],
-            says: &["exit code 0"],
-            learns: &[],
-        },
-        Step {
-            about: "Start over",
-            tool: "workspace_reset",
-            arguments: &[WORKSPACE],
-            says: &["State          running"],
-            learns: &[],
-        },
-        Step {
-            about: "The tests pass again",
-            tool: "workspace_exec",
-            arguments: &[WORKSPACE, ("command", Text(SUITE))],
-            says: &["OK"],
-            learns: &[],
-        },
-        Step {
-            about: "The machine goes",
-            tool: "workspace_delete",
-            arguments: &[WORKSPACE],
-            says: &["Deleted"],
-            learns: &[],
-        },
+        )
+        .says(&["1 replaced"]),
+        Step::of("The tests notice", "workspace_exec", &[WORKSPACE, ("command", Text(SUITE))])
+            .says(&["FAILED"]),
+        Step::of(
+            "Worse: the machine is damaged",
+            "workspace_exec",
+            &[WORKSPACE, ("command", Text("rm -rf /usr/lib/python3* && ! python3 -c 1"))],
+        )
+        .says(&["exit code 0"]),
+        Step::of("Start over", "workspace_reset", &[WORKSPACE]).says(&["State          running"]),
+        Step::of("The tests pass again", "workspace_exec", &[WORKSPACE, ("command", Text(SUITE))])
+            .says(&["OK"]),
+        THE_END,
     ],
 };

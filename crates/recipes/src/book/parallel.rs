@@ -22,36 +22,30 @@ pub static PARALLEL: Recipe = Recipe {
     environment: ENVIRONMENT,
     project: &PARSE,
     steps: &[
-        Step {
-            about: "A machine for the first idea",
-            tool: "workspace_create",
-            arguments: &[("environment", Text(ENVIRONMENT))],
-            says: &["State          running"],
-            learns: &[("workspace of the first", "ws_")],
-        },
-        Step {
-            about: "A machine for the second idea",
-            tool: "workspace_create",
-            arguments: &[("environment", Text(ENVIRONMENT))],
-            says: &["State          running"],
-            learns: &[("workspace of the second", "ws_")],
-        },
-        Step {
-            about: "First: pass the argument on",
-            tool: "file_edit",
-            arguments: &[
-                FIRST,
-                ("path", Text("parse.py")),
-                ("old", Text(WRONG)),
-                ("new", Text(RIGHT)),
-            ],
-            says: &["1 replaced"],
-            learns: &[],
-        },
-        Step {
-            about: "Second: be sensitive by default",
-            tool: "file_edit",
-            arguments: &[
+        Step::of(
+            "A machine for the first idea",
+            "workspace_create",
+            &[("environment", Text(ENVIRONMENT))],
+        )
+        .says(&["State          running"])
+        .learns(&[("workspace of the first", "ws_")]),
+        Step::of(
+            "A machine for the second idea",
+            "workspace_create",
+            &[("environment", Text(ENVIRONMENT))],
+        )
+        .says(&["State          running"])
+        .learns(&[("workspace of the second", "ws_")]),
+        Step::of(
+            "First: pass the argument on",
+            "file_edit",
+            &[FIRST, ("path", Text("parse.py")), ("old", Text(WRONG)), ("new", Text(RIGHT))],
+        )
+        .says(&["1 replaced"]),
+        Step::of(
+            "Second: be sensitive by default",
+            "file_edit",
+            &[
                 SECOND,
                 ("path", Text("parse.py")),
                 (
@@ -60,57 +54,39 @@ pub static PARALLEL: Recipe = Recipe {
                 ),
                 ("new", Text("def __init__(self, format, extra_types=None, case_sensitive=True):")),
             ],
-            says: &["1 replaced"],
-            learns: &[],
-        },
-        Step {
-            about: "The first is as documented",
-            tool: "workspace_exec",
-            arguments: &[FIRST, ("command", Text(CHECK))],
-            says: &["as documented", "exit code 0"],
-            learns: &[],
-        },
-        Step {
-            about: "The second has changed the default",
-            tool: "workspace_exec",
-            arguments: &[SECOND, ("command", Text(CHECK))],
-            says: &["exit code 1"],
-            learns: &[],
-        },
-        Step {
-            about: "The first passes the project's tests",
-            tool: "workspace_exec",
-            arguments: &[FIRST, ("command", Text(SUITE))],
-            says: &["OK"],
-            learns: &[],
-        },
-        Step {
-            about: "The patch of the first, and nothing of the second in it",
-            tool: "workspace_diff",
-            arguments: &[FIRST, ("format", Text("patch"))],
-            says: &["case_sensitive=case_sensitive", "1 changed: 0 added, 1 modified"],
-            learns: &[],
-        },
-        Step {
-            about: "The second goes",
-            tool: "workspace_delete",
-            arguments: &[SECOND],
-            says: &["Deleted"],
-            learns: &[],
-        },
-        Step {
-            about: "The first is still there",
-            tool: "workspace_exec",
-            arguments: &[FIRST, ("command", Text("git status --short"))],
-            says: &["M parse.py"],
-            learns: &[],
-        },
-        Step {
-            about: "The first goes, too",
-            tool: "workspace_delete",
-            arguments: &[FIRST],
-            says: &["Deleted"],
-            learns: &[],
-        },
+        )
+        .says(&["1 replaced"]),
+        Step::of(
+            "The first is as documented",
+            "workspace_exec",
+            &[FIRST, ("command", Text(CHECK))],
+        )
+        .says(&["as documented", "exit code 0"]),
+        Step::of(
+            "The second has changed the default",
+            "workspace_exec",
+            &[SECOND, ("command", Text(CHECK))],
+        )
+        .says(&["exit code 1"]),
+        Step::of(
+            "The first passes the project's tests",
+            "workspace_exec",
+            &[FIRST, ("command", Text(SUITE))],
+        )
+        .says(&["OK"]),
+        Step::of(
+            "The patch of the first, and nothing of the second in it",
+            "workspace_diff",
+            &[FIRST, ("format", Text("patch"))],
+        )
+        .says(&["case_sensitive=case_sensitive", "1 changed: 0 added, 1 modified"]),
+        Step::of("The second goes", "workspace_delete", &[SECOND]).says(&["Deleted"]),
+        Step::of(
+            "The first is still there",
+            "workspace_exec",
+            &[FIRST, ("command", Text("git status --short"))],
+        )
+        .says(&["M parse.py"]),
+        Step::of("The first goes, too", "workspace_delete", &[FIRST]).says(&["Deleted"]),
     ],
 };

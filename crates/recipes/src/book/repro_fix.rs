@@ -1,7 +1,9 @@
 //! A defect is reproduced, mended and proved.
 
-use super::{CHECK, CREATE, ENVIRONMENT, LEARNS_WORKSPACE, RIGHT, SUITE, WORKSPACE, WRONG};
-use crate::Value::{Learned, Text};
+use super::{
+    CHECK, CREATE, ENVIRONMENT, LEARNS_WORKSPACE, RIGHT, SUITE, THE_END, WORKSPACE, WRONG,
+};
+use crate::Value::Text;
 use crate::project::PARSE;
 use crate::{Recipe, Step};
 
@@ -19,84 +21,45 @@ pub static REPRO_FIX: Recipe = Recipe {
     environment: ENVIRONMENT,
     project: &PARSE,
     steps: &[
-        Step {
-            about: "A machine with a copy of the project",
-            tool: "workspace_create",
-            arguments: CREATE,
-            says: &["State          running", "11 files"],
-            learns: LEARNS_WORKSPACE,
-        },
-        Step {
-            about: "The defect, reproduced",
-            tool: "workspace_exec",
-            arguments: &[WORKSPACE, ("command", Text(CHECK))],
-            says: &["case_sensitive=True is ignored", "exit code 1"],
-            learns: &[],
-        },
-        Step {
-            about: "The place at fault",
-            tool: "file_search",
-            arguments: &[
-                WORKSPACE,
-                ("pattern", Text("return Parser\\(")),
-                ("path", Text("parse.py")),
-            ],
-            says: &["return Parser(format, extra_types=extra_types)"],
-            learns: &[],
-        },
-        Step {
-            about: "The mend",
-            tool: "file_edit",
-            arguments: &[
-                ("workspace", Learned("workspace")),
-                ("path", Text("parse.py")),
-                ("old", Text(WRONG)),
-                ("new", Text(RIGHT)),
-            ],
-            says: &["1 replaced"],
-            learns: &[],
-        },
-        Step {
-            about: "The defect is gone",
-            tool: "workspace_exec",
-            arguments: &[WORKSPACE, ("command", Text(CHECK))],
-            says: &["as documented", "exit code 0"],
-            learns: &[],
-        },
-        Step {
-            about: "The project's own tests pass",
-            tool: "workspace_exec",
-            arguments: &[WORKSPACE, ("command", Text(SUITE))],
-            says: &["Ran 77 tests", "OK"],
-            learns: &[],
-        },
-        Step {
-            about: "The patch, for people",
-            tool: "workspace_diff",
-            arguments: &[WORKSPACE, ("format", Text("patch"))],
-            says: &["+++ b/parse.py", "1 changed: 0 added, 1 modified"],
-            learns: &[],
-        },
-        Step {
-            about: "Back to the beginning, for another try",
-            tool: "workspace_reset",
-            arguments: &[WORKSPACE],
-            says: &["State          running"],
-            learns: &[],
-        },
-        Step {
-            about: "Nothing is left of the first one",
-            tool: "workspace_diff",
-            arguments: &[WORKSPACE],
-            says: &["nothing has changed"],
-            learns: &[],
-        },
-        Step {
-            about: "The machine goes",
-            tool: "workspace_delete",
-            arguments: &[WORKSPACE],
-            says: &["Deleted"],
-            learns: &[],
-        },
+        Step::of("A machine with a copy of the project", "workspace_create", CREATE)
+            .says(&["State          running", "11 files"])
+            .learns(LEARNS_WORKSPACE),
+        Step::of(
+            "The defect, reproduced",
+            "workspace_exec",
+            &[WORKSPACE, ("command", Text(CHECK))],
+        )
+        .says(&["case_sensitive=True is ignored", "exit code 1"]),
+        Step::of(
+            "The place at fault",
+            "file_search",
+            &[WORKSPACE, ("pattern", Text("return Parser\\(")), ("path", Text("parse.py"))],
+        )
+        .says(&["return Parser(format, extra_types=extra_types)"]),
+        Step::of(
+            "The mend",
+            "file_edit",
+            &[WORKSPACE, ("path", Text("parse.py")), ("old", Text(WRONG)), ("new", Text(RIGHT))],
+        )
+        .says(&["1 replaced"]),
+        Step::of("The defect is gone", "workspace_exec", &[WORKSPACE, ("command", Text(CHECK))])
+            .says(&["as documented", "exit code 0"]),
+        Step::of(
+            "The project's own tests pass",
+            "workspace_exec",
+            &[WORKSPACE, ("command", Text(SUITE))],
+        )
+        .says(&["Ran 77 tests", "OK"]),
+        Step::of(
+            "The patch, for people",
+            "workspace_diff",
+            &[WORKSPACE, ("format", Text("patch"))],
+        )
+        .says(&["+++ b/parse.py", "1 changed: 0 added, 1 modified"]),
+        Step::of("Back to the beginning, for another try", "workspace_reset", &[WORKSPACE])
+            .says(&["State          running"]),
+        Step::of("Nothing is left of the first one", "workspace_diff", &[WORKSPACE])
+            .says(&["nothing has changed"]),
+        THE_END,
     ],
 };

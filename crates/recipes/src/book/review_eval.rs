@@ -1,6 +1,6 @@
 //! A change is reviewed: tried out, broken on purpose, reported.
 
-use super::{CHECK, CREATE, ENVIRONMENT, LEARNS_WORKSPACE, SUITE, WORKSPACE};
+use super::{CHECK, CREATE, ENVIRONMENT, LEARNS_WORKSPACE, SUITE, THE_END, WORKSPACE};
 use crate::Value::{Learned, Text};
 use crate::project::PARSE;
 use crate::{Recipe, Step};
@@ -35,52 +35,32 @@ pub static REVIEW_EVAL: Recipe = Recipe {
     environment: ENVIRONMENT,
     project: &PARSE,
     steps: &[
-        Step {
-            about: "A machine with the project as it was",
-            tool: "workspace_create",
-            arguments: CREATE,
-            says: &["State          running"],
-            learns: LEARNS_WORKSPACE,
-        },
-        Step {
-            about: "The change under review",
-            tool: "patch_apply",
-            arguments: &[WORKSPACE, ("patch", Text(CHANGE))],
-            says: &["M parse.py +1 -1"],
-            learns: &[],
-        },
-        Step {
-            about: "A terminal with an interpreter in it",
-            tool: "shell_open",
-            arguments: &[WORKSPACE],
-            says: &["State     running"],
-            learns: &[("shell", "sh_")],
-        },
-        Step {
-            about: "The interpreter",
-            tool: "shell_write",
-            arguments: &[WORKSPACE, SHELL, ("text", Text("python3 -B -q -i -c 'import parse'"))],
-            says: &["Typed"],
-            learns: &[],
-        },
-        Step {
-            about: "It is there",
-            tool: "shell_read",
-            arguments: &[WORKSPACE, SHELL, ("idle", Text("1s"))],
-            says: &[">>>"],
-            learns: &[],
-        },
-        Step {
-            about: "The machine as it is now, interpreter included",
-            tool: "snapshot_create",
-            arguments: &[WORKSPACE, ("name", Text("changed"))],
-            says: &["changed"],
-            learns: &[],
-        },
-        Step {
-            about: "The change, tried by hand",
-            tool: "shell_write",
-            arguments: &[
+        Step::of("A machine with the project as it was", "workspace_create", CREATE)
+            .says(&["State          running"])
+            .learns(LEARNS_WORKSPACE),
+        Step::of("The change under review", "patch_apply", &[WORKSPACE, ("patch", Text(CHANGE))])
+            .says(&["M parse.py +1 -1"]),
+        Step::of("A terminal with an interpreter in it", "shell_open", &[WORKSPACE])
+            .says(&["State     running"])
+            .learns(&[("shell", "sh_")]),
+        Step::of(
+            "The interpreter",
+            "shell_write",
+            &[WORKSPACE, SHELL, ("text", Text("python3 -B -q -i -c 'import parse'"))],
+        )
+        .says(&["Typed"]),
+        Step::of("It is there", "shell_read", &[WORKSPACE, SHELL, ("idle", Text("1s"))])
+            .says(&[">>>"]),
+        Step::of(
+            "The machine as it is now, interpreter included",
+            "snapshot_create",
+            &[WORKSPACE, ("name", Text("changed"))],
+        )
+        .says(&["changed"]),
+        Step::of(
+            "The change, tried by hand",
+            "shell_write",
+            &[
                 WORKSPACE,
                 SHELL,
                 (
@@ -88,64 +68,42 @@ pub static REVIEW_EVAL: Recipe = Recipe {
                     Text("print('matches:', parse.compile('A', case_sensitive=True).parse('a'))"),
                 ),
             ],
-            says: &["Typed"],
-            learns: &[],
-        },
-        Step {
-            about: "It does what it says",
-            tool: "shell_read",
-            arguments: &[WORKSPACE, SHELL, ("idle", Text("1s"))],
-            says: &["matches: None"],
-            learns: &[],
-        },
-        Step {
-            about: "An experiment: without the change",
-            tool: "workspace_exec",
-            arguments: &[WORKSPACE, ("command", Text("git checkout --quiet parse.py"))],
-            says: &["exit code 0"],
-            learns: &[],
-        },
-        Step {
-            about: "The tests do not notice: a finding",
-            tool: "workspace_exec",
-            arguments: &[WORKSPACE, ("command", Text(SUITE))],
-            says: &["OK"],
-            learns: &[],
-        },
-        Step {
-            about: "Back to the change, with the interpreter as it was",
-            tool: "workspace_reset",
-            arguments: &[WORKSPACE, ("to", Text("changed"))],
-            says: &["State          running"],
-            learns: &[],
-        },
-        Step {
-            about: "The change is in place",
-            tool: "workspace_exec",
-            arguments: &[WORKSPACE, ("command", Text(CHECK))],
-            says: &["as documented"],
-            learns: &[],
-        },
-        Step {
-            about: "And all tests pass with it",
-            tool: "workspace_exec",
-            arguments: &[WORKSPACE, ("command", Text(SUITE))],
-            says: &["Ran 77 tests", "OK"],
-            learns: &[],
-        },
-        Step {
-            about: "The report",
-            tool: "workspace_summary",
-            arguments: &[WORKSPACE],
-            says: &["Commands       2, 0 failed", "unbroken"],
-            learns: &[],
-        },
-        Step {
-            about: "The machine goes",
-            tool: "workspace_delete",
-            arguments: &[WORKSPACE],
-            says: &["Deleted"],
-            learns: &[],
-        },
+        )
+        .says(&["Typed"]),
+        Step::of("It does what it says", "shell_read", &[WORKSPACE, SHELL, ("idle", Text("1s"))])
+            .says(&["matches: None"]),
+        Step::of(
+            "An experiment: without the change",
+            "workspace_exec",
+            &[WORKSPACE, ("command", Text("git checkout --quiet parse.py"))],
+        )
+        .says(&["exit code 0"]),
+        Step::of(
+            "The tests do not notice: a finding",
+            "workspace_exec",
+            &[WORKSPACE, ("command", Text(SUITE))],
+        )
+        .says(&["OK"]),
+        Step::of(
+            "Back to the change, with the interpreter as it was",
+            "workspace_reset",
+            &[WORKSPACE, ("to", Text("changed"))],
+        )
+        .says(&["State          running"]),
+        Step::of(
+            "The change is in place",
+            "workspace_exec",
+            &[WORKSPACE, ("command", Text(CHECK))],
+        )
+        .says(&["as documented"]),
+        Step::of(
+            "And all tests pass with it",
+            "workspace_exec",
+            &[WORKSPACE, ("command", Text(SUITE))],
+        )
+        .says(&["Ran 77 tests", "OK"]),
+        Step::of("The report", "workspace_summary", &[WORKSPACE])
+            .says(&["Commands       2, 0 failed", "unbroken"]),
+        THE_END,
     ],
 };

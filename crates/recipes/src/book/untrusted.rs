@@ -29,64 +29,41 @@ pub static UNTRUSTED: Recipe = Recipe {
     environment: ENVIRONMENT,
     project: &ESBUILD,
     steps: &[
-        Step {
-            about: "A machine without a network",
-            tool: "workspace_create",
-            arguments: CREATE,
-            says: &["State          running", "7 files"],
-            learns: LEARNS_WORKSPACE,
-        },
-        Step {
-            about: "What there is",
-            tool: "file_list",
-            arguments: &[WORKSPACE, ("recursive", Yes)],
-            says: &["install.js", "package.json"],
-            learns: &[],
-        },
-        Step {
-            about: "Scripts that run at installation",
-            tool: "file_search",
-            arguments: &[WORKSPACE, ("pattern", Text("\"(pre|post)?install\""))],
-            says: &["\"postinstall\": \"node install.js\""],
-            learns: &[],
-        },
-        Step {
-            about: "What that script does",
-            tool: "file_read",
-            arguments: &[WORKSPACE, ("path", Text("install.js")), ("lines", Text("136-200"))],
-            says: &["https.get", "execSync"],
-            learns: &[],
-        },
-        Step {
-            about: "A report, made inside",
-            tool: "workspace_exec",
-            arguments: &[WORKSPACE, ("command", Text(REPORT))],
-            says: &["postinstall: node install.js", "https.get(", "exit code 0"],
-            learns: &[],
-        },
-        Step {
-            about: "Nothing is reached from there",
-            tool: "workspace_exec",
-            arguments: &[
+        Step::of("A machine without a network", "workspace_create", CREATE)
+            .says(&["State          running", "7 files"])
+            .learns(LEARNS_WORKSPACE),
+        Step::of("What there is", "file_list", &[WORKSPACE, ("recursive", Yes)])
+            .says(&["install.js", "package.json"]),
+        Step::of(
+            "Scripts that run at installation",
+            "file_search",
+            &[WORKSPACE, ("pattern", Text("\"(pre|post)?install\""))],
+        )
+        .says(&["\"postinstall\": \"node install.js\""]),
+        Step::of(
+            "What that script does",
+            "file_read",
+            &[WORKSPACE, ("path", Text("install.js")), ("lines", Text("136-200"))],
+        )
+        .says(&["https.get", "execSync"]),
+        Step::of(
+            "A report, made inside",
+            "workspace_exec",
+            &[WORKSPACE, ("command", Text(REPORT))],
+        )
+        .says(&["postinstall: node install.js", "https.get(", "exit code 0"]),
+        Step::of(
+            "Nothing is reached from there",
+            "workspace_exec",
+            &[
                 WORKSPACE,
                 ("command", Text("curl --silent --show-error --max-time 10 https://example.org/")),
             ],
-            says: &["Could not resolve host", "exit code 6"],
-            learns: &[],
-        },
-        Step {
-            about: "What was done, for the record",
-            tool: "workspace_summary",
-            arguments: &[WORKSPACE],
-            says: &["Commands       2, 1 failed", "unbroken"],
-            learns: &[],
-        },
-        Step {
-            about: "The machine goes, and whatever was in it",
-            tool: "workspace_delete",
-            arguments: &[WORKSPACE],
-            says: &["Deleted"],
-            learns: &[],
-        },
+        )
+        .says(&["Could not resolve host", "exit code 6"]),
+        Step::of("What was done, for the record", "workspace_summary", &[WORKSPACE])
+            .says(&["Commands       2, 1 failed", "unbroken"]),
+        Step::of("The machine goes, and whatever was in it", "workspace_delete", &[WORKSPACE])
+            .says(&["Deleted"]),
     ],
 };
