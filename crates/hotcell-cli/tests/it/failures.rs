@@ -15,10 +15,14 @@ fn start(command: &mut Command) -> Child {
 
 /// A machine of its own that runs a command for ever.
 fn endless_run() -> (Child, PathBuf) {
-    let mut child =
-        start(hotcell().args(["run", ENVIRONMENT, "--", "sh", "-c", "echo ready; sleep 1000"]));
+    endless_run_in(home())
+}
+
+fn endless_run_in(home: &Path) -> (Child, PathBuf) {
+    let script = "echo ready; sleep 1000";
+    let mut child = start(hotcell_in(home).args(["run", ENVIRONMENT, "--", "sh", "-c", script]));
     wait_for_word(&mut child, "ready");
-    let directory = directory_of_child(&child);
+    let directory = directory_of_child(home, &child);
     (child, directory)
 }
 
@@ -38,7 +42,10 @@ fn the_monitor_is_killed_under_a_command() {
 
 #[test]
 fn the_keeper_is_killed_under_a_command() {
-    let (child, directory) = endless_run();
+    // A home of its own, in which nobody else's command tidies up.
+    let scratch = tempfile::tempdir().unwrap();
+    let own = sharing_home(scratch.path(), PREPARED);
+    let (child, directory) = endless_run_in(&own);
     let monitor = monitor_of(&directory);
     kill(keeper_of(&directory));
     let output = child.wait_with_output().unwrap();

@@ -273,11 +273,11 @@ pub(crate) fn wait_for_word(child: &mut Child, word: &str) {
     }
 }
 
-/// The directory of the only machine that a process of ours runs right now.
-pub(crate) fn directory_of_child(child: &Child) -> PathBuf {
+/// The directory of the only machine that a process of ours runs right now in a home.
+pub(crate) fn directory_of_child(home: &Path, child: &Child) -> PathBuf {
     let mut found = None;
     eventually("the child's machine", || {
-        let workspaces = home().join("workspaces");
+        let workspaces = home.join("workspaces");
         found = fs::read_dir(&workspaces).unwrap().flatten().map(|entry| entry.path()).find(
             |directory| {
                 processes_of(directory).iter().any(|&pid| parent_of(pid) == Some(child.id()))

@@ -97,7 +97,7 @@ impl Engine {
 
     /// The record of a workspace once it says what became of a keeper that lets nobody
     /// in.
-    async fn settled(&self, record: &Record) -> Result<Record, OpError> {
+    pub(super) async fn settled(&self, record: &Record) -> Result<Record, OpError> {
         let deadline = Instant::now() + END_PATIENCE;
         loop {
             // It may have died; the record knows then.

@@ -1,6 +1,6 @@
 //! `run`: one command in a machine of its own.
 
-use operation::{Call, Handler, OpError};
+use operation::{Call, ErrorKind, Handler, OpError};
 use workspace_api::idle::IdlePolicy;
 use workspace_api::run::{CommandEvent, Run, RunResult};
 
@@ -30,14 +30,17 @@ impl Handler<Run> for Engine {
             Ok(_) => connection.exec(record.id, exec, call).await,
             Err(error) => Err(error),
         };
-        // What the command did is told first; that its machine could not be
-        // deleted properly is of interest only when it succeeded, and then
-        // recovery deletes it.
-        let deleted = connection.delete().await;
-        let result = result?;
-        if let Err(error) = deleted {
-            tracing::warn!(%error, "the machine was not deleted properly");
+        if let Err(error) = connection.delete().await {
+            // Its keeper has died: what it left is tidied up here.
+            tracing::info!(%error, "the keeper did not delete the machine");
+            match self.settled(&record).await {
+                Err(error) if error.kind == ErrorKind::NotFound => {}
+                _ => tracing::warn!(
+                    "the machine is not deleted yet; the next use of hotcell does it"
+                ),
+            }
         }
+        let result = result?;
         Ok(RunResult {
             workspace: record.id,
             environment: record.environment,
