@@ -18,6 +18,7 @@ const TRIED_ELSEWHERE: &[(&str, &str)] = &[
     ("./check", "what runs this test"),
     ("hotcell smoke", "`smoke::*`"),
     ("hotcell shell attach", "`attaching::*`, with a terminal"),
+    ("hotcell mcp serve ", "`mcp::*`"),
     ("hotcell host ", "`chat_hosts::*`, with the hosts themselves"),
 ];
 
