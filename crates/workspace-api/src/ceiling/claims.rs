@@ -6,6 +6,7 @@ use super::{PROJECT_LABEL, Scope};
 use crate::id::WorkspaceRef;
 use crate::label::{Label, LabelKey};
 use crate::network::NetworkOptions;
+use crate::run::CommandOptions;
 use crate::secret::SecretUse;
 use crate::seed::Seed;
 use crate::spec::Shape;
@@ -230,18 +231,23 @@ macro_rules! for_everybody {
 
 for_everybody!(env::List, env::Inspect);
 
+// What follows names all fields of its request: one that is added has to be thought
+// of here, or it does not compile.
+
 impl Claims for run::Run {
     fn claims(&mut self) -> Vec<Claim<'_>> {
+        let Self { environment: _, shape, seed, network_policy, options, command: _ } = self;
+        let CommandOptions { timeout: _, env: _, secret, cwd: _ } = options;
         let mut claims = vec![
-            Claim::Shape(&mut self.shape),
-            Claim::Network(&mut self.network_policy),
-            Claim::Secrets(&self.options.secret),
+            Claim::Shape(shape),
+            Claim::Network(network_policy),
+            Claim::Secrets(secret),
             Claim::Making(1),
         ];
         // Unless it names a source it starts empty, wherever workspaces start from.
-        let Seed { path, repo_url, .. } = &self.seed;
+        let Seed { path, files: _, repo_url, repo_ref: _ } = &*seed;
         if path.is_some() || repo_url.is_some() {
-            claims.push(Claim::Source(&mut self.seed));
+            claims.push(Claim::Source(seed));
         }
         claims
     }
@@ -249,11 +255,12 @@ impl Claims for run::Run {
 
 impl Claims for workspace::Create {
     fn claims(&mut self) -> Vec<Claim<'_>> {
+        let Self { environment: _, name: _, label, shape, seed, network_policy, idle: _ } = self;
         vec![
-            Claim::Shape(&mut self.shape),
-            Claim::Source(&mut self.seed),
-            Claim::Network(&mut self.network_policy),
-            Claim::Naming(&mut self.label),
+            Claim::Shape(shape),
+            Claim::Source(seed),
+            Claim::Network(network_policy),
+            Claim::Naming(label),
             Claim::Making(1),
         ]
     }
@@ -261,7 +268,8 @@ impl Claims for workspace::Create {
 
 impl Claims for workspace::Fork {
     fn claims(&mut self) -> Vec<Claim<'_>> {
-        vec![Claim::Workspace(&mut self.workspace), Claim::Making(self.count.into())]
+        let Self { workspace, from: _, count, name: _ } = self;
+        vec![Claim::Workspace(workspace), Claim::Making((*count).into())]
     }
 }
 
@@ -278,7 +286,6 @@ impl Claims for workspace::List {
 
 impl Claims for workspace::Update {
     fn claims(&mut self) -> Vec<Claim<'_>> {
-        // All fields by name: one that is added has to be thought of here.
         let Self {
             workspace,
             name: _,
@@ -298,51 +305,69 @@ impl Claims for workspace::Update {
 
 impl Claims for workspace::Export {
     fn claims(&mut self) -> Vec<Claim<'_>> {
+        let Self {
+            workspace,
+            path: _,
+            to,
+            existing,
+            kind,
+            archive,
+            max_files: _,
+            max_mib: _,
+            allow_secrets,
+        } = self;
+        let leaving = Leaving { to, existing: *existing, archive: *archive, kind };
         vec![
-            Claim::Workspace(&mut self.workspace),
-            Claim::SecretsLeave(self.allow_secrets),
-            Claim::Leaving(Leaving {
-                to: &mut self.to,
-                existing: self.existing,
-                archive: self.archive,
-                kind: &mut self.kind,
-            }),
+            Claim::Workspace(workspace),
+            Claim::SecretsLeave(*allow_secrets),
+            Claim::Leaving(leaving),
         ]
     }
 }
 
 impl Claims for workspace::ApplyBack {
     fn claims(&mut self) -> Vec<Claim<'_>> {
+        let Self { workspace, checkout, path: _, mode, conflicts: _, allow, allow_secrets } = self;
         vec![
-            Claim::Workspace(&mut self.workspace),
-            Claim::SecretsLeave(self.allow_secrets),
-            Claim::Returning(Returning {
-                checkout: &mut self.checkout,
-                mode: self.mode,
-                allow: &self.allow,
-            }),
+            Claim::Workspace(workspace),
+            Claim::SecretsLeave(*allow_secrets),
+            Claim::Returning(Returning { checkout, mode: *mode, allow }),
         ]
     }
 }
 
 impl Claims for sync::Push {
     fn claims(&mut self) -> Vec<Claim<'_>> {
-        vec![Claim::Workspace(&mut self.workspace), Claim::Reading(&mut self.directory)]
+        let Self { workspace, directory, to: _, files: _, delete: _, compare: _, dry_run: _ } =
+            self;
+        vec![Claim::Workspace(workspace), Claim::Reading(directory)]
     }
 }
 
 impl Claims for patch::Apply {
     fn claims(&mut self) -> Vec<Claim<'_>> {
-        let file = self.patch_file.as_mut().map(Claim::Reading);
-        [Claim::Workspace(&mut self.workspace)].into_iter().chain(file).collect()
+        let Self { workspace, patch: _, patch_file, directory: _, check: _ } = self;
+        let file = patch_file.as_mut().map(Claim::Reading);
+        [Claim::Workspace(workspace)].into_iter().chain(file).collect()
     }
 }
 
 impl Claims for service::Start {
     fn claims(&mut self) -> Vec<Claim<'_>> {
-        let mut claims =
-            vec![Claim::Workspace(&mut self.workspace), Claim::Secrets(&self.options.secret)];
-        if !self.publish.is_empty() {
+        let Self {
+            workspace,
+            service: _,
+            readiness: _,
+            ending: _,
+            after: _,
+            publish,
+            no_wait: _,
+            options,
+            command: _,
+        } = self;
+        let CommandOptions { timeout: _, env: _, secret, cwd: _ } = options;
+        let mut claims = vec![Claim::Workspace(workspace), Claim::Secrets(secret)];
+        if !publish.is_empty() {
             claims.push(Claim::Operator(port::Publish::NAME));
         }
         claims
@@ -351,7 +376,8 @@ impl Claims for service::Start {
 
 impl Claims for network::operations::Set {
     fn claims(&mut self) -> Vec<Claim<'_>> {
-        vec![Claim::Workspace(&mut self.workspace), Claim::Network(&mut self.network_policy)]
+        let Self { workspace, network_policy } = self;
+        vec![Claim::Workspace(workspace), Claim::Network(network_policy)]
     }
 }
 
