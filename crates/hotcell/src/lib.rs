@@ -40,7 +40,7 @@ pub use shell::Shell;
 pub use tokio_util::sync::CancellationToken;
 pub use workspace::settings::AcceleratorChoice;
 pub use workspace_api::command::OutputChannel;
-pub use workspace_api::diff::{Diff, DiffFormat, Difference};
+pub use workspace_api::diff::{Diff, DiffFormat, Difference, Extent};
 pub use workspace_api::digest::Digest;
 pub use workspace_api::doctor::{Diagnosis, Doctor, Finding, FindingStatus, Verdict};
 pub use workspace_api::id::{WorkspaceId, WorkspaceName, WorkspaceRef};
@@ -363,7 +363,8 @@ impl Workspace {
     ///
     /// If it does not run, or a file changes while it is compared.
     pub async fn diff(&self, format: DiffFormat) -> Result<Difference, Error> {
-        let diff = Diff { format, ..Diff::new(self.id.into()) };
+        let extent = Extent { format, ..Extent::default() };
+        let diff = Diff { workspace: self.id.into(), against: SnapshotRef::Baseline, extent };
         self.client.call(diff, &mut Call::quiet()).await
     }
 

@@ -40,53 +40,14 @@ const fn patch_default() -> u32 {
 pub struct Diff {
     /// Name or id of the workspace
     pub workspace: WorkspaceRef,
-    /// Only what lies at or below these paths in /workspace
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub path: Vec<PathText>,
     /// What to compare with: `baseline` or the name of a snapshot
     #[arg(long, value_name = "SNAPSHOT", default_value_t)]
     #[serde(default)]
     pub against: SnapshotRef,
-    /// How much is told of each change
-    #[arg(long, value_enum, default_value_t)]
+    /// How much is told
+    #[command(flatten)]
     #[serde(default)]
-    pub format: DiffFormat,
-    /// Continue after this path
-    #[arg(long, value_name = "PATH")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<PathText>,
-    /// Most changes
-    #[arg(long, default_value_t = CHANGES_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    #[serde(default = "changes_default")]
-    #[schemars(range(min = 1, max = 100_000))]
-    pub limit: u32,
-    /// Most bytes of patch; a file that needs more is named without its patch
-    #[arg(long, default_value_t = PATCH_DEFAULT, value_parser = clap::value_parser!(u32).range(1024..=67_108_864))]
-    #[serde(default = "patch_default")]
-    #[schemars(range(min = 1024, max = 67_108_864))]
-    pub max_bytes: u32,
-    /// Tell contents even if they hold the value of a secret that the workspace
-    /// was given
-    #[arg(long)]
-    #[serde(default)]
-    pub allow_secrets: bool,
-}
-
-impl Diff {
-    /// All changes of a workspace, without their lines.
-    #[must_use]
-    pub const fn new(workspace: WorkspaceRef) -> Self {
-        Self {
-            workspace,
-            path: Vec::new(),
-            against: SnapshotRef::Baseline,
-            format: DiffFormat::Status,
-            after: None,
-            limit: CHANGES_DEFAULT,
-            max_bytes: PATCH_DEFAULT,
-            allow_secrets: false,
-        }
-    }
+    pub extent: Extent,
 }
 
 impl Operation for Diff {
@@ -98,11 +59,11 @@ impl Operation for Diff {
         Example { argv: "demo", json: r#"{"workspace": "demo"}"# },
         Example {
             argv: "demo src --format patch",
-            json: r#"{"workspace": "demo", "path": ["src"], "format": "patch"}"#,
+            json: r#"{"workspace": "demo", "extent": {"path": ["src"], "format": "patch"}}"#,
         },
         Example {
             argv: "demo --against before-upgrade --format stat",
-            json: r#"{"workspace": "demo", "against": "before-upgrade", "format": "stat"}"#,
+            json: r#"{"workspace": "demo", "against": "before-upgrade", "extent": {"format": "stat"}}"#,
         },
     ];
 }
@@ -119,6 +80,27 @@ pub struct Compare {
     pub from: SnapshotRef,
     /// The snapshot after
     pub to: SnapshotName,
+    /// How much is told
+    #[command(flatten)]
+    #[serde(default)]
+    pub extent: Extent,
+}
+
+impl Operation for Compare {
+    type Output = Difference;
+    type Event = NoEvents;
+    const NAME: &'static str = "snapshot.compare";
+    const EFFECT: Effect = Effect::Reads;
+    const EXAMPLES: &'static [Example] = &[Example {
+        argv: "demo before-upgrade after-upgrade --format stat",
+        json: r#"{"workspace": "demo", "from": "before-upgrade", "to": "after-upgrade", "extent": {"format": "stat"}}"#,
+    }];
+}
+
+/// How much of a difference is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct Extent {
     /// Only what lies at or below these paths in /workspace
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub path: Vec<PathText>,
@@ -147,15 +129,18 @@ pub struct Compare {
     pub allow_secrets: bool,
 }
 
-impl Operation for Compare {
-    type Output = Difference;
-    type Event = NoEvents;
-    const NAME: &'static str = "snapshot.compare";
-    const EFFECT: Effect = Effect::Reads;
-    const EXAMPLES: &'static [Example] = &[Example {
-        argv: "demo before-upgrade after-upgrade --format stat",
-        json: r#"{"workspace": "demo", "from": "before-upgrade", "to": "after-upgrade", "format": "stat"}"#,
-    }];
+impl Default for Extent {
+    /// All changes, without their lines.
+    fn default() -> Self {
+        Self {
+            path: Vec::new(),
+            format: DiffFormat::Status,
+            after: None,
+            limit: CHANGES_DEFAULT,
+            max_bytes: PATCH_DEFAULT,
+            allow_secrets: false,
+        }
+    }
 }
 
 /// How much is told of each change.

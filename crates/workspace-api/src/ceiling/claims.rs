@@ -171,21 +171,27 @@ macro_rules! with_secrets {
 
 with_secrets!(workspace::Exec, command::Run, command::Start, shell::Open);
 
-/// Operations that show content of a workspace as it is.
+/// Operations that show content of a workspace as it is, and which of their fields
+/// says whether values of secrets may be in it.
 macro_rules! shows_content {
-    ($($operation:ty),+ $(,)?) => {
+    ($($operation:ty: $($allowed:ident).+),+ $(,)?) => {
         $(impl Claims for $operation {
             fn claims(&mut self) -> Vec<Claim<'_>> {
                 vec![
                     Claim::Workspace(&mut self.workspace),
-                    Claim::SecretsLeave(self.allow_secrets),
+                    Claim::SecretsLeave(self.$($allowed).+),
                 ]
             }
         })+
     };
 }
 
-shows_content!(file::Read, diff::Diff, diff::Compare, disk::Read);
+shows_content!(
+    file::Read: allow_secrets,
+    diff::Diff: extent.allow_secrets,
+    diff::Compare: extent.allow_secrets,
+    disk::Read: allow_secrets,
+);
 
 /// Operations on the host itself: what is installed, kept or let in there.
 macro_rules! operator_only {

@@ -18,7 +18,7 @@ pub const VIEWS: &[View] = &[
         about: "What changed in a workspace since it was created, as a patch",
         address: "hotcell://workspace/{workspace}/diff",
         operation: "workspace.diff",
-        fixed: &[("format", "\"patch\""), ("max_bytes", "524288")],
+        fixed: &[("extent", r#"{"format": "patch", "max_bytes": 524288}"#)],
         media_type: "text/x-diff",
     },
     View {

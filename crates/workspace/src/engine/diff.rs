@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tree_diff::{CONTENT_MAX, Change, Printed, Side, Status, Tree as _, compare, print};
 use workspace_api::diff::{
     ChangeCounts, ChangeKind, ChangedFile, ChangedLines, Compare, Diff, DiffFormat, Difference,
-    FileFacts, NoPatch,
+    Extent, FileFacts, NoPatch,
 };
 use workspace_api::file::EntryKind;
 use workspace_api::output::OutputBytes;
@@ -34,16 +34,9 @@ const BATCH_BYTES: u64 = 8 << 20;
 
 impl Handler<Diff> for Engine {
     async fn handle(&self, diff: Diff, call: &mut Call<NoEvents>) -> Result<Difference, OpError> {
-        let record = self.store.find(&diff.workspace)?;
-        let asked = Asked::new(&diff, &call.cancel)?;
-        let current = self.current(&record, &asked).await?;
-        let engine = self.clone();
-        blocking(move || {
-            let before = engine.past(&record, &diff.against, &asked)?;
-            let after = current.source(&asked)?;
-            asked.tell(&engine, &record, before, after)
-        })
-        .await
+        let Diff { workspace, against, extent } = diff;
+        let record = self.store.find(&workspace)?;
+        self.since(record, against, Asked::new(&extent, &call.cancel)?).await
     }
 }
 
@@ -53,16 +46,12 @@ impl Handler<Compare> for Engine {
         compare: Compare,
         call: &mut Call<NoEvents>,
     ) -> Result<Difference, OpError> {
-        let Compare { workspace, from, to, path, format, after, limit, max_bytes, allow_secrets } =
-            compare;
+        let Compare { workspace, from, to, extent } = compare;
         let record = self.store.find(&workspace)?;
-        let against = from;
-        let diff =
-            Diff { workspace, path, against, format, after, limit, max_bytes, allow_secrets };
-        let asked = Asked::new(&diff, &call.cancel)?;
+        let asked = Asked::new(&extent, &call.cancel)?;
         let engine = self.clone();
         blocking(move || {
-            let before = engine.past(&record, &diff.against, &asked)?;
+            let before = engine.past(&record, &from, &asked)?;
             let after = engine.past(&record, &SnapshotRef::Named(to), &asked)?;
             asked.tell(&engine, &record, before, after)
         })
@@ -82,15 +71,15 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(diff: &Diff, cancel: &CancellationToken) -> Result<Self, OpError> {
+    fn new(extent: &Extent, cancel: &CancellationToken) -> Result<Self, OpError> {
         Ok(Self {
-            paths: diff.path.iter().map(place).collect::<Result<_, _>>()?,
-            after: diff.after.as_ref().map(place).transpose()?,
-            format: diff.format,
-            limit: usize::try_from(diff.limit).unwrap_or(usize::MAX),
-            max_bytes: usize::try_from(diff.max_bytes).unwrap_or(usize::MAX),
-            secrets: match diff.format {
-                DiffFormat::Patch => SecretsLeave::allowed(diff.allow_secrets),
+            paths: extent.path.iter().map(place).collect::<Result<_, _>>()?,
+            after: extent.after.as_ref().map(place).transpose()?,
+            format: extent.format,
+            limit: usize::try_from(extent.limit).unwrap_or(usize::MAX),
+            max_bytes: usize::try_from(extent.max_bytes).unwrap_or(usize::MAX),
+            secrets: match extent.format {
+                DiffFormat::Patch => SecretsLeave::allowed(extent.allow_secrets),
                 // No content leaves with the others.
                 _ => SecretsLeave::Allowed,
             },
@@ -148,6 +137,23 @@ impl Current {
 }
 
 impl Engine {
+    /// How what a workspace holds now differs from what it was.
+    async fn since(
+        &self,
+        record: Record,
+        against: SnapshotRef,
+        asked: Asked,
+    ) -> Result<Difference, OpError> {
+        let current = self.current(&record, &asked).await?;
+        let engine = self.clone();
+        blocking(move || {
+            let before = engine.past(&record, &against, &asked)?;
+            let after = current.source(&asked)?;
+            asked.tell(&engine, &record, before, after)
+        })
+        .await
+    }
+
     /// What a workspace holds now.
     async fn current(&self, record: &Record, asked: &Asked) -> Result<Current, OpError> {
         if record.state == WorkspaceState::Stopped {
@@ -188,16 +194,8 @@ impl Engine {
         limit: u32,
         cancel: &CancellationToken,
     ) -> Result<Difference, OpError> {
-        let diff = Diff { limit, ..Diff::new(record.id.into()) };
-        let asked = Asked::new(&diff, cancel)?;
-        let current = self.current(record, &asked).await?;
-        let (engine, record) = (self.clone(), record.clone());
-        blocking(move || {
-            let before = engine.past(&record, &diff.against, &asked)?;
-            let after = current.source(&asked)?;
-            asked.tell(&engine, &record, before, after)
-        })
-        .await
+        let asked = Asked::new(&Extent { limit, ..Extent::default() }, cancel)?;
+        self.since(record.clone(), SnapshotRef::Baseline, asked).await
     }
 }
 
