@@ -75,6 +75,17 @@ impl OwnHome {
         Inventory::of(&self.path)
     }
 
+    /// What there is once nobody is at work: a keeper may outlive the deletion of
+    /// its workspace by a moment.
+    fn at_rest(&self) -> Inventory {
+        let mut found = self.inventory();
+        eventually("nobody is at work", || {
+            found = self.inventory();
+            found.processes.is_empty()
+        });
+        found
+    }
+
     /// Ids and states of the workspaces on record.
     fn workspaces(&self) -> Vec<(String, String)> {
         let listed = self.done(&["workspace", "list"]);

@@ -7,7 +7,7 @@ use super::*;
 #[test]
 fn two_clients_change_one_workspace_and_neither_loses_anything() {
     let home = OwnHome::new();
-    let before = home.inventory();
+    let before = home.at_rest();
     let id = home.created(&[]);
     thread::scope(|scope| {
         for client in ["one", "two"] {
@@ -32,7 +32,7 @@ fn two_clients_change_one_workspace_and_neither_loses_anything() {
 #[test]
 fn eight_workspaces_at_once_are_eight() {
     let home = OwnHome::new();
-    let before = home.inventory();
+    let before = home.at_rest();
     let seen: Vec<String> = thread::scope(|scope| {
         let workers: Vec<_> = (0..8)
             .map(|number| {

@@ -58,7 +58,7 @@ fn sweep(swept: &Swept) {
         home.delete(&id);
     }
     // What may be kept of it, such as the image of a seed, is there by now.
-    let before = home.inventory();
+    let before = home.at_rest();
     for victim in [Victim::Client, Victim::Keeper, Victim::Monitor] {
         for part in 0..PARTS {
             let id = ready(&home, swept);
