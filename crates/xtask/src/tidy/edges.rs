@@ -24,6 +24,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("chat-hosts", &["workspace-api"]),
     ("redaction", &[]),
     ("sealing", &[]),
+    ("batch-api", &[]),
+    ("batch-core", &["batch-api"]),
     (
         "workspace",
         &[

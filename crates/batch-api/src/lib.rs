@@ -1,0 +1,15 @@
+//! The contract of batches: the words that the engine, its journal and people
+//! share. No I/O, no clock.
+//!
+//! * [`id`]: who and what is spoken of.
+//! * [`actor`]: who speaks.
+
+pub mod actor;
+pub mod id;
+mod text;
+
+pub use actor::{Actor, Name};
+pub use id::{
+    AgentId, AttemptId, BatchId, ConversationId, EffectId, Epoch, MessageId, RepositoryName,
+    RequestId, Role, Sequence, TaskId, UnitId, WaitId,
+};
