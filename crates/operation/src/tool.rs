@@ -22,9 +22,13 @@ use serde_json::{Map, Value, json};
 use crate::error::{ErrorKind, OpError};
 use crate::table::{Effect, OpSpec};
 
+mod lenient;
 mod portable;
+mod record;
 
 pub use portable::portable;
+
+use lenient::Spoken;
 
 /// How many references a schema may follow, one behind the other.
 const REFERENCES_MAX: usize = 16;
@@ -108,10 +112,12 @@ pub enum Form {
 /// How a tool answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reply {
-    /// With text only: hosts that know structure show nothing else, escaped.
+    /// With text only: hosts that know structure would show nothing but the record,
+    /// escaped.
     Text,
-    /// With a record that scripts read, and the same facts as text.
-    Record,
+    /// With these fields of the answer as a record, which scripts read, and with
+    /// everything as text. A field of a field is named by a path: `seed.commit`.
+    Record(&'static [&'static str]),
 }
 
 impl Field {
@@ -232,6 +238,9 @@ pub struct Entry {
 struct Place {
     field: Field,
     group: Option<String>,
+    /// The schema of its value in the request.
+    schema: Value,
+    spoken: Spoken,
 }
 
 /// Why a profile does not fit its table.
@@ -245,7 +254,8 @@ pub enum ProfileError {
         /// What it names.
         operation: &'static str,
     },
-    /// A tool shows or fixes a field that the request has not, or has twice.
+    /// A tool shows or fixes a field that the request has not, or has twice; or
+    /// answers with a field that the answer has not.
     #[error("the tool `{tool}` names the field `{field}`, which its operation has {times} times")]
     Field {
         /// The tool.
@@ -340,8 +350,8 @@ impl Entry {
             decisions.iter().filter(|made| made.operation() == operation).collect();
         let is_taken = |field: &&Field| decided.iter().any(|made| made.takes(field.name));
         for field in tool.fields.iter().filter(|field| !is_taken(field)) {
-            let (place, property, is_required) = find(&schema, tool, *field)?;
-            if is_required || field.need == Need::Always {
+            let place = find(&schema, tool, *field)?;
+            if place.spoken == Spoken::Always {
                 required.push(Value::from(field.name));
             }
             let told = decided.iter().find_map(|made| match made {
@@ -351,12 +361,13 @@ impl Entry {
                 _ => None,
             });
             let about = told.or(field.about);
-            properties.insert(field.name.to_owned(), shown(property, field.form, about));
+            let property = shown(place.schema.clone(), field.form, about);
+            properties.insert(field.name.to_owned(), property);
             places.push(place);
         }
         let mut fixed = Vec::new();
         for (field, value) in tool.fixed {
-            let (place, ..) = find(&schema, tool, Field::own(field))?;
+            let place = find(&schema, tool, Field::own(field))?;
             let value = serde_json::from_str(value)
                 .map_err(|_| ProfileError::Fixed { tool: name, field })?;
             fixed.push((place, value));
@@ -365,7 +376,7 @@ impl Entry {
         for made in decided {
             match made {
                 Decision::Fixed { field, value, .. } => {
-                    let (place, ..) = find(&schema, tool, Field::own(field))?;
+                    let place = find(&schema, tool, Field::own(field))?;
                     fixed.push((place, value.clone()));
                 }
                 Decision::Weighed { effect: weighed, .. } => effect = *weighed,
@@ -385,10 +396,14 @@ impl Entry {
         if !required.is_empty() {
             input_schema.insert("required".into(), Value::Array(required));
         }
-        let output_schema = (tool.reply == Reply::Record).then(|| {
-            let schema = portable(&(table[row].output_schema)(), REFERENCES_MAX);
-            schema.as_object().cloned().unwrap_or_default()
-        });
+        let output_schema = match tool.reply {
+            Reply::Text => None,
+            Reply::Record(part) => {
+                let whole = portable(&(table[row].output_schema)(), REFERENCES_MAX);
+                let schema = record::schema(&whole, part);
+                Some(schema.map_err(|field| ProfileError::Field { tool: name, field, times: 0 })?)
+            }
+        };
         Ok(Self { tool, effect, row, input_schema, output_schema, places, fixed })
     }
 
@@ -397,7 +412,8 @@ impl Entry {
     /// # Errors
     ///
     /// If an argument is none of the tool's fields, or one is missing that the
-    /// request itself could do without.
+    /// request itself could do without. What can be meant in one way only is taken,
+    /// see `lenient`.
     pub fn request(&self, arguments: Map<String, Value>) -> Result<Value, OpError> {
         let is_missing = |field: &&Field| {
             field.need == Need::Always && arguments.get(field.name).is_none_or(Value::is_null)
@@ -412,15 +428,28 @@ impl Entry {
                 return Err(self.unknown(&name));
             };
             let value = match (place.field.form, value) {
-                (Form::ShellLine, Value::String(line)) => json!(["bash", "-c", line]),
-                (_, value) => value,
+                (Form::ShellLine, Value::String(line)) => Some(json!(["bash", "-c", line])),
+                (Form::ShellLine, value) => Some(value).filter(|value| !value.is_null()),
+                (Form::Same, value) => lenient::meant(value, &place.schema, place.spoken),
             };
-            place.put(&mut request, value);
+            if let Some(value) = value {
+                place.put(&mut request, value);
+            }
         }
         for (place, value) in &self.fixed {
             place.put(&mut request, value.clone());
         }
         Ok(request)
+    }
+
+    /// What of the operation's answer is told as a record, if anything is: at most
+    /// so many bytes, lists cut.
+    #[must_use]
+    pub fn record(&self, answer: Value, bytes_max: usize) -> Option<Value> {
+        let Reply::Record(part) = self.tool.reply else { return None };
+        let mut record = record::part(answer, part);
+        record::cut(&mut record, bytes_max);
+        Some(record)
     }
 
     fn unknown(&self, name: &str) -> OpError {
@@ -450,27 +479,27 @@ impl Place {
     }
 }
 
-/// Where a field stands in a request of `schema`, its schema, and whether it has
-/// to be said. A field of the request itself hides those of its groups.
-fn find(schema: &Value, tool: Tool, field: Field) -> Result<(Place, Value, bool), ProfileError> {
-    let requires = |schema: &Value| {
-        let names = schema["required"].as_array().into_iter().flatten();
-        names.filter_map(Value::as_str).any(|name| name == field.name)
+/// Where a field stands in a request of `schema`. A field of the request itself hides
+/// those of its groups.
+fn find(schema: &Value, tool: Tool, field: Field) -> Result<Place, ProfileError> {
+    let place = |group: Option<&String>, schema: &Value, property: &Value| {
+        let mut names = schema["required"].as_array().into_iter().flatten();
+        let is_required = names.any(|name| name == field.name) || field.need == Need::Always;
+        let spoken = if is_required { Spoken::Always } else { Spoken::IfWanted };
+        Place { field, group: group.cloned(), schema: property.clone(), spoken }
     };
     if let Some(property) = schema["properties"].get(field.name) {
-        return Ok((Place { field, group: None }, property.clone(), requires(schema)));
+        return Ok(place(None, schema, property));
     }
     let mut found = Vec::new();
     for (group, inner) in schema["properties"].as_object().into_iter().flatten() {
         if let Some(property) = inner["properties"].get(field.name) {
-            found.push((group.clone(), property.clone(), requires(inner)));
+            found.push(place(Some(group), inner, property));
         }
     }
     let times = found.len();
     match (found.pop(), times) {
-        (Some((group, property, is_required)), 1) => {
-            Ok((Place { field, group: Some(group) }, property, is_required))
-        }
+        (Some(place), 1) => Ok(place),
         _ => Err(ProfileError::Field { tool: tool.name, field: field.name, times }),
     }
 }

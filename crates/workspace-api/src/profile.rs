@@ -9,6 +9,7 @@ use operation::tool::Profile;
 use crate::ceiling::{ApplyBackCeiling, Ceiling, NetworkCeiling};
 
 mod modes;
+mod records;
 mod tools;
 mod views;
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use operation::tool::{Entry, Reply};
+use operation::tool::Entry;
 use operation::{Progress, RawCall, Tell};
 use rmcp::model::{
     CallToolRequestParams, CallToolResult, ContentBlock, ProgressNotificationParam, ProgressToken,
@@ -13,7 +13,7 @@ use rmcp::{Peer, RoleServer};
 use serde_json::Value;
 
 use super::Server;
-use crate::answer::Answer;
+use crate::answer::{Answer, TEXT_MAX_CHARS};
 
 impl<H: Send + Sync + 'static> Server<H> {
     pub(super) async fn carry_out(
@@ -52,9 +52,7 @@ impl<H: Send + Sync + 'static> Server<H> {
                 let mut answer = std::mem::take(&mut *answer.lock().expect("as above"));
                 answer.add(&*output);
                 let mut result = CallToolResult::success(vec![ContentBlock::text(answer.text())]);
-                if entry.tool.reply == Reply::Record {
-                    result.structured_content = Some(without_nulls(output.json()));
-                }
+                result.structured_content = entry.record(output.json(), TEXT_MAX_CHARS);
                 result
             }
             Err(error) => {
@@ -65,18 +63,6 @@ impl<H: Send + Sync + 'static> Server<H> {
                 CallToolResult::error(vec![ContentBlock::text(text)])
             }
         }
-    }
-}
-
-/// A record as its schema has it: what is not there is left out, not null.
-fn without_nulls(record: Value) -> Value {
-    match record {
-        Value::Object(fields) => {
-            let said = fields.into_iter().filter(|(_, value)| !value.is_null());
-            Value::Object(said.map(|(name, value)| (name, without_nulls(value))).collect())
-        }
-        Value::Array(items) => Value::Array(items.into_iter().map(without_nulls).collect()),
-        value => value,
     }
 }
 

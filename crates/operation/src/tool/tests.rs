@@ -79,7 +79,7 @@ const TOOL: Tool = Tool {
         Field::shell_line("command", "What to run, in bash"),
     ],
     fixed: &[("count", "3")],
-    reply: Reply::Record,
+    reply: Reply::Record(&["request"]),
     load: Load::OnDemand,
 };
 
@@ -133,6 +133,26 @@ fn arguments_find_their_groups() {
         "command": ["bash", "-c", "ls | wc"],
     });
     assert_eq!(request, meant);
+}
+
+#[test]
+fn arguments_are_taken_as_they_are_meant() {
+    const LENIENT: Tool = Tool {
+        fields: &[Field::own("place"), Field::own("colour"), Field::own("count"), LINE],
+        fixed: &[],
+        ..TOOL
+    };
+    const LINE: Field = Field::shell_line("command", "What to run, in bash");
+    let catalog = catalog(&[LENIENT]).unwrap();
+    let request = |arguments: Value| {
+        catalog.entries()[0].request(arguments.as_object().unwrap().clone()).unwrap()
+    };
+    let written = json!({ "place": "", "colour": "", "count": "3", "command": "ls" });
+    let meant = json!({ "place": "", "how": { "count": 3 }, "command": ["bash", "-c", "ls"] });
+    assert_eq!(request(written), meant);
+    // A program and its arguments say what to run as well as a line does.
+    let written = json!({ "place": "here", "count": null, "command": ["ls", "-l"] });
+    assert_eq!(request(written), json!({ "place": "here", "command": ["ls", "-l"] }));
 }
 
 #[test]
@@ -190,4 +210,7 @@ fn profiles_that_do_not_fit_are_told_apart() {
     assert!(matches!(catalog(&[NOWHERE]), Err(ProfileError::Operation { .. })));
     assert!(matches!(catalog(&[UNKNOWN]), Err(ProfileError::Field { times: 0, .. })));
     assert!(matches!(catalog(&[HIDDEN]), Err(ProfileError::Hidden { .. })));
+    const SILENT: Tool = Tool { reply: Reply::Record(&["made"]), ..TOOL };
+    let lost = catalog(&[SILENT]).unwrap_err();
+    assert_eq!(lost, ProfileError::Field { tool: "thing_make", field: "made", times: 0 });
 }

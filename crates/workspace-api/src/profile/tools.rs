@@ -5,6 +5,8 @@
 
 use operation::tool::{Field, Load, Reply, Tool};
 
+use super::records as r;
+
 const WORKSPACE: Field = Field::told("workspace", "Name or id");
 const COMMAND_ID: Field = Field::told("command", "Id from workspace_exec");
 const SHELL_ID: Field = Field::told("shell", "Id from shell_open");
@@ -20,6 +22,7 @@ const LABEL: Field = Field::told("label", "Labels, KEY=VALUE");
 const NETWORK: Field = Field::told("network", "egress to reach public hosts");
 const ALLOW: Field = Field::told("allow", "Reach only these hosts, such as *.example.org");
 const SECRET: Field = Field::told("secret", "Names of secrets to give it");
+
 const SEED_PATH: (&str, &str) = ("path", "null");
 
 pub(super) const VM_RUN: Tool = Tool {
@@ -46,7 +49,7 @@ pub(super) const CREATE: Tool = Tool {
     about: "Create a disposable Linux sandbox (microVM workspace) to run, test and edit code in.",
     fields: &[NAME, ENVIRONMENT, CPUS, MEMORY, NETWORK, ALLOW],
     fixed: &[],
-    reply: Reply::Text,
+    reply: Reply::Record(r::CREATED),
     load: Load::Always,
 };
 
@@ -100,7 +103,7 @@ pub(super) const COMMAND_LIST: Tool = Tool {
     about: "List the commands of a workspace, the newest first.",
     fields: &[WORKSPACE],
     fixed: &[],
-    reply: Reply::Record,
+    reply: Reply::Record(r::COMMANDS),
     load: Load::OnDemand,
 };
 
@@ -110,7 +113,7 @@ pub(super) const SHELL_OPEN: Tool = Tool {
     about: "Open an interactive terminal (PTY shell) in a workspace, for REPLs, debuggers and prompts.",
     fields: &[WORKSPACE, CWD, SECRET],
     fixed: &[],
-    reply: Reply::Text,
+    reply: Reply::Record(r::OPENED),
     load: Load::OnDemand,
 };
 
@@ -300,7 +303,7 @@ pub(super) const EXPORT: Tool = Tool {
     about: "Export (copy out, download) a file of a workspace to the host.",
     fields: &[WORKSPACE, PATH, Field::told("to", "Where to put it on the host")],
     fixed: &[],
-    reply: Reply::Text,
+    reply: Reply::Record(r::EXPORTED),
     load: Load::OnDemand,
 };
 
@@ -340,7 +343,7 @@ pub(super) const SNAPSHOT_CREATE: Tool = Tool {
     about: "Snapshot (checkpoint) a running workspace with disk, memory and processes.",
     fields: &[WORKSPACE, Field::told("name", "Name of the snapshot")],
     fixed: &[],
-    reply: Reply::Text,
+    reply: Reply::Record(r::TAKEN),
     load: Load::OnDemand,
 };
 
@@ -350,7 +353,7 @@ pub(super) const SNAPSHOT_LIST: Tool = Tool {
     about: "List the snapshots of a workspace.",
     fields: &[WORKSPACE],
     fixed: &[],
-    reply: Reply::Record,
+    reply: Reply::Record(r::SNAPSHOTS),
     load: Load::OnDemand,
 };
 
@@ -375,7 +378,7 @@ pub(super) const FORK: Tool = Tool {
         Field::told("name", "Name of the copy, or what their names begin with"),
     ],
     fixed: &[],
-    reply: Reply::Text,
+    reply: Reply::Record(r::FORKED),
     load: Load::OnDemand,
 };
 
@@ -394,7 +397,7 @@ pub(super) const SERVICE_START: Tool = Tool {
         SECRET,
     ],
     fixed: &[("ready_timeout", "\"25s\"")],
-    reply: Reply::Text,
+    reply: Reply::Record(r::STARTED),
     load: Load::OnDemand,
 };
 
@@ -404,7 +407,7 @@ pub(super) const SERVICE_LIST: Tool = Tool {
     about: "List the services of a workspace, and how they are.",
     fields: &[WORKSPACE],
     fixed: &[],
-    reply: Reply::Record,
+    reply: Reply::Record(r::SERVICES),
     load: Load::OnDemand,
 };
 
@@ -458,7 +461,7 @@ pub(super) const STATUS: Tool = Tool {
     about: "Show a workspace: state, source, sizes, activity.",
     fields: &[WORKSPACE],
     fixed: &[],
-    reply: Reply::Record,
+    reply: Reply::Record(r::SHOWN),
     load: Load::OnDemand,
 };
 
@@ -468,7 +471,7 @@ pub(super) const LIST: Tool = Tool {
     about: "List the workspaces, the one used last first.",
     fields: &[],
     fixed: &[],
-    reply: Reply::Record,
+    reply: Reply::Record(r::LISTED),
     load: Load::OnDemand,
 };
 

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::session::Session;
+use super::unique;
 use crate::support::*;
 
 #[test]
@@ -42,6 +43,58 @@ fn a_workspace_is_read_by_address_and_told_as_a_record() {
     assert!(!listed["structuredContent"].to_string().contains("null"), "{listed}");
     let told = session.refused("workspace_exec", json!({ "workspace": "nobody", "command": "x" }));
     assert!(told.contains("`workspace_list`") && !told.contains("hotcell workspace"), "{told}");
+}
+
+#[test]
+fn what_scripts_go_on_with_is_a_record_however_the_arguments_were_written() {
+    let mut session = Session::begun(&["--profile", "workspace-full", "--no-project-source"]);
+    let tools = session.ask("tools/list", json!({}))["result"]["tools"].clone();
+    let tools = tools.as_array().unwrap().clone();
+    let name = unique("record");
+    let mut told = |tool: &str, arguments: serde_json::Value| {
+        let call = session.call(tool, arguments);
+        let answer = session.answer(call)["result"].clone();
+        assert_ne!(answer["isError"], true, "{answer}");
+        let record = answer["structuredContent"].clone();
+        // What the schema promises is there, and nothing that it does not know.
+        let schema = tools.iter().find(|listed| listed["name"] == tool).unwrap();
+        let schema = &schema["outputSchema"];
+        for field in schema["required"].as_array().unwrap() {
+            assert!(record[field.as_str().unwrap()] != json!(null), "{tool}: {field} in {record}");
+        }
+        for field in record.as_object().unwrap().keys() {
+            assert!(schema["properties"][field].is_object(), "{tool}: {field} in {schema}");
+        }
+        record
+    };
+    // Numbers and lists as texts, nothing as null and as nothing between quotes.
+    let create = json!({
+        "name": name, "environment": "", "cpus": "1", "memory_mib": null, "label": "team=core",
+    });
+    let created = told("workspace_create", create);
+    let id = created["id"].as_str().unwrap().to_owned();
+    assert_eq!((&created["name"], &created["labels"]["team"]), (&json!(name), &json!("core")));
+    let shell = told("shell_open", json!({ "workspace": id, "cwd": "" }));
+    assert_eq!(shell["status"]["state"], "running", "{shell}");
+    let taken = told("snapshot_create", json!({ "workspace": id, "name": "here" }));
+    assert_eq!(taken["snapshot"]["name"], "here");
+    let fork = json!({ "workspace": name, "count": "2", "name": format!("{name}-of") });
+    let forked = told("workspace_fork", fork);
+    assert_eq!(forked["parent"], json!(id));
+    let children = forked["children"].as_array().unwrap();
+    assert_eq!(children[1]["name"], json!(format!("{name}-of-2")), "{forked}");
+    let start = json!({ "workspace": id, "service": "idle", "command": "exec sleep 600" });
+    assert_eq!(told("service_start", start)["state"], "ready");
+    let listed = told("workspace_list", json!({}));
+    for child in children {
+        let is_it = |found: &serde_json::Value| found["id"] == child["id"];
+        assert!(listed["workspaces"].as_array().unwrap().iter().any(is_it), "{listed}");
+    }
+    for made in children.iter().map(|child| &child["id"]).chain([&json!(id)]) {
+        session.use_tool("workspace_delete", json!({ "workspace": made }));
+    }
+    let told = session.refused("workspace_fork", json!({ "workspace": id, "count": "many" }));
+    assert!(told.contains("code: invalid_request"), "{told}");
 }
 
 #[test]
