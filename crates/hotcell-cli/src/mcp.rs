@@ -1,8 +1,10 @@
 //! The face for models, on the command line: serving it, and what it costs.
 //!
+//! * `copies`: what was copied into the operator's folder, as resources.
 //! * `operator`: what an operator says when it is served, as a ceiling.
 //! * `prompts`: the recipes, as beginnings of conversations.
 
+mod copies;
 mod operator;
 mod prompts;
 
@@ -167,6 +169,7 @@ fn chosen(matches: &ArgMatches) -> &'static Profile {
 /// A server of `profile` on an operator's terms.
 fn server(profile: &Profile, terms: Terms) -> Result<Server<Governed>, OpError> {
     let decisions = terms.decisions();
+    let has_folder = terms.ceiling.folder.is_some();
     let open = move || {
         let program = env::current_exe().map_err(|error| {
             OpError::new(ErrorKind::Internal, &error).during("cannot find this program's own file")
@@ -180,6 +183,7 @@ fn server(profile: &Profile, terms: Terms) -> Result<Server<Governed>, OpError> 
         .map_err(|error| OpError::new(ErrorKind::Internal, &error))?;
     let tools: Vec<String> = server.tools().iter().map(|tool| tool.name.to_string()).collect();
     let server = server.with_prompts(prompts::of(&tools));
+    let server = if has_folder { server.with_outbox(copies::OUTBOX) } else { server };
     if profile.name == profile::VM_RUN.name {
         // Nothing stays of which there could be a view.
         return Ok(server);

@@ -31,4 +31,4 @@ mod server;
 pub use answer::TEXT_MAX_CHARS;
 pub use client::{Client, ClientError, Outcome, ToolAnswer};
 pub use http::{BearerToken, Door, DoorError, PATH, TokenError};
-pub use server::{Host, Prompt, ServeError, Server};
+pub use server::{Copied, Host, Outbox, Prompt, ServeError, Server};

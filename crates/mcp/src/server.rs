@@ -1,6 +1,7 @@
 //! One server: a catalog, a table, and whoever carries operations out.
 
 mod call;
+mod outbox;
 mod prompt;
 mod resource;
 
@@ -25,6 +26,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::outbox::{Copied, Outbox};
 pub use self::prompt::Prompt;
 
 /// How long calls may take to end what they began, once nobody waits for them.
@@ -41,6 +43,7 @@ pub struct Server<H> {
     table: Vec<OpSpec<H>>,
     catalog: Catalog,
     gallery: Option<Gallery>,
+    outbox: Option<Outbox<H>>,
     prompts: Vec<Prompt>,
     instructions: &'static str,
     name: &'static str,
@@ -88,6 +91,7 @@ impl<H: Send + Sync + 'static> Server<H> {
             table,
             catalog,
             gallery: None,
+            outbox: None,
             prompts: Vec::new(),
             instructions,
             name,
@@ -106,6 +110,13 @@ impl<H: Send + Sync + 'static> Server<H> {
     pub fn with_views(mut self, views: &[View], shelf: Shelf) -> Result<Self, GalleryError> {
         self.gallery = Some(Gallery::new(views, shelf, &self.table)?);
         Ok(self)
+    }
+
+    /// The same server with files that were copied out, to be read again.
+    #[must_use]
+    pub fn with_outbox(mut self, outbox: Outbox<H>) -> Self {
+        self.outbox = Some(outbox);
+        self
     }
 
     /// The same server with beginnings of conversations.

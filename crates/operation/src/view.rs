@@ -13,6 +13,8 @@
 //! (RFC 6570) have it. What is no character of an address is written as `%` and two
 //! hexadecimal digits.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 
 use crate::error::{ErrorKind, OpError};
@@ -192,8 +194,9 @@ fn blanks(address: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What stands in `address` where `view` has its blanks.
-fn filled<'a>(view: &'a str, address: &str) -> Option<Vec<(&'a str, String)>> {
+/// What stands in `address` where `view` has its blanks, if it is one of its addresses.
+#[must_use]
+pub fn filled<'a>(view: &'a str, address: &str) -> Option<Vec<(&'a str, String)>> {
     let mut said = Vec::new();
     let (mut view, mut address) = (view, address);
     while let Some((before, rest)) = view.split_once('{') {
@@ -208,6 +211,20 @@ fn filled<'a>(view: &'a str, address: &str) -> Option<Vec<(&'a str, String)>> {
         (view, address) = (after, left);
     }
     (view == address).then_some(said)
+}
+
+/// A text as it stands in an address, its slashes kept.
+#[must_use]
+pub fn encoded(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            written.push(char::from(byte));
+        } else {
+            let _ = write!(written, "%{byte:02X}");
+        }
+    }
+    written
 }
 
 /// A text in which `%` and two hexadecimal digits stand for a byte.
@@ -251,5 +268,9 @@ mod tests {
             assert_eq!(filled(view, wrong), None, "{wrong}");
         }
         assert_eq!(filled("x://w/{workspace}/diff", "x://w/demo/diff/more"), None);
+        let name = "a b/ü%.txt";
+        assert_eq!(encoded(name), "a%20b/%C3%BC%25.txt");
+        let address = format!("x://e/{}", encoded(name));
+        assert_eq!(filled("x://e/{+name}", &address), Some(vec![("name", name.to_owned())]));
     }
 }

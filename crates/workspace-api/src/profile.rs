@@ -14,7 +14,7 @@ mod tools;
 mod views;
 
 pub use modes::{COLD_START, INSPECT, REPRO_FIX, REVIEW_EVAL};
-pub use views::{SHELF, VIEWS};
+pub use views::{COPIES, SHELF, VIEWS};
 
 use tools as t;
 

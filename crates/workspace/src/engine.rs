@@ -55,7 +55,7 @@ pub use self::shells::Attendance;
 #[derive(Debug, Clone)]
 pub struct Engine {
     settings: Arc<Settings>,
-    home: Home,
+    pub(crate) home: Home,
     pub(crate) store: Arc<Store>,
     library: Arc<Library>,
 }

@@ -19,6 +19,7 @@
 //! A ceiling is kept in memory and nothing is written down: SIGKILL leaves here
 //! what it leaves in the engine.
 
+mod copies;
 mod scope;
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -31,6 +32,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use workspace_api::ceiling::{Ceiling, Claim, Claims, Facts, Place, Refusal, Verdict};
 
+pub use self::copies::CopiedFile;
 use crate::Engine;
 use crate::home::FileError;
 use crate::seeds;

@@ -52,7 +52,7 @@ mod template;
 mod trouble;
 
 pub use engine::Engine;
-pub use governed::Governed;
+pub use governed::{CopiedFile, Governed};
 pub use keeper::process::run as run_keeper;
 pub use machines::launch_monitor;
 pub use settings::Settings;

@@ -9,13 +9,19 @@ use rmcp::model::{
 use rmcp::service::RequestContext;
 use serde_json::{Value, json};
 
-use super::Server;
+use super::{Outbox, Server};
 
 /// The most resources that are listed; any can be read.
 const LISTED_MAX: usize = 300;
 
+/// The most copied files that are listed; any can be read.
+const COPIED_MAX: usize = 100;
+
 /// The most bytes of one resource.
 const RESOURCE_MAX_BYTES: usize = 2 * 1024 * 1024;
+
+/// What a copied file is taken for, if it is text.
+const COPIED_TYPE: &str = "text/plain";
 
 /// What is said beside the text.
 const NOTES: &str = "hotcell/notes";
@@ -28,26 +34,38 @@ impl<H: Send + Sync + 'static> Server<H> {
                 .with_description(view.about)
                 .with_mime_type(view.media_type)
         });
-        defined.collect()
+        defined.chain(self.outbox.iter().map(Outbox::template)).collect()
     }
 
     /// What there is. A host may ask for it before anything else, so whatever is
     /// wrong is left for a tool to say.
     pub(super) async fn resources(&self, context: &RequestContext<RoleServer>) -> Vec<Resource> {
-        let Some(gallery) = &self.gallery else { return Vec::new() };
-        let listed = match self.told(gallery.shelf_row, json!({}), context).await {
-            Ok(listed) => listed.json(),
-            Err(error) => {
-                tracing::warn!(%error, "nothing can be listed");
-                return Vec::new();
+        let mut resources = Vec::new();
+        for found in [self.copied().await, self.shown(context).await] {
+            match found {
+                Ok(found) => resources.extend(found),
+                Err(error) => tracing::warn!(%error, "not everything can be listed"),
             }
-        };
+        }
+        resources
+    }
+
+    async fn shown(&self, context: &RequestContext<RoleServer>) -> Result<Vec<Resource>, OpError> {
+        let Some(gallery) = &self.gallery else { return Ok(Vec::new()) };
+        let listed = self.told(gallery.shelf_row, json!({}), context).await?.json();
         let shown = gallery.shown(&listed, LISTED_MAX).into_iter().map(|shown| {
             Resource::new(shown.address, shown.name)
                 .with_description(shown.about)
                 .with_mime_type(shown.media_type)
         });
-        shown.collect()
+        Ok(shown.collect())
+    }
+
+    async fn copied(&self) -> Result<Vec<Resource>, OpError> {
+        let Some(outbox) = &self.outbox else { return Ok(Vec::new()) };
+        let mut copied = (outbox.list)(self.host()?).await?;
+        copied.truncate(COPIED_MAX);
+        Ok(copied.into_iter().map(|copied| outbox.resource(copied)).collect())
     }
 
     pub(super) async fn resource(
@@ -56,6 +74,12 @@ impl<H: Send + Sync + 'static> Server<H> {
         context: &RequestContext<RoleServer>,
     ) -> Result<ReadResourceResult, ErrorData> {
         let told = async {
+            if let Some(outbox) = &self.outbox
+                && let Some(name) = outbox.name(address)
+            {
+                let out = (outbox.read)(self.host()?, &name, RESOURCE_MAX_BYTES as u64).await?;
+                return Ok((Screen { out, ..Screen::default() }, COPIED_TYPE));
+            }
             let gallery = self.gallery.as_ref().ok_or_else(|| {
                 OpError::plain(ErrorKind::NotFound, "this server has nothing to read")
             })?;

@@ -47,3 +47,6 @@ pub const SHELF: Shelf = Shelf {
     key: "id",
     title: "name",
 };
+
+/// Where files are read again that were copied into the operator's folder.
+pub const COPIES: &str = "hotcell://export/{+name}";

@@ -122,7 +122,10 @@ impl Engine {
 
     /// The workspace that is meant, deleted or not, with everything that has
     /// happened in it so far in its ledger.
-    async fn with_written_ledger(&self, reference: &WorkspaceRef) -> Result<Known, OpError> {
+    pub(crate) async fn with_written_ledger(
+        &self,
+        reference: &WorkspaceRef,
+    ) -> Result<Known, OpError> {
         let known = self.store.find_known(reference)?;
         if known.state != WorkspaceState::Running {
             return Ok(known);

@@ -138,6 +138,32 @@ fn what_is_inspected_reaches_the_host_as_single_new_files_only() {
         assert!(told.contains("not a regular file"), "{told}");
     }
     denied(&session.refused("workspace_export", export("report", "sub/report")), "file name");
+    // What was copied out can be read again, and nothing else that lies there.
+    fs::write(out.join("mine"), "the operator's\n").unwrap();
+    symlink("/etc/passwd", out.join("passwd")).unwrap();
+    let copied = |session: &mut Session| -> Vec<String> {
+        let listed = session.ask("resources/list", json!({}))["result"]["resources"].clone();
+        let addresses = listed.as_array().unwrap().iter().map(|found| found["uri"].as_str());
+        let addresses = addresses.map(|address| address.unwrap().to_owned());
+        addresses.filter(|address| address.starts_with("hotcell://export/")).collect()
+    };
+    let mut read = |name: &str| {
+        session.ask("resources/read", json!({ "uri": format!("hotcell://export/{name}") }))
+    };
+    let report = read("report.txt")["result"]["contents"][0].clone();
+    assert_eq!((&report["text"], &report["mimeType"]), (&json!("1\n"), &json!("text/plain")));
+    for wrong in ["mine", "passwd", "..%2fmine", "none"] {
+        assert_eq!(read(wrong)["error"]["code"], -32002, "{wrong}");
+    }
+    assert_eq!(copied(&mut session), ["hotcell://export/report.txt"]);
+    // Of the same length, but no longer what was copied.
+    fs::write(out.join("report.txt"), "2\n").unwrap();
+    let changed = session.ask("resources/read", json!({ "uri": "hotcell://export/report.txt" }));
+    assert_eq!(changed["error"]["code"], -32002, "{changed}");
+    assert!(copied(&mut session).is_empty());
+    for mine in ["mine", "passwd"] {
+        fs::remove_file(out.join(mine)).unwrap();
+    }
     let left: Vec<_> = fs::read_dir(out).unwrap().map(|found| found.unwrap().file_name()).collect();
     assert_eq!(left, ["report.txt"]);
 
