@@ -1,0 +1,40 @@
+//! Task packets as text. A packet is a folder that says what one agent is to do:
+//!
+//! ```text
+//! tasks/TP-014-parser/
+//!   PROMPT.md     what is to be done        written by people     [`prompt`]
+//!   STATUS.md     how far it is             written by the agent  [`status`]
+//!   .DONE         that it is done           written by the engine [`done`]
+//!   .reviews/     what reviewers said       written by reviewers  [`review`]
+//! ```
+//!
+//! The files are Markdown, as Taskplane has it, and there is one parser: it takes
+//! every form of heading and list that either of Taskplane's two parsers takes, and
+//! what these two would read differently, or what could be read in two ways, is a
+//! [`Problem`] that names the line, what was found and what was expected. Nothing is
+//! guessed: a task of which no step can be read is no task.
+//!
+//! Everything here is somebody else's text: it is bounded ([`limits`]) before it is
+//! looked at, headings and boxes in code and comments are not seen, and nothing that
+//! is told again holds a control character. There is no I/O.
+
+mod document;
+pub mod done;
+mod field;
+mod id;
+pub mod limits;
+mod place;
+mod problem;
+pub mod prompt;
+pub mod review;
+mod scope;
+pub mod status;
+mod text;
+mod words;
+
+pub use id::{AreaName, NotAName, RepositoryName, TaskId};
+pub use place::Located;
+pub use problem::{Fault, Problem};
+pub use prompt::Prompt;
+pub use scope::{NotAPattern, ScopePattern};
+pub use words::{ReviewLevel, Size};

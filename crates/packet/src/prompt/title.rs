@@ -1,0 +1,122 @@
+//! Which task it is: from the first heading, or else from the folder's name.
+
+use crate::document::{Kind, Line};
+use crate::id::TaskId;
+use crate::place::Located;
+use crate::problem::{Fault, Problems, Quote};
+
+/// Id and name.
+pub(super) fn read(
+    lines: &[Line],
+    folder: &str,
+    problems: &mut Problems,
+) -> Option<(Located<TaskId>, Located<String>)> {
+    let mut titles = lines.iter().filter(|line| line.kind == Kind::Heading(1));
+    let mut named: Option<(Located<TaskId>, Located<String>)> = None;
+    let mut unnamed: Option<Located<String>> = None;
+    let mut is_unclear = false;
+    for line in titles.by_ref() {
+        let title = line.text.replace(['`', '*'], "");
+        let rest = without_word(title.trim());
+        let mut readings = readings(rest);
+        match (readings.next(), readings.next()) {
+            (Some((first, _)), Some((second, _))) => {
+                let found = Quote::new(&line.text);
+                problems.add(line.number, Fault::TwoReadings { found, first, second });
+                is_unclear = true;
+            }
+            (Some((id, name)), None) => match &named {
+                Some((other, _)) if other.value != id => {
+                    let (other, other_line) = (other.value.clone(), other.line);
+                    problems.add(line.number, Fault::TwoIds { found: id, other, other_line });
+                }
+                Some(_) => {}
+                None => {
+                    let name = if name.is_empty() { id.as_str() } else { name };
+                    let name = Located::new(name.to_owned(), line.number);
+                    named = Some((Located::new(id, line.number), name));
+                }
+            },
+            (None, _) => {
+                unnamed.get_or_insert(Located::new(rest.to_owned(), line.number));
+            }
+        }
+    }
+    let folder_id = beginning(folder);
+    if is_unclear {
+        return None;
+    }
+    match (named, folder_id) {
+        (Some((id, name)), Some(folder)) => {
+            if id.value == folder {
+                return Some((id, name));
+            }
+            problems.add(id.line, Fault::OtherFolder { found: id.value, folder });
+            None
+        }
+        (Some(title), None) => Some(title),
+        (None, Some(id)) => {
+            let name = unnamed.filter(|name| !name.value.is_empty());
+            let name = name.unwrap_or_else(|| Located::new(id.to_string(), 0));
+            Some((Located::new(id, 0), name))
+        }
+        (None, None) => {
+            problems.add(unnamed.map_or(0, |title| title.line), Fault::NoId);
+            None
+        }
+    }
+}
+
+fn without_word(title: &str) -> &str {
+    const WORD: &str = "task:";
+    let has_word = title.get(..WORD.len()).is_some_and(|it| it.eq_ignore_ascii_case(WORD));
+    if has_word { title[WORD.len()..].trim() } else { title }
+}
+
+/// Every way in which a title can be read as id and name.
+fn readings(title: &str) -> impl Iterator<Item = (TaskId, &str)> {
+    const LONGEST: usize = TaskId::LENGTH_MAX;
+    let ends = title.char_indices().map(|(at, _)| at).chain([title.len()]);
+    ends.take_while(|end| *end <= LONGEST).filter_map(|end| {
+        let (id, rest) = title.split_at(end);
+        let id: TaskId = id.parse().ok()?;
+        let after = rest.trim_start();
+        let name = after.strip_prefix(['-', '–', '—', ':']);
+        let is_end = name.is_some() || after.is_empty();
+        is_end.then(|| (id, name.unwrap_or_default().trim()))
+    })
+}
+
+/// The id that a folder's name begins with.
+pub(crate) fn beginning(folder: &str) -> Option<TaskId> {
+    // `TP-014-2-fast` is task TP-014: what follows is a name, however it begins.
+    let end = folder.find('-')? + 1;
+    let digits = folder[end..].bytes().take_while(u8::is_ascii_digit).count();
+    let (id, rest) = folder.split_at(end + digits);
+    if digits > 0 && (rest.is_empty() || rest.starts_with('-')) { id.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_read_in_every_form_in_use() {
+        for (title, id, name) in [
+            ("TP-1 - Name", "TP-1", "Name"),
+            ("TP-1: Name: more", "TP-1", "Name: more"),
+            ("TP-1 — Name", "TP-1", "Name"),
+            ("TP-1–Name", "TP-1", "Name"),
+            ("tp-1", "TP-1", ""),
+            ("MY-APP-7 - 2-3 things", "MY-APP-7", "2-3 things"),
+        ] {
+            let found: Vec<_> = readings(title).collect();
+            assert_eq!(found, [(id.parse().unwrap(), name)], "{title}");
+        }
+        assert_eq!(readings("AB-12-34: x").count(), 2);
+        assert_eq!(readings("Fix the parser").count(), 0);
+        assert_eq!(beginning("TP-014-parser").unwrap().as_str(), "TP-014");
+        assert_eq!(beginning("notes"), None);
+        assert_eq!(beginning("TP-14a"), None);
+    }
+}
