@@ -3,9 +3,11 @@
 //!
 //! * [`id`]: who and what is spoken of.
 //! * [`actor`]: who speaks.
+//! * [`task`]: what a task is, in the words of its packet.
 
 pub mod actor;
 pub mod id;
+pub mod task;
 mod text;
 
 pub use actor::{Actor, Name};
@@ -13,3 +15,4 @@ pub use id::{
     AgentId, AttemptId, BatchId, ConversationId, EffectId, Epoch, MessageId, RepositoryName,
     RequestId, Role, Sequence, TaskId, UnitId, WaitId,
 };
+pub use task::{AreaName, ReviewLevel, ScopePattern, Size};

@@ -159,7 +159,8 @@ impl<'t> Page<'t> {
                 let mut bytes = self.raw(*line).trim().bytes();
                 bytes.len() > 0 && bytes.all(|byte| matches!(byte, b'-' | b'='))
             });
-            let Some(line) = under.filter(|line| self.seen[*line] == Seen::Kind(Kind::Prose)) else {
+            let Some(line) = under.filter(|line| self.seen[*line] == Seen::Kind(Kind::Prose))
+            else {
                 return;
             };
             self.seen[line] = Seen::Kind(Kind::Rule);
@@ -306,7 +307,12 @@ mod tests {
         let (lines, problems) = told(text);
         assert_eq!(
             lines,
-            ["1 Prose a                     b", "4 Code ### Step 1: no", "9 Item [ ] real", "10 Prose z"]
+            [
+                "1 Prose a                      b",
+                "4 Code ### Step 1: no",
+                "9 Item [ ] real",
+                "10 Prose z"
+            ]
         );
         assert!(problems.is_empty(), "{problems:?}");
     }

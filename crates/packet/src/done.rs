@@ -3,10 +3,11 @@
 //! The file counts by being there; what it says is for people.
 
 use crate::field::label;
-use crate::id::TaskId;
 use crate::limits::NOTE_MAX_BYTES;
 use crate::problem::{Fault, Problem, visible};
 use crate::prompt::bounded;
+use crate::prompt::title::task_id;
+use batch_api::TaskId;
 
 /// What a .DONE says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl Done {
                 done.completed.get_or_insert(when.chars().map(visible).collect());
             }
             let is_outside = |c: char| !c.is_ascii_alphanumeric() && !"_-".contains(c);
-            let mut words = line.split(is_outside).filter_map(|word| word.parse().ok());
+            let mut words = line.split(is_outside).filter_map(task_id);
             // A time stamp has no letters in front, so it is no id.
             if done.task.is_none() {
                 done.task = words.next();

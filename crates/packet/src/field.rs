@@ -3,28 +3,40 @@
 /// The fields of a line: `**Name:** value`, several of them on one line if there are,
 /// the colon inside or outside of the stars.
 pub(crate) fn fields(line: &str) -> Vec<(&str, &str)> {
+    let stars = stars(line);
     let mut found: Vec<(&str, &str)> = Vec::new();
-    let mut rest = line;
-    loop {
-        let Some((before, after)) = rest.split_once("**") else { break };
-        // What stands in code is an example.
-        if before.matches('`').count() % 2 == 1 {
-            let Some((_, behind)) = after.split_once('`') else { break };
-            rest = behind;
-            continue;
-        }
-        let Some((name, behind)) = after.split_once("**") else { break };
-        let (name, value) = match (name.strip_suffix(':'), behind.strip_prefix(':')) {
-            (Some(name), _) => (name, behind),
-            (None, Some(value)) => (name, value),
-            (None, None) => {
-                rest = behind;
-                continue;
-            }
+    let mut at = 0;
+    while let [open, close, ..] = stars[at..] {
+        let (name, behind) = (&line[open + 2..close], &line[close + 2..]);
+        let named = match (name.strip_suffix(':'), behind.strip_prefix(':')) {
+            (Some(name), _) => Some((name, behind)),
+            (None, Some(value)) => Some((name, value)),
+            (None, None) => None,
         };
-        let end = value.find("**").unwrap_or(value.len());
-        found.push((name.trim(), value[..end].trim_end_matches(['|', '·', ' ']).trim()));
-        rest = &value[end..];
+        at += 2;
+        let Some((name, value)) = named else { continue };
+        let end = stars.get(at).map_or(line.len(), |next| *next);
+        let value = &value[..end - (line.len() - value.len())];
+        found.push((name.trim(), value.trim_end_matches(['|', '·', ' ']).trim()));
+    }
+    found
+}
+
+/// Where `**` stands in a line. What stands in code is an example.
+fn stars(line: &str) -> Vec<usize> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(next) = line[at..].find(['*', '`']) {
+        at += next;
+        if line[at..].starts_with("**") {
+            found.push(at);
+            at += 2;
+        } else if line[at..].starts_with('`') {
+            let behind = &line[at + 1..];
+            at += 1 + behind.find('`').map_or(0, |end| end + 1);
+        } else {
+            at += 1;
+        }
     }
     found
 }
@@ -42,6 +54,7 @@ pub(crate) fn label(line: &str) -> Option<(&str, &str)> {
     let (name, rest) = line.split_once(':')?;
     let is_label = !name.is_empty()
         && name.len() <= LENGTH_MAX
+        && !rest.starts_with("//")
         && name.chars().all(|c| c.is_alphabetic() || c == ' ' || c == '-');
     is_label.then(|| (name.trim(), rest.trim()))
 }
@@ -118,6 +131,10 @@ mod tests {
         assert_eq!(fields("**A:** 1 | **B:** 2"), [("A", "1"), ("B", "2")]);
         assert_eq!(fields("a **bold** word, **B:** 2"), [("B", "2")]);
         assert!(fields("as in `**Size:** L`").is_empty());
+        assert_eq!(
+            fields("**A:** as in `**Size:** L` **B:** 2"),
+            [("A", "as in `**Size:** L`"), ("B", "2")]
+        );
         assert!(fields("** ** ** x").is_empty());
     }
 

@@ -21,20 +21,13 @@
 mod document;
 pub mod done;
 mod field;
-mod id;
 pub mod limits;
 mod place;
 mod problem;
 pub mod prompt;
 pub mod review;
-mod scope;
 pub mod status;
-mod text;
-mod words;
 
-pub use id::{AreaName, NotAName, RepositoryName, TaskId};
 pub use place::Located;
 pub use problem::{Fault, Problem};
 pub use prompt::Prompt;
-pub use scope::{NotAPattern, ScopePattern};
-pub use words::{ReviewLevel, Size};

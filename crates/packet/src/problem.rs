@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::id::{RepositoryName, TaskId};
 use crate::limits::{PROBLEMS_MAX, QUOTE_MAX_CHARS};
+use batch_api::{RepositoryName, TaskId};
 
 /// Something in a file that is wrong or could be read in two ways.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +36,8 @@ impl fmt::Display for Quote {
 /// The same character, or what is shown of one that a terminal would obey.
 pub(crate) fn visible(c: char) -> char {
     // Marks that turn the direction of text make it read as something else.
-    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns =
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if c.is_control() || turns { '\u{fffd}' } else { c }
 }
 
@@ -58,19 +59,27 @@ pub enum Fault {
         most: usize,
     },
     /// A block of code does not end.
-    #[error("found a code block that is not closed, so everything below is code; expected its closing fence")]
+    #[error(
+        "found a code block that is not closed, so everything below is code; expected its closing fence"
+    )]
     OpenFence,
     /// A comment does not end.
     #[error("found a comment that is not closed, so everything below is hidden; expected `-->`")]
     OpenComment,
     /// Something that looks as if it counted stands where it does not.
-    #[error("found `{0}` in {1}, where it does not count; expected it at the beginning of a line, or in a fenced code block if it is an example")]
+    #[error(
+        "found `{0}` in {1}, where it does not count; expected it at the beginning of a line, or in a fenced code block if it is an example"
+    )]
     Hidden(Quote, &'static str),
     /// Neither heading nor folder says which task it is.
-    #[error("found no id of the task; expected a first heading like `# Task: TP-014 - Name`, or a folder named like `TP-014-name`")]
+    #[error(
+        "found no id of the task; expected a first heading like `# Task: TP-014 - Name`, or a folder named like `TP-014-name`"
+    )]
     NoId,
     /// The heading can be read in two ways.
-    #[error("found `{found}`, which could mean {first} or {second}; expected `# Task: TP-014 - Name`")]
+    #[error(
+        "found `{found}`, which could mean {first} or {second}; expected `# Task: TP-014 - Name`"
+    )]
     TwoReadings {
         /// The heading.
         found: Quote,
@@ -90,7 +99,9 @@ pub enum Fault {
         other_line: u32,
     },
     /// The folder says another id.
-    #[error("found the id {found}, but the folder is named for {folder}; expected the same id in both")]
+    #[error(
+        "found the id {found}, but the folder is named for {folder}; expected the same id in both"
+    )]
     OtherFolder {
         /// In the file.
         found: TaskId,
@@ -124,10 +135,14 @@ pub enum Fault {
         other_line: u32,
     },
     /// Something under dependencies that is none.
-    #[error("found `{0}` under dependencies; expected `None`, `TP-014`, `area/TP-014`, or `External: …`, an explanation in parentheses or behind a dash")]
+    #[error(
+        "found `{0}` under dependencies; expected `None`, `TP-014`, `area/TP-014`, or `External: …`, an explanation in parentheses or behind a dash"
+    )]
     Dependency(Quote),
     /// An id in a text of which it is unclear whether it is a dependency.
-    #[error("found `{found}`, where {task} may be a dependency or part of the explanation; expected ids with commas between them, and the explanation in parentheses or behind a dash")]
+    #[error(
+        "found `{found}`, where {task} may be a dependency or part of the explanation; expected ids with commas between them, and the explanation in parentheses or behind a dash"
+    )]
     UnclearDependency {
         /// The line.
         found: Quote,
@@ -138,7 +153,9 @@ pub enum Fault {
     #[error("found `None` beside dependencies; expected one or the other")]
     NoneAndSome,
     /// An entry of the file scope that is none.
-    #[error("found `{found}` in the file scope; expected a path or pattern relative to the repository: {why}")]
+    #[error(
+        "found `{found}` in the file scope; expected a path or pattern relative to the repository: {why}"
+    )]
     Scope {
         /// The entry.
         found: Quote,
@@ -152,10 +169,14 @@ pub enum Fault {
     #[error("found `{0}`; expected a step like `### Step 1: Name`")]
     Step(Quote),
     /// There is no step.
-    #[error("found no step, so nothing could be done and nothing could be checked; expected headings like `### Step 1: Name`")]
+    #[error(
+        "found no step, so nothing could be done and nothing could be checked; expected headings like `### Step 1: Name`"
+    )]
     NoSteps,
     /// Steps at two levels of headings.
-    #[error("found a step as heading of level {found}, but the one on line {other_line} has level {other}; expected all steps at one level")]
+    #[error(
+        "found a step as heading of level {found}, but the one on line {other_line} has level {other}; expected all steps at one level"
+    )]
     StepLevel {
         /// The level here.
         found: u8,
@@ -173,7 +194,9 @@ pub enum Fault {
         other_line: u32,
     },
     /// Steps that are not in the order of their numbers.
-    #[error("found step {number} behind step {before}; expected steps in the order of their numbers")]
+    #[error(
+        "found step {number} behind step {before}; expected steps in the order of their numbers"
+    )]
     StepOrder {
         /// The number here.
         number: u32,
@@ -187,7 +210,9 @@ pub enum Fault {
     #[error("found the box `{0}`; expected `[ ]` or `[x]`")]
     Box(Quote),
     /// A segment that two steps could mean.
-    #[error("found the segment {repository} again in this step, it is on line {other_line}; expected it once")]
+    #[error(
+        "found the segment {repository} again in this step, it is on line {other_line}; expected it once"
+    )]
     SegmentTwice {
         /// Its repository.
         repository: RepositoryName,
@@ -198,13 +223,17 @@ pub enum Fault {
     #[error("found the segment {0} without a box; expected something to do in it")]
     SegmentEmpty(RepositoryName),
     /// A repository that the graph of segments does not name.
-    #[error("found {0}, which the segment graph does not list under `Repos:`; expected one of those")]
+    #[error(
+        "found {0}, which the segment graph does not list under `Repos:`; expected one of those"
+    )]
     Undeclared(RepositoryName),
     /// A graph of segments that names no repository.
     #[error("found a segment graph without repositories; expected a list under `Repos:`")]
     NoRepositories,
     /// A line of a graph of segments that cannot be read.
-    #[error("found `{0}` in the segment graph; expected a repository under `Repos:`, or `a -> b` under `Edges:`")]
+    #[error(
+        "found `{0}` in the segment graph; expected a repository under `Repos:`, or `a -> b` under `Edges:`"
+    )]
     SegmentGraph(Quote),
     /// A segment that waits for itself.
     #[error("found an edge from {0} to itself; expected two repositories")]

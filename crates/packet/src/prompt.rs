@@ -20,16 +20,16 @@ mod repositories;
 mod scope;
 mod sections;
 pub(crate) mod steps;
-mod title;
+pub(crate) mod title;
 
 use crate::document::{Kind, Line, lines};
-use crate::field::{fields, mark, Mark};
-use crate::id::{AreaName, RepositoryName, TaskId};
+use crate::field::{Mark, fields, mark};
 use crate::limits::{BOXES_MAX, PROMPT_MAX_BYTES};
 use crate::place::Located;
 use crate::problem::{Fault, Problem, Problems, Quote};
-use crate::scope::ScopePattern;
-use crate::words::{ReviewLevel, Size};
+use batch_api::ScopePattern;
+use batch_api::{AreaName, RepositoryName, TaskId};
+use batch_api::{ReviewLevel, Size};
 
 use self::sections::{Known, Sections};
 
@@ -178,6 +178,10 @@ impl Prompt {
         let target = repositories::target(lines, &sections, &head, problems);
         let segments = repositories::graph(lines, &sections, problems);
         repositories::check(segments.as_ref(), &steps, problems);
+        let scope = scope::read(lines, &sections, problems);
+        let context = scope::context(lines, &sections, problems);
+        let criteria = outcomes(sections.body(lines, Known::Criteria), "criteria", problems);
+        // Whatever is wrong further down is told as well.
         let (id, name) = title?;
         Some(Self {
             id,
@@ -187,12 +191,12 @@ impl Prompt {
             created: head.created,
             dependencies,
             external,
-            scope: scope::read(lines, &sections, problems),
-            context: scope::context(lines, &sections, problems),
+            scope,
+            context,
             target,
             segments,
             steps,
-            criteria: outcomes(sections.body(lines, Known::Criteria), "criteria", problems),
+            criteria,
             amendments: sections.amendments(lines),
             divider: sections.divider,
         })

@@ -107,7 +107,9 @@ pub fn verdict(bytes: &[u8]) -> Result<Verdict, Problem> {
             "APPROVE" | "APPROVED" => Verdict::Approve,
             "REVISE" => Verdict::Revise,
             "RETHINK" => Verdict::Rethink,
-            _ => return Err(Problem { line: line.number, fault: Fault::Verdict(Quote::new(word)) }),
+            _ => {
+                return Err(Problem { line: line.number, fault: Fault::Verdict(Quote::new(word)) });
+            }
         };
         let quote = Quote::new(first);
         match &found {
@@ -146,7 +148,13 @@ mod tests {
         let name: ReviewName = "R003-code-step2.md".parse().unwrap();
         assert_eq!((name.number, name.gate, name.step), (3, Gate::Code, 2));
         assert_eq!(name.to_string(), "R003-code-step2.md");
-        for bad in ["R-code-step2.md", "R1-x-step2.md", "R1-code-step.md", "R1-code-step2", "R+1-code-step1.md"] {
+        for bad in [
+            "R-code-step2.md",
+            "R1-x-step2.md",
+            "R1-code-step.md",
+            "R1-code-step2",
+            "R+1-code-step1.md",
+        ] {
             assert!(bad.parse::<ReviewName>().is_err(), "{bad}");
         }
     }

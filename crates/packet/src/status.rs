@@ -241,9 +241,9 @@ impl Table {
             return;
         }
         let cells = cells(&line.text);
-        let is_ruler = cells.iter().all(|cell| {
-            !cell.is_empty() && cell.chars().all(|c| matches!(c, '-' | ':'))
-        });
+        let is_ruler = cells
+            .iter()
+            .all(|cell| !cell.is_empty() && cell.chars().all(|c| matches!(c, '-' | ':')));
         if is_ruler {
             return;
         }

@@ -1,13 +1,14 @@
 //! What has to be done before.
 
 use super::sections::{Known, Sections};
+use super::title::{beginning, task_id};
 use super::{Dependency, Head};
 use crate::document::{Kind, Line};
 use crate::field::{label, unlinked, unmarked};
-use crate::id::TaskId;
 use crate::limits::DEPENDENCIES_MAX;
 use crate::place::Located;
 use crate::problem::{Fault, Problems, Quote};
+use batch_api::TaskId;
 
 /// What a line under dependencies says.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,8 +77,8 @@ fn understood(text: &str) -> Said {
                 Said::None => Said::None,
                 _ => Said::External(rest.to_owned()),
             },
-            "task" | "tasks" | "requires" | "require" | "required" | "depends on" | "dependency"
-            | "dependencies" | "blocked by" | "after" => match understood(rest) {
+            "task" | "tasks" | "requires" | "require" | "required" | "depends on"
+            | "dependency" | "dependencies" | "blocked by" | "after" => match understood(rest) {
                 Said::External(_) => Said::Nothing,
                 said => said,
             },
@@ -128,7 +129,7 @@ fn reference(text: &str) -> Option<(Dependency, &str)> {
         Some((area, name)) => (Some(area.parse().ok()?), name),
         None => (None, word),
     };
-    let task = name.parse().ok().or_else(|| super::title::beginning(name))?;
+    let task = task_id(name).or_else(|| beginning(name))?;
     Some((Dependency { area, task }, behind))
 }
 

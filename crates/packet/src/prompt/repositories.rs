@@ -4,10 +4,10 @@ use super::sections::{Known, Sections};
 use super::{Head, SegmentGraph, Step, Target, keep};
 use crate::document::{Kind, Line};
 use crate::field::{label, unmarked};
-use crate::id::RepositoryName;
 use crate::limits::REPOSITORIES_MAX;
 use crate::place::Located;
 use crate::problem::{Fault, Problems, Quote};
+use batch_api::RepositoryName;
 
 /// Where it is worked, if that is said: in a section, in a field, or in both alike.
 pub(super) fn target(

@@ -6,7 +6,7 @@ use crate::field::{label, spans};
 use crate::limits::SCOPE_MAX;
 use crate::place::Located;
 use crate::problem::{Fault, Problems, Quote};
-use crate::scope::ScopePattern;
+use batch_api::ScopePattern;
 
 pub(super) fn read(
     lines: &[Line],
@@ -52,11 +52,14 @@ pub(super) fn read(
 /// The paths and patterns of a line.
 fn entries(line: &str) -> Result<Vec<&str>, &'static str> {
     let mut text = line;
-    if text.starts_with("**") && let Some((_, rest)) = label(text) {
+    if text.starts_with("**")
+        && let Some((_, rest)) = label(text)
+    {
         text = rest;
     }
     let first = text.split(['(', '.', '—', '–', ' ']).next().unwrap_or_default();
-    if text.is_empty() || text.ends_with(':') || first.eq_ignore_ascii_case("none") || text == "n/a" {
+    if text.is_empty() || text.ends_with(':') || first.eq_ignore_ascii_case("none") || text == "n/a"
+    {
         return Ok(Vec::new());
     }
     if text.starts_with('`') {
@@ -89,7 +92,8 @@ pub(super) fn context(
         if !matches!(line.kind, Kind::Prose | Kind::Item | Kind::Row) {
             continue;
         }
-        let paths = spans(&line.text).filter(|span| span.contains(['/', '.']) && !span.contains(' '));
+        let paths =
+            spans(&line.text).filter(|span| span.contains(['/', '.']) && !span.contains(' '));
         found.extend(paths.map(|path| Located::new(path.to_owned(), line.number)));
     }
     if found.len() > SCOPE_MAX {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::steps::heading;
 use crate::document::{Kind, Line};
 use crate::place::Located;
 use crate::problem::{Fault, Problems, Quote};
@@ -48,11 +49,8 @@ impl Sections {
         let amendments_at = lines.iter().position(is_amendments).unwrap_or(lines.len());
         let above = amendments_at.checked_sub(1).map(|before| &lines[before]);
         let divider = above.filter(|line| line.kind == Kind::Rule && amendments_at < lines.len());
-        let mut found = Self {
-            known: Vec::new(),
-            amendments_at,
-            divider: divider.map(|line| line.number),
-        };
+        let mut found =
+            Self { known: Vec::new(), amendments_at, divider: divider.map(|line| line.number) };
         for (index, line) in lines[..amendments_at].iter().enumerate() {
             let (Kind::Heading(2), Some(known)) = (line.kind, Known::of(&line.text)) else {
                 continue;
@@ -64,7 +62,11 @@ impl Sections {
                 continue;
             }
             let body = index + 1..amendments_at;
-            let ends = |line: &Line| matches!(line.kind, Kind::Heading(1 | 2) | Kind::Rule);
+            let ends = |line: &Line| match line.kind {
+                Kind::Heading(1 | 2) | Kind::Rule => true,
+                Kind::Heading(_) => heading(&line.text).is_some(),
+                _ => false,
+            };
             let length = lines[body.clone()].iter().position(ends).unwrap_or(body.len());
             found.known.push((known, body.start..body.start + length));
         }

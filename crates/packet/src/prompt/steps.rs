@@ -10,7 +10,10 @@ use crate::problem::{Fault, Problems, Quote};
 
 /// What a heading says, if it is one of a step.
 pub(crate) enum Heading<'t> {
-    Step { number: u32, name: &'t str },
+    Step {
+        number: u32,
+        name: &'t str,
+    },
     /// It looks like one.
     Unclear,
 }
@@ -22,7 +25,9 @@ pub(crate) fn heading(text: &str) -> Option<Heading<'_>> {
     let text = unmarked(text);
     let word = text.get(..WORD.len())?;
     let rest = &text[WORD.len()..];
-    if !word.eq_ignore_ascii_case(WORD) || !rest.starts_with([' ', '#', ':', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) {
+    if !word.eq_ignore_ascii_case(WORD)
+        || !rest.starts_with([' ', '#', ':', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
+    {
         return None;
     }
     let rest = rest.trim_start_matches([' ', '#']);
@@ -32,7 +37,9 @@ pub(crate) fn heading(text: &str) -> Option<Heading<'_>> {
     }
     let (number, after) = rest.split_at(digits);
     let name = after.trim_start();
-    let is_end = name.is_empty() || name.len() < after.len() || name.starts_with([':', '.', ')', '-', '–', '—']);
+    let is_end = name.is_empty()
+        || name.len() < after.len()
+        || name.starts_with([':', '.', ')', '-', '–', '—']);
     match number.parse() {
         Ok(number) if is_end => {
             let name = name.strip_prefix([':', '.', ')', '-', '–', '—']).unwrap_or(name);
@@ -111,7 +118,11 @@ fn step(number: Located<u32>, name: &str, body: &[Line], problems: &mut Problems
         // What stands below another heading behind the segment belongs to the step.
         let behind = &rest[end..];
         let next = behind.iter().position(|line| segment_name(line).is_some());
-        more.extend(outcomes(&behind[..next.unwrap_or(behind.len())], "boxes in one step", problems));
+        more.extend(outcomes(
+            &behind[..next.unwrap_or(behind.len())],
+            "boxes in one step",
+            problems,
+        ));
         let name = segment_name(line).unwrap_or_default();
         let Ok(repository) = name.parse() else {
             problems.add(line.number, Fault::Repository(Quote::new(name)));

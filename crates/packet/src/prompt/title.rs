@@ -1,9 +1,9 @@
 //! Which task it is: from the first heading, or else from the folder's name.
 
 use crate::document::{Kind, Line};
-use crate::id::TaskId;
 use crate::place::Located;
 use crate::problem::{Fault, Problems, Quote};
+use batch_api::TaskId;
 
 /// Id and name.
 pub(super) fn read(
@@ -79,12 +79,21 @@ fn readings(title: &str) -> impl Iterator<Item = (TaskId, &str)> {
     let ends = title.char_indices().map(|(at, _)| at).chain([title.len()]);
     ends.take_while(|end| *end <= LONGEST).filter_map(|end| {
         let (id, rest) = title.split_at(end);
-        let id: TaskId = id.parse().ok()?;
+        let id: TaskId = task_id(id)?;
         let after = rest.trim_start();
         let name = after.strip_prefix(['-', '–', '—', ':']);
         let is_end = name.is_some() || after.is_empty();
         is_end.then(|| (id, name.unwrap_or_default().trim()))
     })
+}
+
+/// The id that a text is: words of letters, digits and `_` with `-` between them, the
+/// last a number. Its case does not matter; it is kept in capitals.
+pub(crate) fn task_id(text: &str) -> Option<TaskId> {
+    let (words, number) = text.rsplit_once('-')?;
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let is_id = is_number && words.split('-').all(|word| !word.is_empty());
+    is_id.then(|| text.to_ascii_uppercase().parse().ok())?
 }
 
 /// The id that a folder's name begins with.
@@ -93,7 +102,7 @@ pub(crate) fn beginning(folder: &str) -> Option<TaskId> {
     let end = folder.find('-')? + 1;
     let digits = folder[end..].bytes().take_while(u8::is_ascii_digit).count();
     let (id, rest) = folder.split_at(end + digits);
-    if digits > 0 && (rest.is_empty() || rest.starts_with('-')) { id.parse().ok() } else { None }
+    if digits > 0 && (rest.is_empty() || rest.starts_with('-')) { task_id(id) } else { None }
 }
 
 #[cfg(test)]
@@ -116,6 +125,9 @@ mod tests {
         assert_eq!(readings("AB-12-34: x").count(), 2);
         assert_eq!(readings("Fix the parser").count(), 0);
         assert_eq!(beginning("TP-014-parser").unwrap().as_str(), "TP-014");
+        for bad in ["", "TP", "TP-", "-1", "TP-1a", "1-2", "TP--1", "TP-1 ", "TÄ-1", "a/TP-1"] {
+            assert_eq!(task_id(bad), None, "{bad}");
+        }
         assert_eq!(beginning("notes"), None);
         assert_eq!(beginning("TP-14a"), None);
     }

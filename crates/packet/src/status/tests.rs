@@ -68,7 +68,7 @@ fn everything_that_an_agent_writes_is_read() {
     assert_eq!(status.steps[1].number, Located::new(2, 20));
     assert_eq!(status.reviews.heads, ["#", "Type", "Verdict"]);
     assert_eq!(status.reviews.rows[1].value, ["R002", "code | test", "REVISE"]);
-    assert_eq!(status.log.rows[0], Located::new(vec!["10:00".into(), "began".into()], 45));
+    assert_eq!(status.log.rows[0], Located::new(vec!["10:00".into(), "began".into()], 44));
     assert!(status.blockers.is_empty());
     assert_eq!(status.notes[0].value, "a note");
     let oddities: Vec<_> = status.oddities.iter().map(ToString::to_string).collect();

@@ -25,6 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("redaction", &[]),
     ("sealing", &[]),
     ("batch-api", &[]),
+    ("packet", &["batch-api"]),
     ("batch-core", &["batch-api"]),
     (
         "workspace",

@@ -1,5 +1,6 @@
 //! Entries of a file scope.
 
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,20 @@ impl FromStr for ScopePattern {
             return refused("it has an empty part");
         }
         Ok(Self(text.to_owned()))
+    }
+}
+
+impl ScopePattern {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ScopePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -1,0 +1,5 @@
+//! Packets, read whole.
+
+mod forms;
+mod prompts;
+mod refusals;
