@@ -31,7 +31,7 @@ impl Done {
         for line in text.lines() {
             let said = label(line).filter(|(name, _)| name.eq_ignore_ascii_case("completed"));
             if let Some((_, when)) = said {
-                done.completed.get_or_insert(when.chars().map(visible).collect());
+                done.completed.get_or_insert_with(|| when.chars().map(visible).collect());
             }
             let is_outside = |c: char| !c.is_ascii_alphanumeric() && !"_-".contains(c);
             let mut words = line.split(is_outside).filter_map(task_id);

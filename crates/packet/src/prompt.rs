@@ -298,7 +298,7 @@ impl Head {
                     "size" => head.size(value, number, problems),
                     "review level" => head.review(value, number, problems),
                     "created" => {
-                        head.created.get_or_insert(Located::new(value.to_owned(), number));
+                        head.created.get_or_insert_with(|| Located::new(value.to_owned(), number));
                     }
                     "repo" | "repository" => {
                         let value = Located::new(value.to_owned(), number);

@@ -67,7 +67,7 @@ impl Sections {
                 Kind::Heading(_) => heading(&line.text).is_some(),
                 _ => false,
             };
-            let length = lines[body.clone()].iter().position(ends).unwrap_or(body.len());
+            let length = lines[body.clone()].iter().position(ends).unwrap_or_else(|| body.len());
             found.known.push((known, body.start..body.start + length));
         }
         found

@@ -38,7 +38,7 @@ pub(super) fn read(
                 }
             },
             (None, _) => {
-                unnamed.get_or_insert(Located::new(rest.to_owned(), line.number));
+                unnamed.get_or_insert_with(|| Located::new(rest.to_owned(), line.number));
             }
         }
     }

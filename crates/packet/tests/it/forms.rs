@@ -1,11 +1,12 @@
 //! However a packet is written, it is the same packet: tasks are drawn by chance, each
 //! is written in forms drawn by chance, and what is read has to be what was drawn.
 
-use std::fmt::Write as _;
-
 use packet::Prompt;
 use packet::prompt::Step;
 use proptest::prelude::*;
+
+/// Boxes, and whether each is checked.
+type Boxes = Vec<(String, bool)>;
 
 /// What a task says, without where it says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +17,7 @@ struct Task {
     review_level: u8,
     dependencies: Vec<String>,
     scope: Vec<String>,
-    steps: Vec<(u32, String, Vec<(String, bool)>)>,
+    steps: Vec<(u32, String, Boxes)>,
 }
 
 fn read(text: &str) -> Result<Task, Vec<packet::Problem>> {
@@ -50,12 +51,12 @@ struct Writer<'d> {
 
 impl Writer<'_> {
     fn one_of<'f>(&mut self, forms: &[&'f str]) -> &'f str {
-        forms[usize::from(*self.draws.next().unwrap()) % forms.len()]
+        forms[usize::from(*self.draws.next().expect("a cycle")) % forms.len()]
     }
 
     fn line(&mut self, line: &str) {
         let end = self.one_of(&["\n", "\n", "\n", "\r\n"]);
-        write!(self.text, "{line}{end}").unwrap();
+        self.text.extend([line, end]);
     }
 
     fn noise(&mut self) {
