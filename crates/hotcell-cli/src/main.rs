@@ -1,9 +1,9 @@
 //! The `hotcell` program.
 //!
-//! It is three things, told apart by the first argument before anything else
+//! It is several things, told apart by the first argument before anything else
 //! happens: the command line (this file, [`face`], [`attach`], [`mcp`], [`smoke`], [`terminal`]), a workspace's
-//! keeper, and the launcher that becomes a monitor. The last two are hidden:
-//! they are how the first one starts processes of its own.
+//! keeper, the launcher that becomes a monitor, and the warden and the door of an
+//! agent. All but the first are hidden: they are how it starts processes of its own.
 
 mod attach;
 mod face;
@@ -25,6 +25,11 @@ fn main() -> ExitCode {
             log_to_stderr("info");
             workspace::run_keeper()
         }
+        Some(first) if first == batch::custody::WARDEN_SUBCOMMAND => {
+            log_to_stderr("warn");
+            batch::custody::run_warden()
+        }
+        Some(first) if first == batch::custody::DOOR_SUBCOMMAND => batch::custody::run_door(),
         _ => {
             log_to_stderr("warn");
             face::run()

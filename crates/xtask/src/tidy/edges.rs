@@ -27,6 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("batch-api", &[]),
     ("packet", &["batch-api"]),
     ("batch-core", &["batch-api"]),
+    ("batch", &["batch-api", "batch-core"]),
     (
         "workspace",
         &[
@@ -47,7 +48,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("hotcell", &["operation", "workspace-api", "workspace"]),
     ("mcp", &["operation"]),
     ("recipes", &["file-tree"]),
-    ("hotcell-cli", &["operation", "workspace-api", "workspace", "mcp", "recipes"]),
+    ("hotcell-cli", &["operation", "workspace-api", "workspace", "mcp", "recipes", "batch"]),
 ];
 
 /// What only the tests of a crate may depend on besides, and why.

@@ -1,0 +1,7 @@
+//! Tests of what drives batches, with real processes.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails by a panic")]
+
+mod custody;
+mod engine;
+mod host;
