@@ -35,7 +35,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::Server;
-use crate::server::ended;
+use crate::server::{Conversation, ended};
 
 /// Where the protocol is spoken.
 pub const PATH: &str = "/mcp";
@@ -195,8 +195,9 @@ impl Door {
             .with_allowed_origins(ORIGINS)
             .with_max_request_body_bytes(REQUEST_MAX_BYTES)
             .with_cancellation_token(until.clone());
+        let begin = move || Ok(Conversation::new(Arc::clone(&server)));
         let sessions = Arc::new(LocalSessionManager::default());
-        let service = StreamableHttpService::new(move || Ok(Arc::clone(&server)), sessions, config);
+        let service = StreamableHttpService::new(begin, sessions, config);
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let accepted = async {

@@ -1,6 +1,8 @@
 //! One server: a catalog, a table, and whoever carries operations out.
 
 mod call;
+mod conversation;
+mod logging;
 mod outbox;
 mod prompt;
 mod resource;
@@ -12,20 +14,14 @@ use std::time::Duration;
 use operation::tool::{Catalog, Decision, Entry, Load, Profile, ProfileError};
 use operation::view::{Gallery, GalleryError, Shelf, View};
 use operation::{Effect, OpError, OpSpec};
-use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, ErrorData, GetPromptRequestParams, GetPromptResponse,
-    Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
-    ListToolsResult, MetaObject, PaginatedRequestParams, PromptsCapability,
-    ReadResourceRequestParams, ReadResourceResponse, ResourcesCapability, ServerCapabilities,
-    ServerConfig, Tool, ToolAnnotations,
-};
-use rmcp::service::{RequestContext, serve_server_with_ct};
-use rmcp::{RoleServer, ServerHandler};
+use rmcp::model::{MetaObject, Tool, ToolAnnotations};
+use rmcp::service::serve_server_with_ct;
 use serde_json::Value;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::conversation::Conversation;
 pub use self::outbox::{Copied, Outbox};
 pub use self::prompt::Prompt;
 
@@ -135,7 +131,9 @@ impl<H: Send + Sync + 'static> Server<H> {
     /// If the client says nothing that begins a conversation.
     pub async fn serve_stdio(self, until: CancellationToken) -> Result<(), ServeError> {
         let under_way = self.under_way.clone();
-        let served = serve_server_with_ct(self, rmcp::transport::io::stdio_pipes(), until).await;
+        let conversation = Conversation::new(Arc::new(self));
+        let served =
+            serve_server_with_ct(conversation, rmcp::transport::io::stdio_pipes(), until).await;
         let service = served.map_err(|source| ServeError::Begin(Box::new(source)))?;
         service.waiting().await.map_err(ServeError::Task)?;
         ended(under_way).await;
@@ -154,78 +152,6 @@ impl<H: Send + Sync + 'static> Server<H> {
         let host = (self.open)()?;
         // Somebody else may have been faster; either will do.
         Ok(self.opened.get_or_init(|| host))
-    }
-}
-
-impl<H: Send + Sync + 'static> ServerHandler for Server<H> {
-    fn get_info(&self) -> ServerConfig {
-        let mut capabilities = ServerCapabilities::builder().enable_tools().build();
-        capabilities.resources = self.gallery.as_ref().map(|_| ResourcesCapability::default());
-        capabilities.prompts = (!self.prompts.is_empty()).then(PromptsCapability::default);
-        let mut config = ServerConfig::new(capabilities);
-        config.server_info = Implementation::new(self.name, self.version);
-        config.with_instructions(self.instructions)
-    }
-
-    async fn list_tools(
-        &self,
-        _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
-    ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(self.tools()))
-    }
-
-    async fn call_tool(
-        &self,
-        request: CallToolRequestParams,
-        context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        let Some(entry) = self.catalog.find(&request.name) else {
-            let known: Vec<&str> = self.catalog.entries().iter().map(|e| e.tool.name).collect();
-            let message = format!("there is no such tool; there are {}", known.join(", "));
-            return Err(ErrorData::invalid_params(message, None));
-        };
-        Ok(self.carry_out(entry, request, context).await.into())
-    }
-
-    async fn list_resources(
-        &self,
-        _: Option<PaginatedRequestParams>,
-        context: RequestContext<RoleServer>,
-    ) -> Result<ListResourcesResult, ErrorData> {
-        Ok(ListResourcesResult::with_all_items(self.resources(&context).await))
-    }
-
-    async fn list_resource_templates(
-        &self,
-        _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
-    ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Ok(ListResourceTemplatesResult::with_all_items(self.templates()))
-    }
-
-    async fn read_resource(
-        &self,
-        request: ReadResourceRequestParams,
-        context: RequestContext<RoleServer>,
-    ) -> Result<ReadResourceResponse, ErrorData> {
-        Ok(self.resource(&request.uri, &context).await?.into())
-    }
-
-    async fn list_prompts(
-        &self,
-        _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
-    ) -> Result<ListPromptsResult, ErrorData> {
-        Ok(ListPromptsResult::with_all_items(self.prompts.iter().map(Prompt::defined).collect()))
-    }
-
-    async fn get_prompt(
-        &self,
-        request: GetPromptRequestParams,
-        _: RequestContext<RoleServer>,
-    ) -> Result<GetPromptResponse, ErrorData> {
-        Ok(self.prompt(&request)?.into())
     }
 }
 
@@ -256,3 +182,6 @@ fn defined(entry: &Entry) -> Tool {
     tool.annotations = Some(annotations.destructive(effect == Effect::Destroys));
     tool
 }
+
+#[cfg(test)]
+mod tests;

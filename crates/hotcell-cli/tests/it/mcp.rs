@@ -128,6 +128,10 @@ fn hosts_of_the_stateless_revision_are_served() {
         discovered["result"]["instructions"].as_str().unwrap().contains("untrusted"),
         "{discovered}"
     );
+    // This revision has given the protocol's logging up.
+    assert!(discovered["result"]["capabilities"].get("logging").is_none(), "{discovered}");
+    let level = session.ask("logging/setLevel", json!({ "level": "debug", "_meta": meta }));
+    assert_eq!(level["error"]["code"], -32601, "{level}");
     let listed = session.ask("tools/list", json!({ "_meta": meta }));
     let tools = listed["result"]["tools"].as_array().unwrap();
     assert!(tools.len() <= 12, "{listed}");

@@ -58,6 +58,9 @@ fn a_model_gets_no_more_of_the_host_than_its_operator_allows() {
 
     denied(&session.refused("workspace_create", json!({})), "--max-workspaces");
     denied(&session.refused("workspace_fork", json!({ "workspace": name })), "--max-workspaces");
+    let told = session.told("warning");
+    let is_rule = |text: &&&str| text.contains("at most 1") && text.contains("--max-workspaces");
+    assert_eq!(told.iter().filter(is_rule).count(), 2, "{told:?}");
     let more = json!({ "workspace": name, "network": "egress", "allow": ["evil.test"] });
     denied(&session.refused("network_set", more), "--max-network");
     let secret = json!({ "workspace": name, "command": "env", "secret": ["OTHER_TOKEN"] });

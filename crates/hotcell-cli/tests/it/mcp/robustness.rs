@@ -34,6 +34,9 @@ fn a_hundred_calls_at_once_are_each_answered_and_a_slow_one_hands_out_a_handle()
     }
     let (text, is_error) = session.text_of(slow);
     assert!(!is_error && text.starts_with("begun\n") && text.contains("still runs"), "{text}");
+    // Whoever looks at the protocol's log saw meanwhile that it takes long.
+    let told = session.told("notice");
+    assert!(told.iter().any(|text| text.starts_with("workspace_exec has taken")), "{told:?}");
     let id = text.split_whitespace().find(|word| word.starts_with("cmd_")).unwrap().to_owned();
     let stop = json!({ "workspace": workspace.id, "command": id, "signal": "KILL" });
     session.use_tool("command_signal", stop);

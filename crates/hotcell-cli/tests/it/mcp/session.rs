@@ -94,6 +94,14 @@ impl Session {
         (text, answer["result"]["isError"] == true)
     }
 
+    /// What the server has logged at a level so far.
+    pub(super) fn told(&self, level: &str) -> Vec<&str> {
+        let logged = self.notifications.iter().filter(|sent| {
+            sent["method"] == "notifications/message" && sent["params"]["level"] == level
+        });
+        logged.filter_map(|sent| sent["params"]["data"].as_str()).collect()
+    }
+
     #[track_caller]
     pub(super) fn use_tool(&mut self, tool: &str, arguments: Value) -> String {
         let call = self.call(tool, arguments);
