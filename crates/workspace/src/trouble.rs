@@ -5,6 +5,7 @@ use std::path::Path;
 
 use environment::EnvironmentError;
 use file_tree::TreeError;
+use host_git::Failure;
 use machine::{MachineError, Notice};
 use operation::{ErrorKind, OpError};
 
@@ -126,6 +127,16 @@ pub(crate) fn environment_error(error: EnvironmentError) -> OpError {
     match hint {
         Some(hint) => error.hinted(hint),
         None => error,
+    }
+}
+
+/// What git refused, or why it could not be asked.
+pub(crate) fn git_error(failure: Failure) -> OpError {
+    match &failure {
+        Failure::Missing => {
+            OpError::new(ErrorKind::Unavailable, &failure).hinted("install the package git")
+        }
+        _ => OpError::new(ErrorKind::InvalidRequest, &failure),
     }
 }
 

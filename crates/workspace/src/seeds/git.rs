@@ -1,40 +1,13 @@
 //! Questions to git about a checkout, asked so that nothing in it is executed.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use file_tree::TreePath;
+use host_git::{Failure, Git};
 use operation::{ErrorKind, OpError};
-use tokio::io::{AsyncReadExt, AsyncWriteExt as _};
-use tokio::process::Command;
 use workspace_api::seed::{SeedFiles, Submodule, SubmoduleContent};
 
-/// Settings that win over the repository's: no program of its choice runs.
-const HARMLESS: &[&str] = &[
-    "-c",
-    "core.fsmonitor=false",
-    "-c",
-    "core.hooksPath=/dev/null",
-    "-c",
-    "protocol.ext.allow=never",
-];
-
-/// Variables that would make git look somewhere else than where it is told to.
-const MISLEADING: &[&str] = &[
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_NAMESPACE",
-    "GIT_CONFIG_PARAMETERS",
-    "GIT_CONFIG_COUNT",
-    "GIT_PREFIX",
-];
-
-/// Most bytes that are taken of one answer: two million names of 256 bytes.
-const ANSWER_BYTES_MAX: u64 = 512 * 1024 * 1024;
+use crate::trouble::git_error;
 
 /// Most submodules that are looked into.
 const SUBMODULES_MAX: usize = 1000;
@@ -160,7 +133,7 @@ impl Places {
             }
             // No checkout, or no git to ask.
             Err(Failure::Said(_) | Failure::Missing) => return Ok(None),
-            Err(failure) => return Err(failure.into()),
+            Err(failure) => return Err(git_error(failure)),
         };
         let mut lines = answer.split(|byte| *byte == b'\n').map(|line| {
             let line: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(line);
@@ -205,7 +178,7 @@ async fn own_files(directory: &Path, places: &Places) -> Result<OwnFiles, OpErro
     let settings = match run(directory, &["config", "-z", "--get-regexp", pattern]).await {
         Ok(answer) => settings(&answer),
         Err(Failure::Said(_)) => Vec::new(),
-        Err(failure) => return Err(failure.into()),
+        Err(failure) => return Err(git_error(failure)),
     };
     Ok(OwnFiles::Taken {
         checkout: places.checkout.clone(),
@@ -249,7 +222,7 @@ async fn list(directory: &Path, files: SeedFiles) -> Result<Vec<(Vec<u8>, Listed
         run(directory, &["ls-files", "-z", "--others", "--exclude-standard"]).await
     };
     let tracked = run(directory, &["ls-files", "-z", "--cached", "--stage"]);
-    let (tracked, others) = tokio::try_join!(tracked, others)?;
+    let (tracked, others) = tokio::try_join!(tracked, others).map_err(git_error)?;
     let mut names: Vec<(Vec<u8>, Listed)> = tracked_names(&tracked).collect();
     for name in others.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         let listed = if name.ends_with(b"/") { Listed::Repository } else { Listed::File };
@@ -275,23 +248,16 @@ fn tracked_names(answer: &[u8]) -> impl Iterator<Item = (Vec<u8>, Listed)> {
 
 /// A question that is answered by one line, or not at all.
 pub(super) async fn line(directory: &Path, question: &[&str]) -> Result<Option<String>, OpError> {
-    match run(directory, question).await {
-        Ok(answer) => {
-            let text = String::from_utf8_lossy(&answer);
-            Ok(text.lines().next().map(str::to_owned))
-        }
-        Err(Failure::Said(_)) => Ok(None),
-        Err(failure) => Err(failure.into()),
-    }
+    Git::of_operator(directory).line(question).await.map_err(git_error)
 }
 
 /// Those of some names, each with a NUL byte behind it, that are ignored.
 pub(super) async fn ignored(directory: &Path, names: Vec<u8>) -> Result<Vec<u8>, OpError> {
-    match ask(directory, &["check-ignore", "-z", "--stdin"], names).await {
+    match Git::of_operator(directory).ask(&["check-ignore", "-z", "--stdin"], names).await {
         Ok(answer) => Ok(answer),
         // None of them: then it says nothing.
         Err(Failure::Said(text)) if text.is_empty() => Ok(Vec::new()),
-        Err(failure) => Err(failure.into()),
+        Err(failure) => Err(git_error(failure)),
     }
 }
 
@@ -306,94 +272,13 @@ pub(crate) async fn merge_texts(
         Ok(merged) => Ok(Some(merged)),
         // Conflicts are all that it fails with and says nothing about.
         Err(Failure::Said(text)) if text.is_empty() => Ok(None),
-        Err(failure) => Err(failure.into()),
-    }
-}
-
-/// Why git gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    #[error("the program git is missing")]
-    Missing,
-    #[error("git cannot be run")]
-    Start(#[source] std::io::Error),
-    #[error("git said: {0}")]
-    Said(String),
-    #[error("git said more than {ANSWER_BYTES_MAX} bytes")]
-    TooLong,
-}
-
-impl From<Failure> for OpError {
-    fn from(failure: Failure) -> Self {
-        match &failure {
-            Failure::Missing => {
-                Self::new(ErrorKind::Unavailable, &failure).hinted("install the package git")
-            }
-            _ => Self::new(ErrorKind::InvalidRequest, &failure),
-        }
+        Err(failure) => Err(git_error(failure)),
     }
 }
 
 /// Asks git and takes its answer.
 pub(super) async fn run(directory: &Path, question: &[&str]) -> Result<Vec<u8>, Failure> {
-    ask(directory, question, Vec::new()).await
-}
-
-/// Asks git about what it is given on its standard input.
-async fn ask(directory: &Path, question: &[&str], input: Vec<u8>) -> Result<Vec<u8>, Failure> {
-    // It ends with the thread that started it: nothing is left behind by a
-    // client that is killed.
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--", "git"]).args(HARMLESS).args(question);
-    for variable in MISLEADING {
-        command.env_remove(variable);
-    }
-    command
-        .current_dir(directory)
-        .env("GIT_OPTIONAL_LOCKS", "0")
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .env("GIT_LFS_SKIP_SMUDGE", "1")
-        .env("GIT_ALLOW_PROTOCOL", "file:git:http:https:ssh")
-        .env("LC_ALL", "C.UTF-8")
-        .kill_on_drop(true)
-        .stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() })
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => Failure::Missing,
-        _ => Failure::Start(source),
-    })?;
-    let (out, err) = (child.stdout.take(), child.stderr.take());
-    let (Some(mut out), Some(mut err)) = (out, err) else { return Err(Failure::Missing) };
-    let (mut answer, mut said) = (Vec::new(), Vec::new());
-    let stdin = child.stdin.take();
-    let all = async {
-        let answered = async { (&mut out).take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await };
-        // More than this is not shown, but has to be read so that git goes on.
-        let complained = async {
-            (&mut err).take(64 * 1024).read_to_end(&mut said).await?;
-            tokio::io::copy(&mut err, &mut tokio::io::sink()).await
-        };
-        let told = async {
-            if let Some(mut stdin) = stdin {
-                // One that stops listening says why.
-                let _ = stdin.write_all(&input).await;
-            }
-            Ok(())
-        };
-        tokio::try_join!(answered, complained, told)
-    };
-    all.await.map_err(Failure::Start)?;
-    if answer.len() as u64 == ANSWER_BYTES_MAX {
-        return Err(Failure::TooLong);
-    }
-    let status = child.wait().await.map_err(Failure::Start)?;
-    match status.code() {
-        Some(0) => Ok(answer),
-        // What `setpriv` says if it cannot start the program.
-        Some(127) => Err(Failure::Missing),
-        _ => Err(Failure::Said(String::from_utf8_lossy(&said).trim().to_owned())),
-    }
+    Git::of_operator(directory).run(question).await
 }
 
 fn not_usable(error: &dyn std::error::Error) -> OpError {

@@ -20,7 +20,7 @@ use super::listing::{self, FILES_MAX};
 use super::{Seeded, blocking, report};
 use crate::home::{FileError, Home, remove_tree};
 use crate::scratch::ScratchDirectory;
-use crate::trouble::{environment_error, tree_error};
+use crate::trouble::{environment_error, git_error, tree_error};
 
 /// The image of a repository at a reference; its default branch if there is none.
 pub(super) async fn provide(
@@ -80,7 +80,7 @@ async fn resolve(home: &Home, url: &str, reference: &str) -> Result<String, OpEr
     let peeled = format!("{reference}^{{}}");
     let answer = run(home.path(), &["ls-remote", "--", url, reference, &peeled])
         .await
-        .map_err(|failure| OpError::from(failure).during(format!("cannot reach {url}")))?;
+        .map_err(|failure| git_error(failure).during(format!("cannot reach {url}")))?;
     let text = String::from_utf8_lossy(&answer);
     let lines: Vec<(&str, &str)> = text.lines().filter_map(|line| line.split_once('\t')).collect();
     let wanted = [
@@ -112,14 +112,14 @@ async fn fetch(
         _ => "main",
     };
     let initial = format!("--initial-branch={branch}");
-    run(clone, &["init", "--quiet", "--template=", &initial]).await?;
+    run(clone, &["init", "--quiet", "--template=", &initial]).await.map_err(git_error)?;
     let shallow = ["fetch", "--quiet", "--depth=1", "--no-tags", "--", url, commit];
     if run(clone, &shallow).await.is_err() {
         // Servers may refuse to give single commits, or less than everything.
         let whole = ["fetch", "--quiet", "--no-tags", "--", url, "+refs/*:refs/hotcell/*"];
-        run(clone, &whole).await?;
+        run(clone, &whole).await.map_err(git_error)?;
     }
-    run(clone, &["reset", "--quiet", "--hard", commit]).await?;
+    run(clone, &["reset", "--quiet", "--hard", commit]).await.map_err(git_error)?;
     let checkout = Checkout::find(clone, SeedFiles::Tracked).await?;
     checkout.ok_or_else(|| OpError::plain(ErrorKind::Internal, "the clone is no checkout"))
 }
