@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("egress", &["workspace-api"]),
     ("chat-hosts", &["workspace-api"]),
     ("host-git", &[]),
+    ("batch-git", &["batch-api", "host-git"]),
     ("redaction", &[]),
     ("sealing", &[]),
     ("batch-api", &[]),

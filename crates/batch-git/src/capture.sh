@@ -1,0 +1,25 @@
+# Run in the workspace of a lane, as the agent: packs all that is there into a
+# bundle. Arguments: the commit that the agent began with, and the file to write.
+set -eu
+base=$1 bundle=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# The same state is the same commit, whenever it is captured.
+export GIT_AUTHOR_DATE='@0 +0000' GIT_COMMITTER_DATE='@0 +0000'
+export GIT_AUTHOR_NAME=capture GIT_AUTHOR_EMAIL=capture@localhost
+export GIT_COMMITTER_NAME=capture GIT_COMMITTER_EMAIL=capture@localhost
+head=$(git rev-parse --verify --quiet HEAD || echo "$base")
+index=$(git rev-parse --git-path index)
+# What was staged, as it was: an index that is being merged has no tree.
+staged=$(git write-tree 2> /dev/null || git rev-parse "$head^{tree}")
+[ ! -e "$index" ] || cp "$index" "$work/index"
+export GIT_INDEX_FILE="$work/index"
+git -c core.hooksPath=/dev/null -c core.fsmonitor=false add --all .
+tree=$(git write-tree)
+unset GIT_INDEX_FILE
+staged=$(echo staged | git commit-tree "$staged" -p "$head")
+found=$(echo work | git commit-tree "$tree" -p "$head" -p "$staged")
+git update-ref refs/hotcell/work "$found"
+git rev-parse --verify --quiet refs/stash > /dev/null && stash=refs/stash || stash=
+git bundle create --quiet "$bundle" refs/hotcell/work --branches $stash "^$base"
+git update-ref -d refs/hotcell/work

@@ -1,0 +1,237 @@
+//! Handing verified work over to the operator's repository.
+//!
+//! A batch only ever adds a branch of its own there ([`Store::publish`]), which
+//! touches neither checkout, index nor any other branch. What goes further is done
+//! because the operator says so ([`Store::integrate`]), with the operator's settings,
+//! and forwards only: a branch that has moved on is refused or merged, never reset.
+
+use std::path::{Path, PathBuf};
+
+use host_git::Git;
+
+use crate::GitError;
+use crate::commit::{Note, Signature};
+use crate::merge::Merged;
+use crate::names::{CommitId, INTEGRATION};
+use crate::store::{Change, From, Store, commit_in, contains};
+
+/// Where the operator's branch is kept while it is merged.
+const TARGET: &str = "refs/hotcell/operator/target";
+
+/// What was made of both.
+const INTEGRATED: &str = "refs/hotcell/integrated";
+
+/// How work comes to the operator's branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// The branch moves forward to it.
+    FastForward,
+    /// A merge commit is made, and the branch moves forward to that.
+    Merge,
+    /// The batch's own branch is pushed to a remote, for a pull request.
+    Push {
+        /// A remote of the operator's repository, by its name.
+        remote: String,
+    },
+}
+
+/// Where the work is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Integrated {
+    /// The branch is at this commit.
+    At(CommitId),
+    /// The branch held it already.
+    Already,
+    /// The remote has the batch's branch, at this commit.
+    Pushed(CommitId),
+}
+
+impl Store {
+    /// Makes the integration branch a branch of the operator's repository, called
+    /// `branch`.
+    ///
+    /// # Errors
+    ///
+    /// If that branch is checked out somewhere, or holds what is not the batch's.
+    pub async fn publish(&self, operator: &Path, branch: &str) -> Result<CommitId, GitError> {
+        let tip = self.integration().await?;
+        checked(operator, branch).await?;
+        let name = format!("{INTEGRATION}:refs/heads/{branch}");
+        self.give(operator, branch, &name).await?;
+        Ok(tip)
+    }
+
+    /// Brings the integration branch, published as `branch`, to where the operator
+    /// wants it: to the branch `target` of the operator's, or to a remote.
+    ///
+    /// # Errors
+    ///
+    /// [`GitError::InTheWay`] with what is to be done about it; then nothing has
+    /// changed but the published branch.
+    pub async fn integrate(
+        &self,
+        operator: &Path,
+        branch: &str,
+        target: &str,
+        way: &Way,
+        note: &Note,
+        signature: &Signature,
+    ) -> Result<Integrated, GitError> {
+        let tip = self.publish(operator, branch).await?;
+        match way {
+            Way::FastForward => forward(operator, target, &tip).await,
+            Way::Merge => {
+                let theirs = tip_of(operator, target).await?;
+                self.take(operator, target, &theirs).await?;
+                match self.merge(&theirs, &tip, note, signature).await? {
+                    Merged::Already => Ok(Integrated::Already),
+                    Merged::Conflict(paths) => Err(GitError::InTheWay(format!(
+                        "`{target}` and the batch changed the same: {}",
+                        paths.join(", ")
+                    ))),
+                    Merged::Commit(merged) => {
+                        let name = INTEGRATED.to_owned();
+                        let to = merged.clone();
+                        self.update(&[Change { name, to, from: From::Anywhere }]).await?;
+                        self.give(operator, target, &format!("+{INTEGRATED}:{INTEGRATED}")).await?;
+                        forward(operator, target, &merged).await
+                    }
+                }
+            }
+            Way::Push { remote } => push(operator, remote, branch, &tip).await,
+        }
+    }
+
+    /// Fetches one of our names over there, for the sake of `branch`.
+    async fn give(&self, operator: &Path, branch: &str, names: &str) -> Result<(), GitError> {
+        let from = self.git()?.place().to_string_lossy().into_owned();
+        let fetch = [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-auto-maintenance",
+            "--no-recurse-submodules",
+            "--",
+            &*from,
+            names,
+        ];
+        Git::of_operator(operator)
+            .run(&fetch)
+            .await
+            .map_err(|failure| in_the_way(branch, failure))?;
+        Ok(())
+    }
+
+    /// Fetches a branch from over there.
+    async fn take(&self, operator: &Path, target: &str, tip: &CommitId) -> Result<(), GitError> {
+        let (from, names) = (operator.to_string_lossy(), format!("+refs/heads/{target}:{TARGET}"));
+        let fetch =
+            ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", &*from, &names];
+        self.git()?
+            .run(&fetch)
+            .await
+            .map_err(GitError::during("fetching the operator's branch"))?;
+        match self.find(TARGET).await? {
+            Some(taken) if taken == *tip => Ok(()),
+            _ => Err(GitError::InTheWay(format!("`{target}` is being moved; try again"))),
+        }
+    }
+}
+
+/// Moves a branch of the operator's forward, in its checkout if it is checked out.
+async fn forward(operator: &Path, target: &str, to: &CommitId) -> Result<Integrated, GitError> {
+    let git = Git::of_operator(operator);
+    let from = tip_of(operator, target).await?;
+    if contains(&git, &from, to).await? {
+        return Ok(Integrated::Already);
+    }
+    if !contains(&git, to, &from).await? {
+        return Err(GitError::InTheWay(format!(
+            "`{target}` has moved on since the batch began: merge instead of fast-forwarding"
+        )));
+    }
+    match checkout_of(&git, target).await? {
+        Some(checkout) => {
+            // It refuses to write over what is not committed, and then changes nothing.
+            let merge = ["merge", "--ff-only", "--quiet", to.as_str()];
+            let git = Git::of_operator(&checkout);
+            git.run(&merge).await.map_err(|failure| in_the_way(target, failure))?;
+        }
+        None => {
+            let name = format!("refs/heads/{target}");
+            let message =
+                ["update-ref", "-m", "hotcell: integrated", &name, to.as_str(), from.as_str()];
+            git.run(&message).await.map_err(|failure| in_the_way(target, failure))?;
+        }
+    }
+    Ok(Integrated::At(to.clone()))
+}
+
+async fn push(
+    operator: &Path,
+    remote: &str,
+    branch: &str,
+    tip: &CommitId,
+) -> Result<Integrated, GitError> {
+    let git = Git::of_operator(operator);
+    let remotes = git.run(&["remote"]).await.map_err(GitError::during("listing remotes"))?;
+    if !String::from_utf8_lossy(&remotes).lines().any(|known| known == remote) {
+        let (what, path) = (format!("remote `{remote}`"), operator.to_owned());
+        return Err(GitError::Missing { what, path });
+    }
+    let names = format!("{tip}:refs/heads/{branch}");
+    let push =
+        ["push", "--quiet", "--no-follow-tags", "--recurse-submodules=no", "--", remote, &names];
+    git.run(&push).await.map_err(|failure| in_the_way(remote, failure))?;
+    Ok(Integrated::Pushed(tip.clone()))
+}
+
+async fn tip_of(operator: &Path, branch: &str) -> Result<CommitId, GitError> {
+    checked(operator, branch).await?;
+    let step = "looking up the operator's branch";
+    let question = format!("refs/heads/{branch}^{{commit}}");
+    let question = ["rev-parse", "--verify", "--quiet", "--end-of-options", &question];
+    let line = Git::of_operator(operator).line(&question).await.map_err(GitError::during(step))?;
+    let line = line.ok_or_else(|| GitError::Missing {
+        what: format!("branch `{branch}`"),
+        path: operator.to_owned(),
+    })?;
+    commit_in(step, &line)
+}
+
+/// Refuses what cannot be the name of a branch.
+async fn checked(operator: &Path, branch: &str) -> Result<(), GitError> {
+    let name = format!("refs/heads/{branch}");
+    let git = Git::of_operator(operator);
+    let step = "checking the name of a branch";
+    let answer = git.call(&["check-ref-format", &name], Vec::new()).await;
+    match answer.map_err(GitError::during(step))?.code {
+        Some(0) if !branch.starts_with('-') => Ok(()),
+        _ => Err(GitError::InTheWay(format!("`{branch}` cannot be the name of a branch"))),
+    }
+}
+
+/// Where a branch is checked out, if it is.
+async fn checkout_of(git: &Git, branch: &str) -> Result<Option<PathBuf>, GitError> {
+    let listed = git.run(&["worktree", "list", "--porcelain", "-z"]).await;
+    let listed = listed.map_err(GitError::during("listing checkouts"))?;
+    let listed = String::from_utf8_lossy(&listed);
+    let wanted = format!("branch refs/heads/{branch}");
+    let mut checkout = None;
+    for line in listed.split('\0') {
+        if let Some(path) = line.strip_prefix("worktree ") {
+            checkout = Some(PathBuf::from(path));
+        } else if line == wanted {
+            return Ok(checkout);
+        }
+    }
+    Ok(None)
+}
+
+fn in_the_way(what: &str, failure: host_git::Failure) -> GitError {
+    match failure {
+        host_git::Failure::Said(text) => GitError::InTheWay(format!("`{what}`: {text}")),
+        source => GitError::Git { step: "handing the work over", source },
+    }
+}
