@@ -155,3 +155,28 @@ pub const WORKSPACE_FULL: Profile = Profile {
         t::DELETE,
     ],
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hosts that keep tools to themselves let models search in what is said of them,
+    /// word by word, and models look for words of names that they have read about.
+    #[test]
+    fn what_is_said_of_a_tool_has_the_words_of_its_name() {
+        for profile in PROFILES {
+            for tool in profile.tools {
+                let about = tool.about.to_lowercase();
+                let words = about.split(|c: char| !c.is_alphanumeric());
+                for word in tool.name.split('_') {
+                    // A word or its plural, as searches take them.
+                    let found = words.clone().any(|said| {
+                        said.strip_suffix('s').unwrap_or(said)
+                            == word.strip_suffix('s').unwrap_or(word)
+                    });
+                    assert!(found, "{}: {word} is not in {about:?}", tool.name);
+                }
+            }
+        }
+    }
+}

@@ -28,7 +28,7 @@ const SEED_PATH: (&str, &str) = ("path", "null");
 pub(super) const VM_RUN: Tool = Tool {
     name: "vm_run",
     operation: "run",
-    about: "Run a shell command in a fresh, isolated Linux microVM (sandbox) that is deleted afterwards.",
+    about: "Run a shell command in a fresh, isolated Linux VM (sandbox, microVM) that is deleted afterwards.",
     fields: &[
         LINE,
         ENVIRONMENT,
@@ -59,8 +59,8 @@ pub(super) const CREATE_LABELLED: Tool =
 pub(super) const EXEC: Tool = Tool {
     name: "workspace_exec",
     operation: "command.run",
-    about: "Run a shell command in a workspace: build, test, inspect, execute. Returns within 25 s; \
-            what still runs goes on.",
+    about: "Run (exec) a shell command in a workspace: build, test, inspect, execute. Returns within \
+            25 s; what still runs goes on.",
     fields: &[WORKSPACE, LINE, CWD, Field::told("env", "Variables, KEY=VALUE"), SECRET],
     fixed: &[],
     reply: Reply::Text,
@@ -120,7 +120,7 @@ pub(super) const SHELL_OPEN: Tool = Tool {
 pub(super) const SHELL_READ: Tool = Tool {
     name: "shell_read",
     operation: "shell.read",
-    about: "Read what a terminal shows, once it is quiet.",
+    about: "Read what a shell's terminal shows, once it is quiet.",
     fields: &[
         WORKSPACE,
         SHELL_ID,
@@ -136,7 +136,7 @@ pub(super) const SHELL_READ: Tool = Tool {
 pub(super) const SHELL_WRITE: Tool = Tool {
     name: "shell_write",
     operation: "shell.write",
-    about: "Type into a terminal.",
+    about: "Write to a shell: type into its terminal.",
     fields: &[
         WORKSPACE,
         SHELL_ID,
@@ -151,7 +151,7 @@ pub(super) const SHELL_WRITE: Tool = Tool {
 pub(super) const SHELL_SIGNAL: Tool = Tool {
     name: "shell_signal",
     operation: "shell.signal",
-    about: "Interrupt or signal what runs in a terminal.",
+    about: "Interrupt or signal what runs in a shell's terminal.",
     fields: &[WORKSPACE, SHELL_ID, Field::told("signal", "Such as INT or KILL")],
     fixed: &[],
     reply: Reply::Text,
@@ -161,7 +161,7 @@ pub(super) const SHELL_SIGNAL: Tool = Tool {
 pub(super) const SHELL_CLOSE: Tool = Tool {
     name: "shell_close",
     operation: "shell.close",
-    about: "Close a terminal and end what runs in it.",
+    about: "Close a shell and end what runs in it.",
     fields: &[WORKSPACE, SHELL_ID],
     fixed: &[],
     reply: Reply::Text,
@@ -310,7 +310,7 @@ pub(super) const EXPORT: Tool = Tool {
 pub(super) const APPLY_BACK: Tool = Tool {
     name: "workspace_apply_back",
     operation: "workspace.apply-back",
-    about: "Apply the changes of a workspace to the project on the host, or say what that would do.",
+    about: "Apply the changes of a workspace back to the project on the host, or say what that would do.",
     fields: &[
         WORKSPACE,
         Field::told("checkout", "Checkout of the host"),
@@ -326,7 +326,7 @@ pub(super) const APPLY_BACK: Tool = Tool {
 pub(super) const SYNC_PUSH: Tool = Tool {
     name: "sync_push",
     operation: "sync.push",
-    about: "Sync (upload) what changed in the project on the host into a workspace.",
+    about: "Sync (upload, push) what changed in the project on the host into a workspace.",
     fields: &[
         WORKSPACE,
         Field::told("directory", "Directory of the host"),
@@ -340,7 +340,7 @@ pub(super) const SYNC_PUSH: Tool = Tool {
 pub(super) const SNAPSHOT_CREATE: Tool = Tool {
     name: "snapshot_create",
     operation: "snapshot.create",
-    about: "Snapshot (checkpoint) a running workspace with disk, memory and processes.",
+    about: "Create a snapshot (checkpoint) of a running workspace: disk, memory and processes.",
     fields: &[WORKSPACE, Field::told("name", "Name of the snapshot")],
     fixed: &[],
     reply: Reply::Record(r::TAKEN),
@@ -414,7 +414,7 @@ pub(super) const SERVICE_LIST: Tool = Tool {
 pub(super) const SERVICE_LOGS: Tool = Tool {
     name: "service_logs",
     operation: "service.logs",
-    about: "Read the last lines that a service wrote.",
+    about: "Read the logs of a service: the last lines that it wrote.",
     fields: &[WORKSPACE, SERVICE, Field::told("tail", "How many lines")],
     fixed: &[("max_bytes", "3500")],
     reply: Reply::Text,
@@ -434,7 +434,7 @@ pub(super) const SERVICE_STOP: Tool = Tool {
 pub(super) const NETWORK_SET: Tool = Tool {
     name: "network_set",
     operation: "network.set",
-    about: "Allow a workspace to reach hosts, or cut it off.",
+    about: "Set the network of a workspace: allow it to reach hosts, or cut it off.",
     fields: &[
         WORKSPACE,
         Field::own("network"),
@@ -448,7 +448,7 @@ pub(super) const NETWORK_SET: Tool = Tool {
 pub(super) const NETWORK_LOG: Tool = Tool {
     name: "network_log",
     operation: "network.log",
-    about: "Show what a workspace reached and what it was refused, and why.",
+    about: "Show the network log of a workspace: what it reached, what it was refused, and why.",
     fields: &[WORKSPACE],
     fixed: &[],
     reply: Reply::Text,
@@ -458,7 +458,7 @@ pub(super) const NETWORK_LOG: Tool = Tool {
 pub(super) const STATUS: Tool = Tool {
     name: "workspace_status",
     operation: "workspace.status",
-    about: "Show a workspace: state, source, sizes, activity.",
+    about: "Show the status of a workspace: state, source, sizes, activity.",
     fields: &[WORKSPACE],
     fixed: &[],
     reply: Reply::Record(r::SHOWN),
@@ -478,7 +478,7 @@ pub(super) const LIST: Tool = Tool {
 pub(super) const LOGS: Tool = Tool {
     name: "workspace_logs",
     operation: "workspace.logs",
-    about: "Show the history of a workspace: commands, edits, network decisions.",
+    about: "Show the logs (history) of a workspace: commands, edits, network decisions.",
     fields: &[WORKSPACE, Field::told("after", "Only after this sequence number")],
     fixed: &[("limit", "50")],
     reply: Reply::Text,
@@ -488,7 +488,7 @@ pub(super) const LOGS: Tool = Tool {
 pub(super) const SUMMARY: Tool = Tool {
     name: "workspace_summary",
     operation: "workspace.summary",
-    about: "Sum up for review what ran, changed and failed in a workspace since its last reset.",
+    about: "Summary for review: what ran, changed and failed in a workspace since its last reset.",
     fields: &[WORKSPACE],
     fixed: &[],
     reply: Reply::Text,

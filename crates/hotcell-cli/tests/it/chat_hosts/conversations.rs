@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use recipes::{COLD_START, PARALLEL, REPRO_FIX, REVIEW_EVAL, Recipe, UNTRUSTED};
+use recipes::{COLD_START, DAILY_LOOP, PARALLEL, REPRO_FIX, REVIEW_EVAL, Recipe, UNTRUSTED};
 
 use super::*;
 use crate::support::scripted_model::ScriptedModel;
@@ -26,7 +26,22 @@ fn claude(person: &Person, model: &ScriptedModel, task: &str) -> Command {
     claude
 }
 
+/// A model that Codex does not know is offered all tools.
 fn codex(person: &Person, model: &ScriptedModel, task: &str) -> Command {
+    codex_as("scripted", person, model, task)
+}
+
+/// This one has to search for them.
+fn codex_that_searches(person: &Person, model: &ScriptedModel, task: &str) -> Command {
+    codex_as("gpt-5.5", person, model, task)
+}
+
+/// This one calls them from scripts.
+fn codex_that_scripts(person: &Person, model: &ScriptedModel, task: &str) -> Command {
+    codex_as("gpt-6-sol", person, model, task)
+}
+
+fn codex_as(name: &str, person: &Person, model: &ScriptedModel, task: &str) -> Command {
     let mut codex = person.host("codex");
     let provider = format!(
         "model_providers.scripted={{name=\"scripted\",base_url=\"{}/v1\",wire_api=\"responses\",\
@@ -36,7 +51,14 @@ fn codex(person: &Person, model: &ScriptedModel, task: &str) -> Command {
     codex
         .env("SCRIPTED_KEY", "none")
         .args(["exec", "--skip-git-repo-check", "--disable", "plugins"])
-        .args(["-c", &provider, "-c", "model_provider=\"scripted\"", "-c", "model=\"scripted\""])
+        .args([
+            "-c",
+            &provider,
+            "-c",
+            "model_provider=\"scripted\"",
+            "-c",
+            &format!("model={name:?}"),
+        ])
         .args(["-c", "check_for_update_on_startup=false", "-c", "analytics.enabled=false"])
         // There is nobody to ask, and recipes reset workspaces.
         .args(["-c", "mcp_servers.hotcell.default_tools_approval_mode=\"approve\""])
@@ -118,7 +140,12 @@ fn claude_code_reviews_and_goes_back_to_a_snapshot() {
 
 #[test]
 fn codex_reproduces_a_defect_and_mends_it() {
-    works_through("codex", codex, &REPRO_FIX);
+    works_through("codex", codex_that_searches, &REPRO_FIX);
+}
+
+#[test]
+fn codex_starts_over_from_scripts() {
+    works_through("codex", codex_that_scripts, &DAILY_LOOP);
 }
 
 #[test]

@@ -15,9 +15,15 @@ use super::toolbox::fetch_npm_package;
 use super::{ENVIRONMENT, MACHINES_VARIABLE, git, home, json, prepared, test_cache, text};
 
 /// A program, the package that it is in, and where.
-const PROGRAMS: [(&str, &str, &str); 3] = [
+const PROGRAMS: [(&str, &str, &str); 4] = [
     ("claude", "@anthropic-ai/claude-code-linux-x64@2.1.328", "claude"),
     ("codex", "@openai/codex@0.169.0-linux-x64", "vendor/x86_64-unknown-linux-musl/bin/codex"),
+    // What runs the scripts of models that call tools from scripts; it lies beside.
+    (
+        "codex-code-mode-host",
+        "@openai/codex@0.169.0-linux-x64",
+        "vendor/x86_64-unknown-linux-musl/bin/codex-code-mode-host",
+    ),
     ("opencode", "opencode-linux-x64-baseline@1.18.33", "bin/opencode"),
 ];
 
@@ -37,16 +43,13 @@ fn programs() -> PathBuf {
     let made = test_cache().join("chat-hosts-1");
     let lock = File::create(test_cache().join("chat-hosts.lock")).unwrap();
     flock(&lock, FlockOperation::LockExclusive).unwrap();
-    if !made.exists() {
-        let scratch = tempfile::tempdir_in(test_cache()).unwrap();
-        let bin = scratch.path().join("bin");
-        fs::create_dir(&bin).unwrap();
-        for (name, package, at) in PROGRAMS {
+    fs::create_dir_all(&made).unwrap();
+    for (name, package, at) in PROGRAMS {
+        if !made.join(name).exists() {
+            let scratch = tempfile::tempdir_in(test_cache()).unwrap();
             let unpacked = fetch_npm_package(package, scratch.path());
-            fs::rename(unpacked.join(at), bin.join(name)).unwrap();
-            fs::remove_dir_all(unpacked).unwrap();
+            fs::rename(unpacked.join(at), made.join(name)).unwrap();
         }
-        fs::rename(&bin, &made).unwrap();
     }
     made
 }

@@ -1,8 +1,9 @@
 //! A model that follows a script, at a port of the loopback: so real chat hosts hold
 //! whole conversations without internet, and the same one each time.
 //!
-//! It speaks Anthropic's Messages, OpenAI's Responses and Chat Completions. It keeps
-//! no state: a host sends the whole conversation with every request, and what comes
+//! It speaks Anthropic's Messages, OpenAI's Responses and Chat Completions. Tools that a
+//! host keeps to itself it searches for, or calls from a script, as the host wants it of
+//! the model whose name it bears. It keeps no state: a host sends the whole conversation with every request, and what comes
 //! next follows from the results of tools in it. A request that offers no tools, for a
 //! title say, is answered with a word.
 
@@ -29,12 +30,26 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 struct Offered {
     name: String,
     namespace: Option<String>,
+    way: Way,
+}
+
+/// How a tool that a host offers is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// It is called.
+    Direct,
+    /// It searches for tools that can be called from then on.
+    Search,
+    /// It runs a script, which calls tools.
+    Script,
 }
 
 /// What a host asked.
 struct Turn {
     step: Step,
     tools: Vec<Offered>,
+    /// Whether it has just looked for tools.
+    has_searched: bool,
     /// Names the reply and what is in it.
     id: String,
     model: Value,
@@ -43,6 +58,10 @@ struct Turn {
 /// What the model answers.
 enum Answer {
     Call(Offered, Value),
+    /// It searches for a tool with these words.
+    Search(String),
+    /// It calls a tool from a script.
+    Script(String),
     Text(String),
 }
 
@@ -53,8 +72,16 @@ impl Turn {
             Step::Say(text) => Answer::Text(text.clone()),
             Step::Call(tool, arguments) => {
                 let is_it = |offered: &&Offered| offered.name.ends_with(*tool);
+                let is_way = |way| self.tools.iter().any(|offered| offered.way == way);
                 match self.tools.iter().find(is_it) {
                     Some(offered) => Answer::Call(offered.clone(), arguments.clone()),
+                    None if is_way(Way::Search) && !self.has_searched => {
+                        Answer::Search(tool.replace('_', " "))
+                    }
+                    None if is_way(Way::Script) => Answer::Script(format!(
+                        "// @exec: {{\"yield_time_ms\": 120000}}\n\
+                         text(await tools.mcp__hotcell__{tool}({arguments}))"
+                    )),
                     None => Answer::Text(format!("the host offers no `{tool}`")),
                 }
             }

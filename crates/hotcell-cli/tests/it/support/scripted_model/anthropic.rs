@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Offered, Response, Script, Turn, result_text};
+use super::{Answer, Offered, Response, Script, Turn, Way, result_text};
 
 pub(super) fn answer(request: &Value, script: &Script, number: usize) -> Response {
     let messages = request["messages"].as_array().into_iter().flatten();
@@ -11,16 +11,17 @@ pub(super) fn answer(request: &Value, script: &Script, number: usize) -> Respons
     let results: Vec<String> = results.map(|block| result_text(&block["content"])).collect();
     let tools = request["tools"].as_array().into_iter().flatten();
     let tools = tools.filter_map(|tool| {
-        Some(Offered { name: tool["name"].as_str()?.to_owned(), namespace: None })
+        Some(Offered { name: tool["name"].as_str()?.to_owned(), namespace: None, way: Way::Direct })
     });
     let turn = Turn {
         step: script.step(&results),
         tools: tools.collect(),
+        has_searched: false,
         id: format!("msg_{number}"),
         model: request["model"].clone(),
     };
     let (block, delta, stop) = match turn.answer() {
-        Answer::Text(text) => (
+        Answer::Search(text) | Answer::Script(text) | Answer::Text(text) => (
             json!({ "type": "text", "text": "" }),
             json!({ "type": "text_delta", "text": text }),
             "end_turn",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Offered, Response, Script, Turn, result_text};
+use super::{Answer, Offered, Response, Script, Turn, Way, result_text};
 
 pub(super) fn answer(request: &Value, script: &Script, number: usize) -> Response {
     let messages = request["messages"].as_array().into_iter().flatten();
@@ -11,16 +11,19 @@ pub(super) fn answer(request: &Value, script: &Script, number: usize) -> Respons
     let tools = request["tools"].as_array().into_iter().flatten();
     let tools = tools.filter_map(|tool| {
         let name = tool["function"]["name"].as_str()?.to_owned();
-        Some(Offered { name, namespace: None })
+        Some(Offered { name, namespace: None, way: Way::Direct })
     });
     let turn = Turn {
         step: script.step(&results),
         tools: tools.collect(),
+        has_searched: false,
         id: format!("chatcmpl-{number}"),
         model: request["model"].clone(),
     };
     let (message, reason) = match turn.answer() {
-        Answer::Text(text) => (json!({ "role": "assistant", "content": text }), "stop"),
+        Answer::Search(text) | Answer::Script(text) | Answer::Text(text) => {
+            (json!({ "role": "assistant", "content": text }), "stop")
+        }
         Answer::Call(tool, arguments) => (
             json!({
                 "role": "assistant", "content": null,

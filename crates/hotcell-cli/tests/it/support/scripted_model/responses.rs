@@ -1,18 +1,31 @@
 //! OpenAI's Responses. Tools of a server come in a namespace, and a call names it.
+//!
+//! Codex offers them in three ways: models that it does not know get all of them,
+//! `gpt-5.5` a tool that searches for them (`tool_search`), and `gpt-6-sol` one that runs
+//! scripts (`exec`), offered in the conversation itself.
 
 use serde_json::{Value, json};
 
-use super::{Answer, Offered, Response, Script, Turn, result_text};
+use super::{Answer, Offered, Response, Script, Turn, Way, result_text};
 
 pub(super) fn answer(request: &Value, script: &Script, number: usize) -> Response {
-    let items = request["input"].as_array().into_iter().flatten();
-    let results = items.filter(|item| item["type"] == "function_call_output");
+    let items = || request["input"].as_array().into_iter().flatten();
+    let is_result = |item: &&Value| {
+        item["type"] == "function_call_output" || item["type"] == "custom_tool_call_output"
+    };
+    let results = items().filter(is_result);
     let results: Vec<String> = results.map(|item| result_text(&item["output"])).collect();
     let mut tools = Vec::new();
     offered(&request["tools"], None, &mut tools);
+    for item in items() {
+        if item["type"] == "additional_tools" || item["type"] == SEARCHED {
+            offered(&item["tools"], None, &mut tools);
+        }
+    }
     let turn = Turn {
         step: script.step(&results),
         tools,
+        has_searched: items().last().is_some_and(|item| item["type"] == SEARCHED),
         id: format!("resp_{number}"),
         model: request["model"].clone(),
     };
@@ -33,6 +46,16 @@ pub(super) fn answer(request: &Value, script: &Script, number: usize) -> Respons
             }
             call
         }
+        Answer::Search(query) => json!({
+            "type": "tool_search_call", "id": format!("tsc_{number}"),
+            "call_id": format!("call_{number}"), "execution": "client",
+            "arguments": { "query": query }, "status": "completed",
+        }),
+        Answer::Script(script) => json!({
+            "type": "custom_tool_call", "id": format!("ctc_{number}"),
+            "call_id": format!("call_{number}"), "name": "exec", "input": script,
+            "status": "completed",
+        }),
     };
     let response = |status: &str, output: Value, usage: Value| {
         json!({
@@ -59,14 +82,22 @@ pub(super) fn answer(request: &Value, script: &Script, number: usize) -> Respons
     ])
 }
 
+/// What a search has found.
+const SEARCHED: &str = "tool_search_output";
+
 fn offered(tools: &Value, namespace: Option<&str>, found: &mut Vec<Offered>) {
     for tool in tools.as_array().into_iter().flatten() {
-        let Some(name) = tool["name"].as_str() else { continue };
-        if tool["type"] == "namespace" {
-            offered(&tool["tools"], Some(name), found);
-        } else {
-            let namespace = namespace.map(str::to_owned);
-            found.push(Offered { name: name.to_owned(), namespace });
-        }
+        let name = tool["name"].as_str().unwrap_or_default();
+        let way = match (tool["type"].as_str(), name) {
+            (Some("namespace"), _) => {
+                offered(&tool["tools"], Some(name), found);
+                continue;
+            }
+            (Some("tool_search"), _) => Way::Search,
+            (Some("custom"), "exec") => Way::Script,
+            _ => Way::Direct,
+        };
+        let namespace = namespace.map(str::to_owned);
+        found.push(Offered { name: name.to_owned(), namespace, way });
     }
 }
