@@ -36,7 +36,7 @@ pub const INSPECT: Profile = Profile {
                    the workspace; workspace_export, if it is there, hands that one file out.",
     tools: &[
         Tool {
-            about: "Create an isolated sandbox (microVM) without network for untrusted code.",
+            about: "Create an isolated sandbox (microVM workspace) without network for untrusted code.",
             ..t::CREATE
         },
         t::EXEC,

