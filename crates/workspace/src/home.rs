@@ -240,13 +240,14 @@ pub(crate) fn create_private(path: &Path) -> Result<(), FileError> {
 
 /// Creates a file that only we can read, unless it is there.
 pub(crate) fn create_private_file(path: &Path) -> Result<(), FileError> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .map(|_| ())
-        .map_err(FileError::at("create", path))
+    // One that is there is not even opened: if it is a database, closing any
+    // descriptor of it frees the locks that this process has on it.
+    match OpenOptions::new().create_new(true).write(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(FileError::at("create", path)(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Takes a lock if nobody holds it.

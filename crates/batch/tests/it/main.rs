@@ -5,3 +5,5 @@
 mod custody;
 mod engine;
 mod host;
+mod journal;
+mod journal_faults;
