@@ -19,7 +19,7 @@ fn unique(name: &str) -> String {
 }
 
 #[test]
-fn a_model_mends_a_project_without_touching_the_host() {
+fn a_model_mends_a_project_and_brings_that_home_only_if_its_operator_allows_it() {
     let project = tempfile::TempDir::new().unwrap();
     std::fs::write(project.path().join("sum.sh"), "echo $(($1 - $2))\n").unwrap();
     let path = project.path().to_str().unwrap();
@@ -38,13 +38,26 @@ fn a_model_mends_a_project_without_touching_the_host() {
     let diff = json!({ "workspace": name, "format": "patch" });
     let diff = session.use_tool("workspace_diff", diff);
     assert!(diff.contains("-echo $(($1 - $2))\n+echo $(($1 + $2))\n"), "{diff}");
+    // Unless the operator says more, what would come home is said and not done.
+    let home = json!({ "workspace": name });
+    let plan = session.use_tool("workspace_apply_back", home.clone());
+    assert!(plan.contains("sum.sh"), "{plan}");
+    let host = || std::fs::read_to_string(project.path().join("sum.sh")).unwrap();
+    assert_eq!(host(), "echo $(($1 - $2))\n");
+    let serve = |may: &str| {
+        Session::begun(&["--mode", "repro-fix", "--project-path", path, "--apply-back", may])
+    };
+    let listed = serve("no").ask("tools/list", json!({})).to_string();
+    assert!(listed.contains("workspace_diff") && !listed.contains("workspace_apply_back"));
+    let apply = json!({ "workspace": name, "mode": "apply" });
+    assert!(session.refused("workspace_apply_back", apply.clone()).contains("no argument `mode`"));
+    serve("yes").use_tool("workspace_apply_back", apply);
+    assert_eq!(host(), "echo $(($1 + $2))\n");
     session.use_tool("workspace_reset", json!({ "workspace": name }));
     let fresh =
         session.use_tool("workspace_exec", json!({ "workspace": name, "command": "cat sum.sh" }));
     assert!(fresh.starts_with("echo $(($1 - $2))\n"), "{fresh}");
     session.use_tool("workspace_delete", json!({ "workspace": name }));
-    let host = std::fs::read_to_string(project.path().join("sum.sh")).unwrap();
-    assert_eq!(host, "echo $(($1 - $2))\n");
 }
 
 #[test]

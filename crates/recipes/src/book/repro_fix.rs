@@ -12,8 +12,9 @@ pub static REPRO_FIX: Recipe = Recipe {
     name: "repro-fix",
     title: "Reproduce a defect, mend it, prove it",
     story: "Somebody reports a defect. The agent reproduces it in a machine of its own, mends it, \
-            runs the tests, and hands over a patch; your checkout is not touched. After a wrong \
-            turn a reset takes the machine back to where it began, in a fraction of a second.",
+            runs the tests, and hands over a patch; your checkout is not touched, unless you let \
+            the agent apply it (`host connect … -- --apply-back yes`). After a wrong turn a reset \
+            takes the machine back to where it began, in a fraction of a second.",
     task: "`parse.compile(format, case_sensitive=True)` matches text of any case, though the \
            documentation says that it does not. Reproduce it, mend it, show that the tests still \
            pass, and give me the patch.",

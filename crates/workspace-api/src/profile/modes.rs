@@ -4,13 +4,15 @@ use operation::tool::{Profile, Tool};
 
 use super::tools as t;
 
-/// Reproduce a defect, mend it, prove it.
+/// Reproduce a defect, mend it, prove it. Edits say what a patch would, so that there
+/// is room for bringing the mend home.
 pub const REPRO_FIX: Profile = Profile {
     name: "repro-fix",
     about: "Reproduce a defect, mend it, prove it; start over with a reset",
     instructions: "Reproduce and fix a defect in a disposable Linux microVM. workspace_create, run \
-                   the failing test with workspace_exec, mend with file_edit or patch_apply, run it \
-                   again, show the fix with workspace_diff. After a wrong turn: workspace_reset.",
+                   the failing test with workspace_exec, mend with file_edit, run it again, show the \
+                   fix with workspace_diff. After a wrong turn: workspace_reset. \
+                   workspace_apply_back, if it is there, brings the fix to the project.",
     tools: &[
         t::CREATE,
         t::EXEC,
@@ -20,8 +22,8 @@ pub const REPRO_FIX: Profile = Profile {
         t::FILE_WRITE,
         t::FILE_EDIT,
         t::FILE_SEARCH,
-        t::PATCH_APPLY,
         t::DIFF,
+        t::APPLY_BACK,
         t::RESET,
         t::DELETE,
     ],
@@ -76,7 +78,8 @@ pub const COLD_START: Profile = Profile {
     ],
 };
 
-/// Review and evaluate a change.
+/// Review and evaluate a change. What it comes to is a report, so nothing is copied
+/// out; a file that somebody wants can be read by address.
 pub const REVIEW_EVAL: Profile = Profile {
     name: "review-eval",
     about: "Review and evaluate a change: check points, terminals, a report",
