@@ -99,6 +99,13 @@ word! {
     |text| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
+word! {
+    /// A commit by git's own name: 40 hexadecimal digits, 64 with SHA-256.
+    CommitName, 64, "^([0-9a-f]{40}|[0-9a-f]{64})$",
+    |text| matches!(text.len(), 40 | 64)
+        && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// Work of a task in one repository: what the engine schedules. A task that
 /// comes back to a repository makes another visit, so another unit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ mod text;
 
 pub use actor::{Actor, Name};
 pub use id::{
-    AgentId, AttemptId, BatchId, ConversationId, EffectId, Epoch, MessageId, RepositoryName,
-    RequestId, Role, Sequence, TaskId, UnitId, WaitId,
+    AgentId, AttemptId, BatchId, CommitName, ConversationId, EffectId, Epoch, MessageId,
+    RepositoryName, RequestId, Role, Sequence, TaskId, UnitId, WaitId,
 };
 pub use task::{AreaName, ReviewLevel, ScopePattern, Size};

@@ -5,6 +5,7 @@
 //! * [`tidy`]: house law as checks.
 //! * [`generate`]: the generated part of the documentation.
 //! * [`protocol`]: the server for models, judged by the protocol's own tools.
+//! * [`simulate`]: the engine of batches in a simulated world.
 //! * [`record`]: a terminal session as a picture that moves.
 //!
 //! What the tasks share: [`programs`] builds our own programs, [`cache`] says
@@ -26,6 +27,7 @@ mod machines;
 mod programs;
 mod protocol;
 mod record;
+mod simulate;
 mod tidy;
 
 use std::process::ExitCode;
@@ -48,6 +50,7 @@ enum Task {
     Gen(generate::Options),
     Record(record::Options),
     Protocol(protocol::Options),
+    Simulate(simulate::Options),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -56,6 +59,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::KvmLab(options) => lab::run(&options),
         Task::Tidy(options) => tidy::run(&options),
         Task::Gen(options) => generate::run(&options),
+        Task::Simulate(options) => simulate::run(&options),
         Task::Protocol(options) => protocol::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Record(options) => record::run(&options).map(|()| ExitCode::SUCCESS),
     }

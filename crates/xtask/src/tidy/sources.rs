@@ -30,6 +30,7 @@ const FACES: &[&str] = &["crates/hotcell-cli/src", "crates/operation/src"];
 const INTERNAL_VARIABLES: &[(&str, &str)] = &[
     ("HOTCELL_GUEST_AGENT", "the engine's build script tells its crate where the agent lies"),
     ("HOTCELL_GUEST_TOOLS", "the same for the tools"),
+    ("HOTCELL_SIMULATION_SEEDS", "it says which seeds of the batch engine's simulation are run"),
     ("HOTCELL_TEST_CACHE", "tests keep environments and kernels there"),
     ("HOTCELL_TEST_MACHINES", "it names the driver that the tests run on"),
 ];

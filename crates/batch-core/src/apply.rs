@@ -1,0 +1,254 @@
+//! Folding: how a fact changes the state. Total, and without any policy: a fact
+//! that makes no sense here changes nothing.
+
+use batch_api::{Actor, EffectId, Epoch, Sequence, UnitId};
+
+use crate::effect::{Effect, EffectState, Kind, Outcome};
+use crate::fact::{Fact, Nudge};
+use crate::journal::{Record, Subject};
+use crate::mail::Mail;
+use crate::state::{OpenWait, State};
+use crate::time::Time;
+use crate::unit::{Capture, Phase, Unit};
+
+/// When and under whom a fact was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Its position.
+    pub sequence: Sequence,
+    /// When.
+    pub at: Time,
+    /// Under which engine.
+    pub epoch: Epoch,
+}
+
+impl State {
+    /// Folds one record of the journal.
+    pub fn fold(&mut self, record: &Record<Fact>) {
+        let stamp = Stamp { sequence: record.sequence, at: record.at, epoch: record.epoch };
+        self.apply(stamp, &record.subject, &record.fact);
+    }
+
+    /// Folds one fact.
+    pub fn apply(&mut self, stamp: Stamp, subject: &Subject, fact: &Fact) {
+        self.sequence = stamp.sequence;
+        match fact {
+            Fact::EngineStarted => {
+                self.epoch = stamp.epoch;
+                self.fenced = false;
+            }
+            Fact::Planned { spec } => {
+                for unit in &spec.units {
+                    self.units.insert(unit.unit.clone(), Unit::new(unit.clone()));
+                }
+                self.spec = Some(spec.as_ref().clone());
+                self.view += 1;
+            }
+            Fact::Answered { request, command, reply } => {
+                if self.answers.insert(request.clone(), (*command, reply.clone())).is_none() {
+                    self.answers_order.push_back(request.clone());
+                }
+                if self.answers_order.len() > Self::ANSWERS_MAX
+                    && let Some(oldest) = self.answers_order.pop_front()
+                {
+                    self.answers.remove(&oldest);
+                }
+            }
+            Fact::Halted { halt } => {
+                self.halt = *halt;
+                self.view += 1;
+            }
+            Fact::Limited { until } => self.limited_until = self.limited_until.max(*until),
+            Fact::BatchEnded { ending } => {
+                self.ending = Some(*ending);
+                self.view += 1;
+            }
+            Fact::Granted if subject.unit.is_none() => self.grants += 1,
+            Fact::Mailed { message } => {
+                if message.from != Actor::Engine {
+                    for unit in &message.to {
+                        let times = self.mailed_at.entry(unit.clone()).or_default();
+                        times.push_back(stamp.at);
+                        if times.len() > Self::RATE_MAX {
+                            times.pop_front();
+                        }
+                    }
+                }
+                self.mail.insert(message.id, Mail::new(message.clone()));
+            }
+            Fact::Receipted { message, receipt } => {
+                if let (Some(mail), Some(unit)) = (self.mail.get_mut(message), &subject.unit) {
+                    mail.receipts.insert(unit.clone(), receipt.clone());
+                }
+            }
+            Fact::WaitOpened { wait } => {
+                self.waits_count += 1;
+                self.view += 1;
+                let open =
+                    OpenWait { wait: wait.clone(), unit: subject.unit.clone(), since: stamp.at };
+                self.waits.insert(wait.id, open);
+            }
+            Fact::WaitClosed { wait, .. } => {
+                self.waits.remove(wait);
+                self.view += 1;
+            }
+            Fact::Intended { effect, action } => {
+                self.effects_count += 1;
+                let effect = Effect {
+                    id: *effect,
+                    subject: subject.clone(),
+                    action: action.clone(),
+                    intended: stamp.sequence,
+                    epoch: stamp.epoch,
+                    tries: 1,
+                    state: EffectState::Running { since: stamp.at },
+                };
+                self.effects.insert(effect.id, effect);
+            }
+            Fact::Sought { effect } => {
+                self.effect_stands(*effect, EffectState::Seeking { since: stamp.at });
+            }
+            Fact::Postponed { effect, until, .. } => {
+                self.effect_stands(*effect, EffectState::Resting { until: *until });
+            }
+            Fact::Blocked { effect, wait } => {
+                self.effect_stands(*effect, EffectState::Waiting { wait: *wait });
+            }
+            Fact::Restarted { effect, tries } => {
+                self.effect_stands(*effect, EffectState::Running { since: stamp.at });
+                if let Some(effect) = self.effects.get_mut(effect) {
+                    effect.epoch = stamp.epoch;
+                    effect.tries = *tries;
+                }
+            }
+            Fact::Ended { effect, outcome } => self.end(*effect, outcome),
+            Fact::Moved { .. }
+            | Fact::Began { .. }
+            | Fact::Failure { .. }
+            | Fact::Doomed { .. }
+            | Fact::Granted
+            | Fact::Revived
+            | Fact::StatusRead { .. }
+            | Fact::Used { .. }
+            | Fact::Nudged { .. } => {
+                if let Some(id) = &subject.unit {
+                    self.apply_to_unit(stamp, id, fact);
+                }
+            }
+        }
+    }
+
+    fn effect_stands(&mut self, effect: EffectId, state: EffectState) {
+        if let Some(effect) = self.effects.get_mut(&effect) {
+            effect.state = state;
+        }
+    }
+
+    fn apply_to_unit(&mut self, stamp: Stamp, id: &UnitId, fact: &Fact) {
+        let Some(unit) = self.units.get_mut(id) else { return };
+        match fact {
+            Fact::Moved { to } => {
+                self.worked_ms += unit.moved(*to, stamp.at);
+                self.view += 1;
+            }
+            Fact::Began { lane } => {
+                unit.attempt += 1;
+                unit.lane = *lane;
+                unit.contexts = 0;
+                unit.captured = None;
+                unit.commit = None;
+                unit.merge = None;
+                unit.verified = None;
+            }
+            Fact::Failure { class, rest_until } => {
+                unit.rest_until = *rest_until;
+                match unit.failures.iter_mut().find(|(known, _)| known == class) {
+                    Some((_, count)) => *count += 1,
+                    None => unit.failures.push((*class, 1)),
+                }
+            }
+            Fact::Doomed { goal } => unit.doom = Some(*goal),
+            Fact::Granted => unit.grants += 1,
+            Fact::Revived => {
+                unit.failures.clear();
+                unit.rest_until = stamp.at;
+                self.ending = None;
+            }
+            Fact::StatusRead { status } => unit.status = *status,
+            Fact::Used { usage } => {
+                unit.usage.add(*usage);
+                unit.progress_at = stamp.at;
+                self.usage.add(*usage);
+            }
+            Fact::Nudged { nudge: Nudge::Continue } => unit.intercepts += 1,
+            Fact::Nudged { nudge: Nudge::WrapUp } => unit.wrapping_up = true,
+            _ => {}
+        }
+    }
+
+    /// What an outcome leaves behind. Where its unit goes is another fact.
+    fn end(&mut self, effect: EffectId, outcome: &Outcome) {
+        let Some(effect) = self.effects.remove(&effect) else { return };
+        match (effect.action.kind(), outcome) {
+            (Kind::Fence, Outcome::Fenced) if effect.subject.attempt.is_none() => {
+                self.fenced = true;
+            }
+            (Kind::Publish, Outcome::Published) => {
+                if let crate::effect::Action::Publish { view } = effect.action {
+                    self.published = view;
+                }
+            }
+            _ => {}
+        }
+        let Some(unit) = effect.subject.unit.as_ref().and_then(|id| self.units.get_mut(id)) else {
+            return;
+        };
+        match outcome {
+            Outcome::Prepared { base } => self.tip = Some(base.clone()),
+            Outcome::Captured { commit, tree } => {
+                unit.captured = Some(Capture { commit: commit.clone(), tree: tree.clone() });
+                unit.carry = Some(commit.clone());
+            }
+            Outcome::Committed { commit } => unit.commit = Some(commit.clone()),
+            Outcome::Merged { base, commit } => {
+                unit.merge = Some((base.clone(), commit.clone()));
+                unit.verified = None;
+            }
+            Outcome::Green => unit.verified = unit.merge.as_ref().map(|(_, merge)| merge.clone()),
+            Outcome::Red | Outcome::Conflict | Outcome::Behind => unit.verified = None,
+            Outcome::Advanced => self.tip = unit.merge.as_ref().map(|(_, merge)| merge.clone()),
+            _ => {}
+        }
+    }
+}
+
+impl Unit {
+    /// Enters a phase; returns how long an agent was at work that is no longer.
+    fn moved(&mut self, to: Phase, at: Time) -> u64 {
+        let mut worked_ms = 0;
+        match to {
+            Phase::Opening => {
+                self.contexts += 1;
+                self.intercepts = 0;
+                self.wrapping_up = false;
+                self.status_before = self.status;
+                self.progress_at = at;
+                // An agent that may write makes the last capture an old one.
+                self.tree_before = self.captured.take().map(|capture| capture.tree);
+            }
+            Phase::Working => {
+                self.working_since = Some(at);
+                self.progress_at = at;
+            }
+            Phase::Blocked => self.doom = None,
+            _ => {
+                if let Some(since) = self.working_since.take() {
+                    worked_ms = at.0.saturating_sub(since.0);
+                    self.worked_ms += worked_ms;
+                }
+            }
+        }
+        self.phase = to;
+        worked_ms
+    }
+}

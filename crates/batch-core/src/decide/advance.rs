@@ -1,0 +1,154 @@
+//! Whatever can go on goes on, until nothing does.
+
+use batch_api::UnitId;
+
+use super::Decider;
+use crate::due;
+use crate::effect::{Action, Kind};
+use crate::fact::Fact;
+use crate::journal::Subject;
+use crate::state::{Ending, Halt, OpenWait};
+use crate::unit::{Answer, End, Goal, Phase, Reason};
+
+impl Decider {
+    /// Most rounds of one decision. Each lets at least one unit go one step on,
+    /// and no unit goes further without something from outside.
+    const ROUNDS_MAX: usize = 10_000;
+
+    pub(super) fn advance(&mut self) {
+        if !self.is_fenced() {
+            return;
+        }
+        for _ in 0..Self::ROUNDS_MAX {
+            let before = self.decision.facts.len();
+            self.meet_doom();
+            self.unblock();
+            self.hold_ceilings();
+            if self.state.halt.is_none() {
+                self.give_lanes();
+                self.open_contexts();
+            }
+            self.expire();
+            self.deliver();
+            self.merge_next();
+            self.end_batch();
+            if self.decision.facts.len() == before {
+                break;
+            }
+        }
+        self.publish();
+    }
+
+    /// Units that are given up leave where they can be left.
+    fn meet_doom(&mut self) {
+        let doomed: Vec<(UnitId, Phase, Goal, bool)> = self
+            .state
+            .units
+            .values()
+            .filter_map(|unit| {
+                let is_captured = unit.captured.is_some();
+                Some((unit.id().clone(), unit.phase, unit.doom?, is_captured))
+            })
+            .collect();
+        for (id, phase, goal, is_captured) in doomed {
+            match phase {
+                Phase::Resting if !is_captured => {
+                    self.enter(&id, Phase::Capturing { end: End::Doomed });
+                }
+                Phase::Blocked | Phase::Ready { .. } => {
+                    let over = match goal {
+                        Goal::Fail { class } => Phase::Failed { class },
+                        Goal::Skip { why } => Phase::Skipped { why },
+                        Goal::Done | Goal::Again => continue,
+                    };
+                    self.enter(&id, over);
+                }
+                Phase::Resting | Phase::Queued { .. } => self.enter(&id, Phase::Clearing { goal }),
+                Phase::Working => self.enter(&id, Phase::Interrupting { end: End::Doomed }),
+                _ => {}
+            }
+        }
+    }
+
+    /// Stops what has used up what it may.
+    fn hold_ceilings(&mut self) {
+        let Some(spec) = &self.state.spec else { return };
+        let is_reached = |time: Option<crate::time::Time>| time.is_some_and(|t| t <= self.now);
+        let batch = due::has_used_up(spec.limits.batch, self.state.usage, self.state.grants)
+            || is_reached(due::batch_ceiling(&self.state));
+        let at_work: Vec<UnitId> = self
+            .state
+            .units
+            .values()
+            .filter(|unit| unit.phase == Phase::Working)
+            .filter(|unit| {
+                batch
+                    || due::has_used_up(spec.limits.unit, unit.usage, unit.grants)
+                    || is_reached(due::unit_ceiling(&self.state, unit))
+            })
+            .map(|unit| unit.id().clone())
+            .collect();
+        if batch && self.state.halt.is_none() {
+            self.note(Subject::BATCH, Fact::Halted { halt: Some(Halt::Ceiling) });
+            self.ask(Subject::BATCH, Reason::Ceiling, Answer::GiveUp);
+        }
+        for id in &at_work {
+            if !batch {
+                self.ask(Subject::unit(id), Reason::Ceiling, Answer::GiveUp);
+            }
+            self.enter(id, Phase::Interrupting { end: End::Ceiling });
+        }
+    }
+
+    /// One merge at a time, so that each is verified on what it will be on.
+    fn merge_next(&mut self) {
+        if self.state.units.values().any(|unit| unit.phase.is_merging()) {
+            return;
+        }
+        let Some(spec) = &self.state.spec else { return };
+        let queued = spec.units.iter().enumerate().filter_map(|(order, planned)| {
+            match self.unit(&planned.unit)?.phase {
+                Phase::Queued { since } => Some((since, order, &planned.unit)),
+                _ => None,
+            }
+        });
+        if let Some((_, _, id)) = queued.min() {
+            let id = id.clone();
+            self.enter(&id, Phase::Merging);
+        }
+    }
+
+    /// The batch is over when all its units are, and nothing is open.
+    fn end_batch(&mut self) {
+        let state = &self.state;
+        let is_open = state.ending.is_some()
+            || state.units.is_empty()
+            || !state.units.values().all(|unit| unit.phase.is_over())
+            || state.effects.values().any(|effect| effect.action.kind() != Kind::Publish);
+        if is_open {
+            return;
+        }
+        let done = state.units.values().filter(|unit| unit.phase == Phase::Done).count();
+        let ending = match done {
+            0 => Ending::Failed,
+            some if some == state.units.len() => Ending::Completed,
+            _ => Ending::Partial,
+        };
+        // Nobody has to say any more whether the batch may use more.
+        let moot = |open: &&OpenWait| open.wait.reason == Reason::Ceiling;
+        let moot: Vec<_> = state.waits.values().filter(moot).map(|open| open.wait.id).collect();
+        for wait in moot {
+            self.note(Subject::BATCH, Fact::WaitClosed { wait, answer: Answer::GiveUp });
+        }
+        self.note(Subject::BATCH, Fact::BatchEnded { ending });
+    }
+
+    /// What people read is brought up to date, by one effect at a time.
+    fn publish(&mut self) {
+        let is_busy = self.state.effects.values().any(|e| e.action.kind() == Kind::Publish);
+        if !is_busy && self.state.view > self.state.published {
+            let view = self.state.view;
+            self.intend(Subject::BATCH, Action::Publish { view });
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! Commands: who may ask for what, and what is answered.
+//!
+//! Whoever repeats a request gets the first answer, also a refusal. An answer is
+//! a fact: it is given once it is in the journal, with what it promises.
+
+use batch_api::{Actor, MessageId, RequestId, UnitId, WaitId};
+use serde::{Deserialize, Serialize};
+
+use super::Decider;
+use crate::defect::planted;
+use crate::fact::{Fact, Refusal, Reply};
+use crate::journal::{Digest, Subject};
+use crate::mail::{MailKind, Message, Receipt, Text, Urgency};
+use crate::spec::BatchSpec;
+use crate::state::{Halt, State};
+use crate::time::Time;
+use crate::unit::{Answer, Class, End, Goal, Phase, Reason, Skip};
+
+/// Something that somebody asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    /// Start the batch.
+    Start {
+        /// What it is to be.
+        spec: Box<BatchSpec>,
+    },
+    /// Open no more lanes and contexts; agents at work go on.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Stop everything, and capture it.
+    Abort,
+    /// Try a unit that is over again, and what was skipped because of it.
+    Retry {
+        /// Which.
+        unit: UnitId,
+    },
+    /// Leave a unit out.
+    Skip {
+        /// Which.
+        unit: UnitId,
+    },
+    /// Stop a unit, at once.
+    Stop {
+        /// Which.
+        unit: UnitId,
+    },
+    /// Send a message.
+    Send {
+        /// To whom.
+        to: Address,
+        /// Steer, query or info.
+        kind: MailKind,
+        /// Whether it overtakes.
+        urgent: Urgency,
+        /// When it is no longer worth delivering.
+        expires: Option<Time>,
+        /// What it says.
+        text: Text,
+    },
+    /// Answer what something waits for.
+    Rule {
+        /// Which wait.
+        wait: WaitId,
+        /// The unit that waits; none if the batch does.
+        unit: Option<UnitId>,
+        /// Go on, or give up.
+        answer: Answer,
+        /// What the agent is told.
+        text: Text,
+    },
+    /// An agent answers a directive.
+    Reply {
+        /// Which.
+        to: MessageId,
+        /// What it says.
+        text: Text,
+    },
+    /// An agent needs a decision.
+    Escalate {
+        /// What it says.
+        text: Text,
+    },
+}
+
+/// Whom a message is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Address {
+    /// One unit.
+    Unit(UnitId),
+    /// Every unit that is not over.
+    Everyone,
+}
+
+/// Whether the actor may ask for that at all. An agent speaks for itself and
+/// decides nothing.
+const fn may(actor: &Actor, command: &Command) -> bool {
+    match (actor, command) {
+        (Actor::Agent(_), Command::Reply { .. } | Command::Escalate { .. }) => true,
+        (Actor::Agent(_) | Actor::Engine, _) => false,
+        (_, Command::Reply { .. } | Command::Escalate { .. }) => false,
+        (Actor::Supervisor(_), Command::Start { .. } | Command::Abort) => false,
+        (Actor::Supervisor(_) | Actor::Operator(_), _) => true,
+    }
+}
+
+impl Decider {
+    /// Most messages that may be under way to one unit.
+    const UNDER_WAY_MAX: usize = 64;
+    /// Most waits that may be open for one unit.
+    const WAITS_MAX: usize = 4;
+
+    pub(super) fn command(&mut self, request: &RequestId, actor: Actor, command: &Command) {
+        let text = serde_json::to_vec(&(&actor, command)).expect("commands are plain data");
+        let digest = Digest::of(&text);
+        if let Some((first, reply)) = self.state.answers.get(request)
+            && !planted!(RequestCarriedOutAgain)
+        {
+            let reply = if *first == digest {
+                reply.clone()
+            } else {
+                Reply::Refused { refusal: Refusal::RequestReused }
+            };
+            self.decision.answers.push((request.clone(), reply));
+            return;
+        }
+        self.actor = actor.clone();
+        let allowed = may(&actor, command) || planted!(AnybodyRules);
+        let done = if allowed { self.carry_out(&actor, command) } else { Err(Refusal::NotAllowed) };
+        let reply = done.unwrap_or_else(|refusal| Reply::Refused { refusal });
+        let answered =
+            Fact::Answered { request: request.clone(), command: digest, reply: reply.clone() };
+        self.note(Subject::BATCH, answered);
+        self.decision.answers.push((request.clone(), reply));
+    }
+
+    fn carry_out(&mut self, actor: &Actor, command: &Command) -> Result<Reply, Refusal> {
+        if let Command::Start { spec } = command {
+            return self.start(spec);
+        }
+        if self.state.spec.is_none() {
+            return Err(Refusal::NotStarted);
+        }
+        match command {
+            Command::Start { .. } => Err(Refusal::Started),
+            Command::Pause => self.halt(Some(Halt::Paused), None),
+            Command::Resume => self.halt(None, Some(Halt::Paused)),
+            Command::Abort => {
+                if self.state.halt != Some(Halt::Aborted) {
+                    self.abort();
+                }
+                Ok(Reply::Accepted)
+            }
+            Command::Retry { unit } => self.retry(unit),
+            Command::Skip { unit } => self.give_up(unit, Goal::Skip { why: Skip::Told }),
+            Command::Stop { unit } => self.give_up(unit, Goal::Fail { class: Class::Aborted }),
+            Command::Send { to, kind, urgent, expires, text } => {
+                self.send(actor, to, *kind, *urgent, *expires, text)
+            }
+            Command::Rule { wait, unit, answer, text } => {
+                self.rule(actor, *wait, unit.as_ref(), *answer, text)
+            }
+            Command::Reply { to, text } => self.reply(actor, *to, text),
+            Command::Escalate { text } => self.escalate(actor, text),
+        }
+    }
+
+    fn start(&mut self, spec: &BatchSpec) -> Result<Reply, Refusal> {
+        if self.state.spec.is_some() {
+            return Err(Refusal::Started);
+        }
+        spec.judge().map_err(|error| Refusal::Spec { why: error.to_string() })?;
+        self.note(Subject::BATCH, Fact::Planned { spec: Box::new(spec.clone()) });
+        Ok(Reply::Accepted)
+    }
+
+    fn halt(&mut self, halt: Option<Halt>, from: Option<Halt>) -> Result<Reply, Refusal> {
+        if self.state.halt == halt {
+            return Ok(Reply::Accepted);
+        }
+        if self.state.halt != from {
+            return Err(Refusal::WrongPhase);
+        }
+        self.note(Subject::BATCH, Fact::Halted { halt });
+        Ok(Reply::Accepted)
+    }
+
+    fn retry(&mut self, id: &UnitId) -> Result<Reply, Refusal> {
+        let unit = self.unit(id).ok_or(Refusal::NoUnit)?;
+        let is_lost = matches!(unit.phase, Phase::Failed { .. } | Phase::Skipped { .. });
+        if !is_lost || self.state.halt == Some(Halt::Aborted) {
+            return Err(Refusal::WrongPhase);
+        }
+        let mut again = vec![id.clone()];
+        // What was skipped for want of it has a chance again, and so on.
+        let mut at = 0;
+        while let Some(task) = again.get(at).map(|id| id.task.clone()) {
+            let skipped = Phase::Skipped { why: Skip::Dependency };
+            let more = self
+                .state
+                .units
+                .values()
+                .filter(|unit| unit.phase == skipped && unit.spec.after.contains(&task));
+            let more: Vec<UnitId> = more.map(|unit| unit.id().clone()).collect();
+            again.extend(more.into_iter().filter(|id| !again.contains(id)).collect::<Vec<_>>());
+            at += 1;
+        }
+        for id in &again {
+            self.note_of(id, Fact::Revived);
+            self.enter(id, Phase::Blocked);
+        }
+        Ok(Reply::Accepted)
+    }
+
+    fn give_up(&mut self, id: &UnitId, goal: Goal) -> Result<Reply, Refusal> {
+        let unit = self.unit(id).ok_or(Refusal::NoUnit)?;
+        if unit.phase.is_over() || unit.phase.is_merged() || unit.phase == Phase::Advancing {
+            return Err(Refusal::WrongPhase);
+        }
+        self.note_of(id, Fact::Doomed { goal });
+        Ok(Reply::Accepted)
+    }
+
+    fn send(
+        &mut self,
+        actor: &Actor,
+        to: &Address,
+        kind: MailKind,
+        urgent: Urgency,
+        expires: Option<Time>,
+        text: &Text,
+    ) -> Result<Reply, Refusal> {
+        if !matches!(kind, MailKind::Steer | MailKind::Query | MailKind::Info) {
+            return Err(Refusal::NotAllowed);
+        }
+        // One that has been granted its merge reads nothing any more.
+        let receives =
+            |phase: Phase| !phase.is_over() && !phase.is_merged() && phase != Phase::Advancing;
+        let to: Vec<UnitId> = match to {
+            Address::Unit(unit) => vec![unit.clone()],
+            Address::Everyone => self
+                .state
+                .units
+                .values()
+                .filter(|unit| receives(unit.phase))
+                .map(|unit| unit.id().clone())
+                .collect(),
+        };
+        if to.is_empty() || !to.iter().all(|id| self.unit(id).is_some_and(|u| receives(u.phase))) {
+            return Err(Refusal::NoUnit);
+        }
+        // All of its recipients have room for it, or none receives it.
+        if !to.iter().all(|id| self.has_room(id)) {
+            return Err(Refusal::TooMany);
+        }
+        let id = self.next_message();
+        let (from, text) = (actor.clone(), text.clone());
+        let message = Message { id, from, kind, to, answers: None, expires, urgent, text };
+        let subject = match message.to.as_slice() {
+            [one] => Subject::unit(one),
+            _ => Subject::BATCH,
+        };
+        self.mail(subject, message);
+        Ok(Reply::Mailed { message: id })
+    }
+
+    fn has_room(&self, id: &UnitId) -> bool {
+        let under_way = self.state.mail.values().filter(|mail| {
+            let receipt = mail.receipts.get(id);
+            receipt.is_some_and(|r| *r == Receipt::Queued) || mail.is_in_force(id)
+        });
+        let recent = self.state.mailed_at.get(id).into_iter().flatten();
+        let recent = recent.filter(|time| self.now.since(**time) < State::RATE_SPAN).count();
+        under_way.count() < Self::UNDER_WAY_MAX && recent < State::RATE_MAX
+    }
+
+    fn rule(
+        &mut self,
+        actor: &Actor,
+        wait: WaitId,
+        unit: Option<&UnitId>,
+        answer: Answer,
+        text: &Text,
+    ) -> Result<Reply, Refusal> {
+        let open = self.state.waits.get(&wait).ok_or(Refusal::NoWait)?;
+        if open.unit.as_ref() != unit {
+            return Err(Refusal::NoWait);
+        }
+        if let (Reason::Escalated { message }, Some(unit), Answer::Go) =
+            (&open.wait.reason, unit, answer)
+        {
+            let ruling = Message {
+                id: self.next_message(),
+                from: actor.clone(),
+                kind: MailKind::Ruling,
+                to: vec![unit.clone()],
+                answers: Some(*message),
+                expires: None,
+                urgent: Urgency::Urgent,
+                text: text.clone(),
+            };
+            self.mail(Subject::unit(unit), ruling);
+        }
+        self.answer(wait, answer);
+        Ok(Reply::Accepted)
+    }
+
+    /// The unit of an agent that speaks for an attempt that is still going on.
+    fn speaker(&self, actor: &Actor) -> Result<UnitId, Refusal> {
+        let Actor::Agent(agent) = actor else { return Err(Refusal::NotAllowed) };
+        let unit = self.unit(&agent.attempt.unit).ok_or(Refusal::NoUnit)?;
+        let is_its = unit.attempt == agent.attempt.number && unit.phase.has_lane();
+        let id = unit.id().clone();
+        if is_its { Ok(id) } else { Err(Refusal::WrongPhase) }
+    }
+
+    fn reply(&mut self, actor: &Actor, to: MessageId, text: &Text) -> Result<Reply, Refusal> {
+        let unit = self.speaker(actor)?;
+        let mail = self.state.mail.get(&to).ok_or(Refusal::NoMessage)?;
+        let receipt = mail.receipts.get(&unit).ok_or(Refusal::NoMessage)?;
+        if !mail.message.kind.is_directive() || receipt.conversation().is_none() {
+            return Err(Refusal::NoMessage);
+        }
+        let id = self.next_message();
+        let reply = Message {
+            id,
+            from: actor.clone(),
+            kind: MailKind::Reply,
+            to: Vec::new(),
+            answers: Some(to),
+            expires: None,
+            urgent: Urgency::Normal,
+            text: text.clone(),
+        };
+        self.mail(Subject::unit(&unit), reply);
+        self.receipt(to, &unit, Receipt::Answered);
+        Ok(Reply::Mailed { message: id })
+    }
+
+    fn escalate(&mut self, actor: &Actor, text: &Text) -> Result<Reply, Refusal> {
+        let unit = self.speaker(actor)?;
+        let phase = self.unit(&unit).map(|unit| unit.phase).ok_or(Refusal::NoUnit)?;
+        if !phase.has_agent() {
+            return Err(Refusal::WrongPhase);
+        }
+        if self.waits_of(&unit).len() >= Self::WAITS_MAX {
+            return Err(Refusal::TooMany);
+        }
+        let id = self.next_message();
+        let message = Message {
+            id,
+            from: actor.clone(),
+            kind: MailKind::Escalate,
+            to: Vec::new(),
+            answers: None,
+            expires: None,
+            urgent: Urgency::Normal,
+            text: text.clone(),
+        };
+        self.mail(Subject::unit(&unit), message);
+        self.ask(Subject::unit(&unit), Reason::Escalated { message: id }, Answer::GiveUp);
+        if phase == Phase::Working {
+            self.enter(&unit, Phase::Interrupting { end: End::Escalated });
+        }
+        Ok(Reply::Mailed { message: id })
+    }
+}

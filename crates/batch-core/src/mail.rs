@@ -1,0 +1,224 @@
+//! Messages, and how far each has come with each of its recipients.
+//!
+//! ```text
+//!            ┌──────────── conversation over, still in force ───────────┐
+//!            ▼                                                          │
+//!  ───▶ Queued ──▶ Injecting ──▶ Injected ──▶ Seen ──────▶ Answered     │
+//!         │            │             │          │                       │
+//!         │            ▼             ▼          └───────────────────────┤
+//!         │        Uncertain ◀───────┘ conversation over, cannot be proved
+//!         ▼            │
+//!      Expired       Dead: uncertain and given up, or nobody is left to read it
+//! ```
+//!
+//! A message is accepted when it is in the journal. It is uniquely delivered per
+//! conversation: at most one injection or opening of a conversation carries it.
+//!
+//! A **directive** (steer, query, ruling) is in force until it is answered. A
+//! fresh context knows nothing of an earlier one, so directives in force open
+//! every context, marked as such, and stand against completion. An **info** is
+//! read once: if its conversation ends before it was seen, nobody knows, so it
+//! becomes uncertain and is not sent again.
+//!
+//! Recipients are units, not agents: the units that are not over when a message
+//! is accepted. One whose agent starts later receives it then, if it has not
+//! expired; one that is over by then never does.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use batch_api::{Actor, ConversationId, MessageId, UnitId};
+use serde::{Deserialize, Serialize};
+
+use crate::time::Time;
+
+/// What a message says: at least one character, at most 4,096 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Text(String);
+
+impl Text {
+    /// Most bytes of a text.
+    pub const BYTES_MAX: usize = 4096;
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Text {
+    type Err = NotAText;
+
+    fn from_str(text: &str) -> Result<Self, NotAText> {
+        if text.trim().is_empty() || text.len() > Self::BYTES_MAX {
+            return Err(NotAText { bytes: text.len() });
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Text {
+    type Error = NotAText;
+
+    fn try_from(text: String) -> Result<Self, NotAText> {
+        text.parse()
+    }
+}
+
+impl From<Text> for String {
+    fn from(text: Text) -> Self {
+        text.0
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text that cannot be a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a message of {bytes} bytes: it needs a word, and at most {max} bytes", max = Text::BYTES_MAX)]
+pub struct NotAText {
+    bytes: usize,
+}
+
+/// What a message is for. (What ends a unit mechanically is no message: `abort`
+/// is a command.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailKind {
+    /// Changes the course.
+    Steer,
+    /// Asks for a reply.
+    Query,
+    /// Is only to be known.
+    Info,
+    /// Answers an escalation.
+    Ruling,
+    /// An agent's answer to a directive.
+    Reply,
+    /// An agent needs a decision.
+    Escalate,
+}
+
+impl MailKind {
+    /// Whether it is in force until it is answered.
+    #[must_use]
+    pub const fn is_directive(self) -> bool {
+        matches!(self, Self::Steer | Self::Query | Self::Ruling)
+    }
+}
+
+/// A message, as it was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Message {
+    /// Its id.
+    pub id: MessageId,
+    /// Who sent it.
+    pub from: Actor,
+    /// What it is for.
+    pub kind: MailKind,
+    /// The units that receive it; none if it is for the owner.
+    pub to: Vec<UnitId>,
+    /// What it answers.
+    pub answers: Option<MessageId>,
+    /// When it is no longer worth delivering.
+    pub expires: Option<Time>,
+    /// Delivered before others.
+    pub urgent: Urgency,
+    /// What it says.
+    pub text: Text,
+}
+
+/// In which order messages are delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Urgency {
+    /// Before normal ones.
+    Urgent,
+    /// In the order in which they were accepted.
+    Normal,
+}
+
+/// How far a message has come with one recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[expect(missing_docs, reason = "the diagram of the module says what each is")]
+pub enum Receipt {
+    Queued,
+    Injecting { conversation: ConversationId },
+    Injected { conversation: ConversationId },
+    Seen { conversation: ConversationId },
+    Answered,
+    Uncertain { conversation: ConversationId },
+    Expired,
+    Dead,
+}
+
+impl Receipt {
+    /// The conversation in which it now is, for one that is under way.
+    #[must_use]
+    pub const fn conversation(&self) -> Option<&ConversationId> {
+        match self {
+            Self::Injecting { conversation }
+            | Self::Injected { conversation }
+            | Self::Seen { conversation }
+            | Self::Uncertain { conversation } => Some(conversation),
+            Self::Queued | Self::Answered | Self::Expired | Self::Dead => None,
+        }
+    }
+
+    /// Whether the step is legal. Total: every pair has an answer.
+    #[must_use]
+    pub const fn may_become(&self, next: &Self) -> bool {
+        use Receipt::{Answered, Dead, Expired, Injected, Injecting, Queued, Seen, Uncertain};
+        match self {
+            Queued => matches!(next, Injecting { .. } | Expired | Dead | Answered),
+            Injecting { .. } => {
+                matches!(
+                    next,
+                    Injected { .. } | Seen { .. } | Queued | Uncertain { .. } | Dead | Answered
+                )
+            }
+            Injected { .. } => {
+                matches!(next, Seen { .. } | Answered | Queued | Uncertain { .. } | Dead)
+            }
+            Seen { .. } => matches!(next, Answered | Queued | Dead),
+            Uncertain { .. } => matches!(next, Queued | Seen { .. } | Answered | Dead),
+            Answered | Expired | Dead => false,
+        }
+    }
+}
+
+/// A message and its receipts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// The message.
+    pub message: Message,
+    /// How far it has come, by recipient.
+    pub receipts: BTreeMap<UnitId, Receipt>,
+}
+
+impl Mail {
+    /// A message that was just accepted.
+    #[must_use]
+    pub fn new(message: Message) -> Self {
+        let receipts = message.to.iter().map(|unit| (unit.clone(), Receipt::Queued)).collect();
+        Self { message, receipts }
+    }
+
+    /// Whether it is a directive that the unit has not fulfilled.
+    #[must_use]
+    pub fn is_in_force(&self, unit: &UnitId) -> bool {
+        let settled = |receipt: &Receipt| {
+            matches!(receipt, Receipt::Answered | Receipt::Expired | Receipt::Dead)
+        };
+        self.message.kind.is_directive() && self.receipts.get(unit).is_some_and(|r| !settled(r))
+    }
+}

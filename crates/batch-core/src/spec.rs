@@ -1,0 +1,184 @@
+//! What a batch is asked to be: its units, how they hang together, its limits.
+//! Parsed and planned by others; judged here once, when the batch starts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use batch_api::{Actor, BatchId, TaskId, UnitId};
+use serde::{Deserialize, Serialize};
+
+/// A batch, as it is started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchSpec {
+    /// Its id.
+    pub batch: BatchId,
+    /// Who answers what the batch waits for.
+    pub owner: Actor,
+    /// How many units may have a lane at once.
+    pub lanes: u32,
+    /// What happens to the others when a unit fails.
+    pub policy: FailurePolicy,
+    /// What is known of the agents' adapter.
+    pub receipts: Receipts,
+    /// When to give up.
+    pub limits: Limits,
+    /// The units, in the order in which they are preferred.
+    pub units: Vec<UnitSpec>,
+}
+
+/// One unit of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnitSpec {
+    /// Its id.
+    pub unit: UnitId,
+    /// The packet's directory, apart from where its work is done.
+    pub home: String,
+    /// The tasks that have to be merged before it starts.
+    pub after: Vec<TaskId>,
+    /// The tasks that touch the same files: never in a lane at the same time.
+    pub apart: Vec<TaskId>,
+}
+
+/// What happens to the others when a unit fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailurePolicy {
+    /// What depends on it is skipped.
+    SkipDependents,
+    /// Whatever has not started is skipped.
+    StopNew,
+    /// Everything is stopped, captured, and skipped.
+    StopAll,
+}
+
+/// What an adapter can prove about a message that was sent to an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Receipts {
+    /// The agent drops a second copy, so sending again is safe.
+    Dedupes,
+    /// The conversation can be searched for the message.
+    Searchable,
+    /// Nothing: a delivery without an answer stays uncertain.
+    Unprovable,
+}
+
+/// When the engine gives up, and on what. Spans are in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// What one unit may use.
+    pub unit: Ceiling,
+    /// What the batch may use.
+    pub batch: Ceiling,
+    /// How long an agent may show no progress.
+    pub stall_ms: u64,
+    /// How many contexts an attempt may have.
+    pub contexts: u32,
+    /// How long a wait is open before its default is taken.
+    pub wait_ms: u64,
+}
+
+/// What may be used. Reaching it stops the work; it is captured, and the owner is
+/// asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ceiling {
+    /// Time with an agent at work.
+    pub time_ms: u64,
+    /// Tokens, in and out.
+    pub tokens: u64,
+    /// Money, in millionths of a dollar.
+    pub money_micros: u64,
+}
+
+/// Why a batch cannot be started as it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// It has no unit.
+    #[error("a batch without tasks has nothing to do")]
+    Empty,
+    /// It has too many.
+    #[error("{0} units are more than a batch may have ({max})", max = BatchSpec::UNITS_MAX)]
+    TooMany(usize),
+    /// The number of lanes makes no sense.
+    #[error("a batch has 1 to {max} lanes, not {0}", max = BatchSpec::LANES_MAX)]
+    Lanes(u32),
+    /// A task is there twice.
+    #[error("task {0} is there twice")]
+    Twice(TaskId),
+    /// A unit needs a task that is not in the batch.
+    #[error("{unit} needs {task}, which is not in the batch")]
+    Unknown {
+        /// The unit.
+        unit: UnitId,
+        /// The task.
+        task: TaskId,
+    },
+    /// Tasks need each other in a circle.
+    #[error("{0} needs itself, by way of others")]
+    Circle(TaskId),
+    /// More than one repository.
+    #[error("tasks work in several repositories, which one batch cannot do yet")]
+    Repositories,
+}
+
+impl BatchSpec {
+    /// Most units of a batch.
+    pub const UNITS_MAX: usize = 1_000;
+    /// The longest that a provider is waited for.
+    pub const LIMIT_MAX: Duration = Duration::from_secs(8 * 24 * 3600);
+    /// Most lanes of a batch.
+    pub const LANES_MAX: u32 = 64;
+
+    /// Judges whether the batch can be run.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that stands against it.
+    pub fn judge(&self) -> Result<(), SpecError> {
+        if self.units.is_empty() {
+            return Err(SpecError::Empty);
+        }
+        if self.units.len() > Self::UNITS_MAX {
+            return Err(SpecError::TooMany(self.units.len()));
+        }
+        if !(1..=Self::LANES_MAX).contains(&self.lanes) {
+            return Err(SpecError::Lanes(self.lanes));
+        }
+        let mut needs: BTreeMap<&TaskId, &UnitSpec> = BTreeMap::new();
+        for spec in &self.units {
+            if needs.insert(&spec.unit.task, spec).is_some() {
+                return Err(SpecError::Twice(spec.unit.task.clone()));
+            }
+            if spec.unit.repository != self.units[0].unit.repository {
+                return Err(SpecError::Repositories);
+            }
+        }
+        for spec in &self.units {
+            if let Some(task) = spec.after.iter().find(|task| !needs.contains_key(task)) {
+                return Err(SpecError::Unknown { unit: spec.unit.clone(), task: task.clone() });
+            }
+        }
+        let mut merged: BTreeSet<&TaskId> = BTreeSet::new();
+        loop {
+            let before = merged.len();
+            needs.retain(|task, spec| {
+                let free = spec.after.iter().all(|need| merged.contains(need));
+                if free {
+                    merged.insert(task);
+                }
+                !free
+            });
+            match needs.keys().next() {
+                None => return Ok(()),
+                Some(task) if merged.len() == before => {
+                    return Err(SpecError::Circle((*task).clone()));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
