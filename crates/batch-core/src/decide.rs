@@ -8,9 +8,9 @@
 //!
 //! One decision is three steps:
 //!
-//! 1. what came in is answered: [`command`], [`outcome`], [`observe`], [`takeover`];
-//! 2. what is due by now happens: [`timers`];
-//! 3. whatever can go on goes on, until nothing does: [`advance`].
+//! 1. what came in is answered: `command`, `outcome`, `observe`, `takeover`;
+//! 2. what is due by now happens: `timers`;
+//! 3. whatever can go on goes on, until nothing does: `advance`.
 
 mod advance;
 mod command;

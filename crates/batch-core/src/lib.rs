@@ -12,14 +12,14 @@
 //!        └────── state ──▶ due: when to be woken
 //! ```
 //!
-//! * [`spec`]: what a batch is asked to be. [`unit`], [`mail`], [`effect`]: the
+//! * [`mod@spec`]: what a batch is asked to be. [`mod@unit`], [`mod@mail`], [`mod@effect`]: the
 //!   lives of units, messages and effects, each with its diagram and one function
 //!   that judges its steps.
-//! * [`fact`] and [`apply`]: what happened, and how it is folded into a
+//! * [`mod@fact`] and [`mod@apply`]: what happened, and how it is folded into a
 //!   [`state::State`]. No policy in there.
-//! * [`decide`]: all the policy. [`complete`]: the one predicate of completion.
-//!   [`due`]: when something changes by itself.
-//! * [`journal`]: what survives. [`drive`]: the loop around all this, the same in
+//! * [`mod@decide`]: all the policy. [`mod@complete`]: the one predicate of completion.
+//!   [`mod@due`]: when something changes by itself.
+//! * [`mod@journal`]: what survives. [`mod@drive`]: the loop around all this, the same in
 //!   production and in the simulation.
 
 pub mod apply;
