@@ -46,7 +46,7 @@ use tokio_util::sync::CancellationToken;
 use crate::home::Home;
 use crate::recovery::recover;
 use crate::settings::Settings;
-use crate::store::Store;
+use crate::store::{Quota, Store};
 use crate::trouble::environment_error;
 
 pub use self::shells::Attendance;
@@ -58,6 +58,8 @@ pub struct Engine {
     pub(crate) home: Home,
     pub(crate) store: Arc<Store>,
     library: Arc<Library>,
+    /// How many workspaces it may make.
+    quota: Option<Arc<Quota>>,
 }
 
 impl Engine {
@@ -77,7 +79,14 @@ impl Engine {
             home,
             store: Arc::new(store),
             library: Arc::new(library),
+            quota: None,
         })
+    }
+
+    /// The same engine, which makes no more workspaces than there may be.
+    pub(crate) fn with_quota(mut self, quota: Quota) -> Self {
+        self.quota = Some(Arc::new(quota));
+        self
     }
 }
 

@@ -12,9 +12,9 @@
 //! becomes an id, and a path of the host becomes a directory that was opened
 //! beneath its root without following any link.
 //!
-//! **How many.** Within one server the number of workspaces is exact, whoever asks
-//! at the same moment. Servers that share a scope count what exists, and may exceed
-//! the limit together by what they are making.
+//! **How many.** What would be too many is refused before anything is done. The last
+//! word is spoken where a workspace is written down, so the number is exact however
+//! many servers share a scope; two that fork at the same moment may both be refused.
 //!
 //! A ceiling is kept in memory and nothing is written down: SIGKILL leaves here
 //! what it leaves in the engine.
@@ -24,27 +24,25 @@ mod scope;
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use file_tree::{Root, TreePath};
 use operation::{Call, ErrorKind, Handler, OpError};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use workspace_api::ceiling::{Ceiling, Claim, Claims, Facts, Place, Refusal, Verdict};
+use workspace_api::ceiling::{Ceiling, Claim, Claims, Place, Refusal, Verdict};
 
 pub use self::copies::CopiedFile;
 use crate::Engine;
 use crate::home::FileError;
 use crate::seeds;
-use crate::store::StoreError;
+use crate::store::{Quota, StoreError};
 
 /// Carries out every operation of the contract, up to a ceiling.
 #[derive(Debug, Clone)]
 pub struct Governed {
     engine: Engine,
     ceiling: Arc<Ceiling>,
-    /// How many workspaces are being made.
-    making: Arc<Mutex<u32>>,
 }
 
 /// What one request holds while it is carried out.
@@ -52,44 +50,22 @@ pub struct Governed {
 struct Held {
     /// What was opened on the host.
     opened: Vec<OwnedFd>,
-    making: Option<Making>,
     /// Whether it starts from what the operator chose.
     from_source: bool,
-}
-
-/// Workspaces that are being made. Dropping it ends that.
-#[derive(Debug)]
-struct Making {
-    all: Arc<Mutex<u32>>,
-    own: u32,
-}
-
-impl Drop for Making {
-    fn drop(&mut self) {
-        let mut all = unpoisoned(&self.all);
-        *all = all.saturating_sub(self.own);
-    }
-}
-
-fn unpoisoned(count: &Mutex<u32>) -> MutexGuard<'_, u32> {
-    count.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Governed {
     /// Puts an engine under a ceiling.
     #[must_use]
     pub fn new(engine: Engine, ceiling: Ceiling) -> Self {
-        Self { engine, ceiling: Arc::new(ceiling), making: Arc::default() }
+        let quota = Quota { scope: ceiling.scope.clone(), most: ceiling.workspaces };
+        Self { engine: engine.with_quota(quota), ceiling: Arc::new(ceiling) }
     }
 
     /// Judges a request, and binds what it names.
     fn judge<O: Claims>(&self, operation: &mut O) -> Result<Held, OpError> {
         let mut held = Held::default();
         for mut claim in operation.claims() {
-            if let Claim::Making(wanted) = claim {
-                held.making = Some(self.begin(wanted)?);
-                continue;
-            }
             let facts = self.known(&mut claim)?;
             match self.ceiling.judge(&mut claim, &facts) {
                 Verdict::Allowed => {}
@@ -106,19 +82,6 @@ impl Governed {
             self.bind(claim, &mut held)?;
         }
         Ok(held)
-    }
-
-    /// Begins to make workspaces, if there may be so many more.
-    fn begin(&self, wanted: u32) -> Result<Making, OpError> {
-        let mut making = unpoisoned(&self.making);
-        let count = self.settled()?.saturating_add(*making);
-        match self.ceiling.judge(&mut Claim::Making(wanted), &Facts { count, named: None }) {
-            Verdict::Refused(refusal) => Err(refusal.into()),
-            Verdict::Allowed | Verdict::Narrowed | Verdict::Unseen => {
-                *making += wanted;
-                Ok(Making { all: Arc::clone(&self.making), own: wanted })
-            }
-        }
     }
 
     /// Opens what a claim names on the host, and has the request use that.

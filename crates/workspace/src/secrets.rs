@@ -287,8 +287,8 @@ mod tests {
         let (_directory, home, store) = store();
         let vault = Vault { home: &home, store: &store };
         let (demo, other) = (record(Some("demo")), record(None));
-        store.insert(&demo).unwrap();
-        store.insert(&other).unwrap();
+        store.insert(&demo, None).unwrap();
+        store.insert(&other, None).unwrap();
         let token: SecretName = "TOKEN".parse().unwrap();
         vault.set(&token, &value("first-value")).unwrap();
         let given = [(token.clone(), vault.get(&token).unwrap())];
@@ -314,7 +314,7 @@ mod tests {
         let (_directory, home, store) = store();
         let vault = Vault { home: &home, store: &store };
         let demo = record(None);
-        store.insert(&demo).unwrap();
+        store.insert(&demo, None).unwrap();
         let token: SecretName = "TOKEN".parse().unwrap();
         vault.set(&token, &value("first-value")).unwrap();
         vault.hold(demo.id, &[(token.clone(), value("first-value"))]).unwrap();

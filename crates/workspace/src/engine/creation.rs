@@ -187,7 +187,7 @@ impl Engine {
         lock: File,
     ) -> Result<KeeperConnection, OpError> {
         let Making { template, monitor, seed, saved, held, born, .. } = making;
-        let monitor_number = self.store.insert(record)?;
+        let monitor_number = self.store.insert(record, self.quota.as_deref())?;
         if !held.is_empty() {
             // Before there is a keeper, which hides them.
             Vault { home: &self.home, store: &self.store }.hold(record.id, &held)?;

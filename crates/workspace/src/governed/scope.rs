@@ -4,7 +4,6 @@
 use operation::OpError;
 use workspace_api::ceiling::{Claim, Facts, Named};
 use workspace_api::id::{WorkspaceId, WorkspaceName, WorkspaceRef};
-use workspace_api::state::WorkspaceState;
 
 use super::Governed;
 use crate::keeper::Lifetime;
@@ -15,6 +14,9 @@ impl Governed {
     /// then on.
     pub(super) fn known(&self, claim: &mut Claim<'_>) -> Result<Facts, OpError> {
         let mut facts = Facts::default();
+        if let Claim::Making(_) = claim {
+            facts.count = self.count()?;
+        }
         if let Claim::Workspace(meant) = claim
             && let Some((id, details)) = self.find(meant)?
         {
@@ -61,11 +63,10 @@ impl Governed {
         }
     }
 
-    /// How many workspaces of the scope have been made.
-    pub(super) fn settled(&self) -> Result<u32, OpError> {
+    /// How many workspaces of the scope there are.
+    fn count(&self) -> Result<u32, OpError> {
         let found = self.engine.store.list()?.into_iter().filter(|record| {
             self.ceiling.scope.includes(&record.details.labels)
-                && record.state != WorkspaceState::Creating
                 && record.lifetime == Lifetime::UntilDeleted
         });
         Ok(u32::try_from(found.count()).unwrap_or(u32::MAX))

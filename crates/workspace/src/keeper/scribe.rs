@@ -165,7 +165,7 @@ mod tests {
     async fn what_was_noted_is_written_in_order() {
         let (_directory, home, store) = store();
         let record = record(None);
-        store.insert(&record).unwrap();
+        store.insert(&record, None).unwrap();
         let scribe = Scribe::start(&home, record.id, Concealment::new(&home, record.id));
         for bytes in 0..1000 {
             scribe.note(LedgerEvent::FileWritten { path: "/a".into(), bytes });
@@ -185,7 +185,7 @@ mod tests {
     async fn a_full_queue_is_on_record() {
         let (_directory, home, store) = store();
         let record = record(None);
-        store.insert(&record).unwrap();
+        store.insert(&record, None).unwrap();
         let scribe = Scribe::start(&home, record.id, Concealment::new(&home, record.id));
         let blocker = rusqlite::Connection::open(home.database()).unwrap();
         blocker.execute_batch("BEGIN IMMEDIATE").unwrap();

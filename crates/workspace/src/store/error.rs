@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use operation::{ErrorKind, OpError};
+use workspace_api::ceiling::Refusal;
 use workspace_api::id::{WorkspaceId, WorkspaceName, WorkspaceRef};
 use workspace_api::state::IllegalStep;
 
@@ -53,6 +54,9 @@ pub(crate) enum StoreError {
     /// The workspace's state does not allow it.
     #[error("the workspace does not allow it")]
     Illegal(#[from] IllegalStep),
+    /// There are as many workspaces as there may be.
+    #[error(transparent)]
+    Refused(Refusal),
 }
 
 /// How many of several candidates are named.
@@ -77,6 +81,7 @@ impl From<StoreError> for OpError {
                 "choose another name, or delete it first: `hotcell workspace delete {name}`"
             )),
             StoreError::Illegal(_) => Self::new(ErrorKind::Conflict, &error),
+            StoreError::Refused(refusal) => refusal.clone().into(),
             StoreError::File(_) => Self::new(ErrorKind::Unavailable, &error),
             StoreError::Newer { .. } => {
                 Self::new(ErrorKind::Unavailable, &error).hinted("use the newer version of hotcell")

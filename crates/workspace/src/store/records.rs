@@ -11,7 +11,7 @@ use workspace_api::workspace::NamePattern;
 
 use super::row::{json, parsed, parsed_option, time, word};
 use super::tombstones::bury;
-use super::{Details, Store, StoreError, ledger};
+use super::{Details, Quota, Store, StoreError, ledger};
 use crate::keeper::Lifetime;
 use crate::machines::MonitorNumber;
 
@@ -43,10 +43,17 @@ pub(crate) struct Record {
 impl Store {
     /// Adds a workspace that is being created, and gives it a number that no
     /// other has. Its ledger begins.
-    pub(crate) fn insert(&self, record: &Record) -> Result<MonitorNumber, StoreError> {
+    pub(crate) fn insert(
+        &self,
+        record: &Record,
+        quota: Option<&Quota>,
+    ) -> Result<MonitorNumber, StoreError> {
         const ACTION: &str = "add a workspace";
         let failed = |source| StoreError::Record { action: ACTION, source };
         self.change(ACTION, |transaction| {
+            if let Some(quota) = quota {
+                quota.judge(transaction, record.lifetime)?;
+            }
             let number: u16 =
                 transaction.query_row(LOWEST_FREE_NUMBER, [], |row| row.get(0)).map_err(failed)?;
             write(transaction, record, number)
@@ -348,24 +355,24 @@ mod tests {
     fn numbers_are_unique_and_used_again() {
         let (_directory, _, store) = store();
         let records = [record(None), record(None), record(None)];
-        let numbers = records.each_ref().map(|record| store.insert(record).unwrap().0);
+        let numbers = records.each_ref().map(|record| store.insert(record, None).unwrap().0);
         assert_eq!(numbers, [1, 2, 3]);
         store.step(records[1].id, Step::Delete, None).unwrap();
-        assert_eq!(store.insert(&record(None)).unwrap().0, 2);
+        assert_eq!(store.insert(&record(None), None).unwrap().0, 2);
     }
 
     #[test]
     fn names_ids_and_illegal_steps() {
         let (_directory, home, store) = store();
         let demo = record(Some("demo"));
-        store.insert(&demo).unwrap();
+        store.insert(&demo, None).unwrap();
         // Another process sees it at once, and the name is taken for it as well.
         let other = Store::open(&home).unwrap();
-        assert!(matches!(other.insert(&record(Some("demo"))), Err(StoreError::NameTaken(_))));
+        assert!(matches!(other.insert(&record(Some("demo")), None), Err(StoreError::NameTaken(_))));
         assert_eq!(other.find(&"demo".parse().unwrap()).unwrap().id, demo.id);
         let prefix = demo.id.to_string()[..10].parse().unwrap();
         assert_eq!(other.find(&prefix).unwrap().id, demo.id);
-        store.insert(&record(None)).unwrap();
+        store.insert(&record(None), None).unwrap();
         assert!(
             matches!(store.find(&prefix), Err(StoreError::Ambiguous(_, found)) if found.len() == 2)
         );
@@ -379,7 +386,7 @@ mod tests {
     fn details_change_as_one() {
         let (_directory, home, store) = store();
         let demo = record(Some("demo"));
-        store.insert(&demo).unwrap();
+        store.insert(&demo, None).unwrap();
         std::thread::scope(|scope| {
             for writer in 0..4 {
                 let (home, id) = (&home, demo.id);

@@ -114,7 +114,7 @@ mod tests {
         let mut ids = Vec::new();
         for _ in 0..TOMBSTONES_MAX + 2 {
             let record = record(None);
-            store.insert(&record).unwrap();
+            store.insert(&record, None).unwrap();
             store.step(record.id, Step::Delete, Some("enough")).unwrap();
             // One that was deleted in the same millisecond is not the older one.
             let at = i64::try_from(ids.len()).unwrap();

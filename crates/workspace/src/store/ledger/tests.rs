@@ -14,7 +14,7 @@ fn written(path: &str) -> LedgerEvent {
 fn a_hash_is_what_the_format_says() {
     let (_directory, _, store) = store();
     let record = record(None);
-    store.insert(&record).unwrap();
+    store.insert(&record, None).unwrap();
     let at = Timestamp::from_millisecond(1_700_000_000_123).unwrap();
     store.append_all(record.id, &[(at, LedgerEvent::Started {})]).unwrap();
     let (previous, hash): (Hash, Hash) = store
@@ -51,7 +51,7 @@ fn every_kind_of_tampering_breaks_the_chain() {
     ] {
         let (_directory, _, store) = store();
         let record = record(None);
-        store.insert(&record).unwrap();
+        store.insert(&record, None).unwrap();
         store.append(record.id, &[written("/a"), written("/b"), written("/c")]).unwrap();
         let before = store.verify(record.id).unwrap();
         assert_eq!((before.events, before.broken_at), (4, None));
@@ -65,8 +65,8 @@ fn every_kind_of_tampering_breaks_the_chain() {
 fn a_chain_belongs_to_its_workspace() {
     let (_directory, _, store) = store();
     let (one, other) = (record(None), record(None));
-    store.insert(&one).unwrap();
-    store.insert(&other).unwrap();
+    store.insert(&one, None).unwrap();
+    store.insert(&other, None).unwrap();
     store
         .connection()
         .execute_batch(&format!(
@@ -82,7 +82,7 @@ fn a_chain_belongs_to_its_workspace() {
 fn several_processes_append_to_one_chain() {
     let (_directory, home, store) = store();
     let record = record(None);
-    store.insert(&record).unwrap();
+    store.insert(&record, None).unwrap();
     thread::scope(|scope| {
         for writer in 0..4 {
             let (home, id) = (&home, record.id);
@@ -104,7 +104,7 @@ fn several_processes_append_to_one_chain() {
 fn a_ledger_outlives_its_workspace_and_ends_there() {
     let (_directory, _, store) = store();
     let record = record(Some("demo"));
-    store.insert(&record).unwrap();
+    store.insert(&record, None).unwrap();
     store.step(record.id, Step::Ready, None).unwrap();
     store.step(record.id, Step::Delete, Some("enough")).unwrap();
     let events = store.events(record.id, 0, 10, &[]).unwrap();
@@ -119,7 +119,7 @@ fn a_ledger_outlives_its_workspace_and_ends_there() {
 fn a_machine_that_lives_with_its_creator_has_no_ledger() {
     let (_directory, _, store) = store();
     let record = super::super::Record { lifetime: Lifetime::WithCreator, ..record(None) };
-    store.insert(&record).unwrap();
+    store.insert(&record, None).unwrap();
     store.append(record.id, &[written("/a")]).unwrap();
     store.step(record.id, Step::Ready, None).unwrap();
     store.step(record.id, Step::Delete, None).unwrap();
@@ -131,7 +131,7 @@ fn a_machine_that_lives_with_its_creator_has_no_ledger() {
 fn a_very_long_ledger_loses_its_oldest_events() {
     let (_directory, _, store) = store();
     let record = record(None);
-    store.insert(&record).unwrap();
+    store.insert(&record, None).unwrap();
     let many = vec![LedgerEvent::Started {}; 50_000];
     store.append(record.id, &many).unwrap();
     store.append(record.id, &many).unwrap();
@@ -144,7 +144,7 @@ fn a_very_long_ledger_loses_its_oldest_events() {
 fn what_a_user_does_moves_the_last_activity() {
     let (_directory, _, store) = store();
     let record = record(None);
-    store.insert(&record).unwrap();
+    store.insert(&record, None).unwrap();
     let at = |ms| Timestamp::from_millisecond(ms).unwrap();
     let last = || store.list().unwrap()[0].last_activity_at;
     let later = record.created_at.as_millisecond() + 5000;
