@@ -24,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("chat-hosts", &["workspace-api"]),
     ("host-git", &[]),
     ("batch-git", &["batch-api", "host-git"]),
+    ("agents", &[]),
     ("redaction", &[]),
     ("sealing", &[]),
     ("batch-api", &[]),

@@ -1,0 +1,309 @@
+//! Claude Code, by its `stream-json` on standard input and output.
+//!
+//! ```text
+//! new ──open──▶ Working ──result──▶ Idle ──say──▶ Working
+//!                  │ interrupt: a control request, then a result
+//! ```
+//!
+//! Every message bears its key as `uuid`. The agent tells by `command_lifecycle`
+//! when it has queued, taken and finished it, and takes a key once, in another
+//! process too. Costs are told with each result, for the session as a whole.
+//!
+//! For a cell it runs with no tools of its own, no settings, hooks or memory of the
+//! user's, and asks nobody for permission. Measured with version 2.1.328.
+
+use serde_json::{Value, json};
+
+use crate::capability::{Capabilities, Isolation, Receipts, Spending, Steering, Surviving};
+use crate::dialogue::{Dialogue, Heard, Key, NotNow, Said};
+use crate::event::{End, Event, Failure, Usage};
+use crate::json::{beginning, beginning_of, list, number, object, text};
+use crate::launch::{Launch, Task};
+
+/// What Claude Code can do.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    steering: Steering::Folds,
+    receipts: Receipts::Dedupes,
+    interrupted: Surviving::GoesOn,
+    spending: Spending::Money,
+    isolation: Isolation::Gateway,
+};
+
+/// How it is started with its hands in the gateway alone.
+#[must_use]
+pub fn launch(task: &Task<'_>) -> Launch {
+    let gateway = task.gateway;
+    let variables: serde_json::Map<String, Value> =
+        gateway.variables.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let servers = json!({"mcpServers": {&*gateway.name: {
+        "type": "stdio",
+        "command": gateway.program,
+        "args": gateway.arguments,
+        "env": variables,
+        "alwaysLoad": true,
+    }}});
+    let mut launch = Launch::default();
+    let mut words = vec![
+        "-p",
+        "--input-format",
+        "stream-json",
+        "--output-format",
+        "stream-json",
+        "--verbose",
+        "--replay-user-messages",
+        "--tools",
+        "",
+        "--setting-sources",
+        "",
+        "--strict-mcp-config",
+        "--permission-prompts",
+        "none",
+        "--system-prompt",
+        task.instructions,
+    ];
+    let (servers, allowed) = (servers.to_string(), format!("mcp__{}", gateway.name));
+    words.extend(["--mcp-config", &*servers, "--allowedTools", &*allowed]);
+    words.extend(task.model.iter().flat_map(|model| ["--model", model]));
+    launch.arguments = words.into_iter().map(str::to_owned).collect();
+    launch.variable("HOME", task.home.to_string_lossy());
+    launch.variable("CLAUDE_CONFIG_DIR", task.home.join("claude").to_string_lossy());
+    for (name, value) in [
+        ("CLAUDE_CODE_DISABLE_AUTO_MEMORY", "1"),
+        ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+        ("DISABLE_AUTOUPDATER", "1"),
+        // Tools that are found by searching are tools that are not used.
+        ("ENABLE_TOOL_SEARCH", "false"),
+    ] {
+        launch.variable(name, value);
+    }
+    launch
+}
+
+/// What the agent is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    New,
+    Working,
+    Interrupting,
+    Idle,
+}
+
+/// A conversation with Claude Code.
+#[derive(Debug)]
+pub struct Claude {
+    state: State,
+    requests: u64,
+}
+
+impl Default for Claude {
+    fn default() -> Self {
+        Self { state: State::New, requests: 0 }
+    }
+}
+
+impl Claude {
+    fn user(message: &Said) -> String {
+        json!({
+            "type": "user",
+            "message": {"role": "user", "content": message.text},
+            "parent_tool_use_id": null,
+            "uuid": message.key,
+            "priority": "next",
+        })
+        .to_string()
+    }
+
+    fn control(&mut self, request: &Value) -> String {
+        self.requests += 1;
+        let id = format!("request-{}", self.requests);
+        json!({"type": "control_request", "request_id": id, "request": request}).to_string()
+    }
+
+    /// What the result of a turn says.
+    fn ended(&mut self, said: &Value) -> Vec<Event> {
+        let was = std::mem::replace(&mut self.state, State::Idle);
+        let micro_dollars = said
+            .get("total_cost_usd")
+            .and_then(Value::as_f64)
+            .and_then(|dollars| format!("{:.0}", dollars * 1e6).parse().ok());
+        let of_models: Vec<&Value> =
+            said.get("modelUsage").and_then(Value::as_object).into_iter().flat_map(|map| map.values()).collect();
+        let sum = |name: &str| of_models.iter().filter_map(|model| number(model, name)).sum();
+        let spent = Usage {
+            input: sum("/inputTokens") + sum("/cacheCreationInputTokens"),
+            cached: sum("/cacheReadInputTokens"),
+            output: sum("/outputTokens"),
+            micro_dollars,
+        };
+        let failed = said.get("is_error").and_then(Value::as_bool).unwrap_or(true);
+        let end = match text(said, "/subtype") {
+            _ if was == State::Interrupting => End::Interrupted,
+            "success" if !failed => End::Completed { text: beginning(text(said, "/result")) },
+            subtype => End::Failed {
+                failure: failure(subtype, said),
+                text: beginning(&failure_text(subtype, said)),
+            },
+        };
+        vec![Event::Spent(spent), Event::Ended(end)]
+    }
+}
+
+/// What kind of failure a result tells.
+fn failure(subtype: &str, said: &Value) -> Failure {
+    match subtype {
+        "error_max_turns" | "error_max_budget_usd" => Failure::Ceiling,
+        _ => match number(said, "/api_error_status") {
+            Some(status) => Failure::of_status(status),
+            None if text(said, "/terminal_reason") == "prompt_too_long" => Failure::Overflow,
+            None => Failure::Unknown,
+        },
+    }
+}
+
+fn failure_text(subtype: &str, said: &Value) -> String {
+    let errors: Vec<&str> = list(said, "/errors").iter().filter_map(Value::as_str).collect();
+    match (text(said, "/result"), &*errors) {
+        ("", []) => subtype.to_owned(),
+        ("", errors) => errors.join("; "),
+        (result, _) => result.to_owned(),
+    }
+}
+
+impl Dialogue for Claude {
+    fn open(&mut self, first: &Said) -> Vec<String> {
+        self.state = State::Working;
+        let initialize = self.control(&json!({"subtype": "initialize"}));
+        vec![initialize, Self::user(first)]
+    }
+
+    fn hear(&mut self, line: &[u8]) -> Heard {
+        let Some(said) = object(line) else { return Heard::odd(line) };
+        let events = match (text(&said, "/type"), text(&said, "/subtype")) {
+            ("system", "init") => {
+                let tools = list(&said, "/tools").iter().filter_map(Value::as_str);
+                vec![Event::Opened {
+                    session: beginning(text(&said, "/session_id")),
+                    tools: Some(tools.map(beginning).collect()),
+                }]
+            }
+            ("system", "compact_boundary") => vec![Event::Compacted],
+            ("system", "api_retry") => vec![Event::Retrying {
+                attempt: number(&said, "/attempt").unwrap_or_default(),
+                reason: beginning(text(&said, "/error")),
+            }],
+            ("system", "permission_denied") => {
+                vec![Event::Denied { what: beginning(text(&said, "/tool_name")) }]
+            }
+            ("command_lifecycle", _) => lifecycle(&said),
+            ("assistant", _) => spoken(&said),
+            ("user", _) => list(&said, "/message/content")
+                .iter()
+                .filter(|part| text(part, "/type") == "tool_result")
+                .map(|part| Event::Answered {
+                    call: beginning(text(part, "/tool_use_id")),
+                    failed: part.get("is_error").and_then(Value::as_bool).unwrap_or_default(),
+                })
+                .collect(),
+            ("rate_limit_event", _) => limited(&said),
+            ("result", _) => self.ended(&said),
+            ("control_request", _) => return self.refuse(&said),
+            _ => Vec::new(),
+        };
+        Heard { events, reply: Vec::new() }
+    }
+
+    fn say(&mut self, message: &Said) -> Result<Vec<String>, NotNow> {
+        match self.state {
+            State::New => Err(NotNow::Opening),
+            State::Interrupting => Ok(vec![Self::user(message)]),
+            State::Working | State::Idle => {
+                self.state = State::Working;
+                Ok(vec![Self::user(message)])
+            }
+        }
+    }
+
+    fn interrupt(&mut self) -> Result<Vec<String>, NotNow> {
+        match self.state {
+            State::New => Err(NotNow::Opening),
+            State::Idle => Err(NotNow::Idle),
+            State::Working | State::Interrupting => {
+                self.state = State::Interrupting;
+                Ok(vec![self.control(&json!({"subtype": "interrupt", "cancel_queued": true}))])
+            }
+        }
+    }
+}
+
+impl Claude {
+    /// Answers a question of the agent's: nobody is there to say yes.
+    fn refuse(&mut self, said: &Value) -> Heard {
+        let response = match text(said, "/request/subtype") {
+            "can_use_tool" => json!({
+                "subtype": "success",
+                "request_id": text(said, "/request_id"),
+                "response": {"behavior": "deny", "message": "This is not available here."},
+            }),
+            _ => json!({
+                "subtype": "error",
+                "request_id": text(said, "/request_id"),
+                "error": "nobody answers such requests here",
+            }),
+        };
+        let reply = json!({"type": "control_response", "response": response}).to_string();
+        let what = match text(said, "/request/tool_name") {
+            "" => text(said, "/request/subtype"),
+            tool => tool,
+        };
+        Heard { events: vec![Event::Denied { what: beginning(what) }], reply: vec![reply] }
+    }
+}
+
+fn lifecycle(said: &Value) -> Vec<Event> {
+    let Some(key) = Key::parse(text(said, "/command_uuid")) else { return Vec::new() };
+    match text(said, "/state") {
+        "started" => vec![Event::Taken { key }],
+        "cancelled" => vec![Event::Dropped { key }],
+        _ => Vec::new(),
+    }
+}
+
+/// What the model said and called, and how full its context is then.
+fn spoken(said: &Value) -> Vec<Event> {
+    let mut events: Vec<Event> = list(said, "/message/content")
+        .iter()
+        .filter_map(|part| match text(part, "/type") {
+            "text" => Some(Event::Said { text: beginning(text(part, "/text")) }),
+            "tool_use" => Some(Event::Called {
+                call: beginning(text(part, "/id")),
+                tool: beginning(text(part, "/name")),
+                arguments: beginning_of(part.get("input")),
+            }),
+            _ => None,
+        })
+        .collect();
+    let parts = ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"];
+    let used = parts
+        .iter()
+        .filter_map(|part| number(said, &format!("/message/usage/{part}")))
+        .fold(0_u64, u64::saturating_add);
+    // What a sub-agent has in its context is not in this one.
+    if used > 0 && said.get("parent_tool_use_id").is_none_or(Value::is_null) {
+        events.push(Event::Context { used, window: None });
+    }
+    events
+}
+
+fn limited(said: &Value) -> Vec<Event> {
+    let info = said.get("rate_limit_info").unwrap_or(said);
+    if text(info, "/status") != "rejected" {
+        return Vec::new();
+    }
+    vec![Event::Limited {
+        until: number(info, "/resetsAt"),
+        limit: beginning(text(info, "/rateLimitType")),
+    }]
+}
+
+#[cfg(test)]
+mod tests;

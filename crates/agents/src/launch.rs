@@ -1,0 +1,61 @@
+//! How a process of an agent is started.
+
+use std::path::{Path, PathBuf};
+
+/// What an agent is started for.
+#[derive(Debug, Clone)]
+pub struct Task<'a> {
+    /// The program.
+    pub program: &'a Path,
+    /// An empty directory of its own, which it runs in.
+    pub directory: &'a Path,
+    /// A directory for its settings and transcripts, empty when it is started first.
+    pub home: &'a Path,
+    /// The model, as the agent calls it; its default if there is none.
+    pub model: Option<&'a str>,
+    /// What it is told before all else.
+    pub instructions: &'a str,
+    /// Where it finds its tools.
+    pub gateway: &'a Gateway,
+}
+
+/// A server of tools that an agent starts and speaks to, over the Model Context
+/// Protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// What the agent calls it.
+    pub name: String,
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Variables for it.
+    pub variables: Vec<(String, String)>,
+}
+
+/// How a process is started. Nothing of the starter's environment is passed on but
+/// what is named by whoever starts it: credentials above all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Launch {
+    /// Arguments of the program.
+    pub arguments: Vec<String>,
+    /// Variables that it needs besides `PATH`.
+    pub variables: Vec<(String, String)>,
+    /// Files that have to be there before.
+    pub files: Vec<File>,
+}
+
+/// A file that is written before an agent is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Where.
+    pub path: PathBuf,
+    /// What is in it.
+    pub content: String,
+}
+
+impl Launch {
+    pub(crate) fn variable(&mut self, name: &str, value: impl Into<String>) {
+        self.variables.push((name.to_owned(), value.into()));
+    }
+}
