@@ -71,6 +71,8 @@ pub fn launch(task: &Task<'_>) -> Launch {
         ("CLAUDE_CODE_DISABLE_AUTO_MEMORY", "1"),
         ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
         ("DISABLE_AUTOUPDATER", "1"),
+        // Whoever runs it has budgets of retries, and knows of limits that others met.
+        ("CLAUDE_CODE_MAX_RETRIES", "2"),
         // Tools that are found by searching are tools that are not used.
         ("ENABLE_TOOL_SEARCH", "false"),
     ] {
@@ -126,8 +128,12 @@ impl Claude {
             .get("total_cost_usd")
             .and_then(Value::as_f64)
             .and_then(|dollars| format!("{:.0}", dollars * 1e6).parse().ok());
-        let of_models: Vec<&Value> =
-            said.get("modelUsage").and_then(Value::as_object).into_iter().flat_map(|map| map.values()).collect();
+        let of_models: Vec<&Value> = said
+            .get("modelUsage")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flat_map(|map| map.values())
+            .collect();
         let sum = |name: &str| of_models.iter().filter_map(|model| number(model, name)).sum();
         let spent = Usage {
             input: sum("/inputTokens") + sum("/cacheCreationInputTokens"),

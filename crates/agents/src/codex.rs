@@ -40,36 +40,84 @@ pub const CAPABILITIES: Capabilities = Capabilities {
 /// Most requests that may be without an answer.
 const PENDING_MAX: usize = 256;
 
-/// How it is started with its hands in the gateway alone. `provider` is what goes
-/// into its settings besides: the provider of models, for one that is not its own.
+/// What another provider of models is called in its settings.
+const PROVIDER: &str = "other";
+
+/// What it can do besides calling the gateway, and must not: act where it runs, read
+/// files there (`view_image`), run programs of the user's, or work behind our back.
+///
+/// What is left to it is harmless: `request_user_input`, which is declined, and three
+/// tools that read resources of the gateway.
+const OFF: &[&str] = &[
+    "apps",
+    "browser_use",
+    "computer_use",
+    "goals",
+    "hooks",
+    "image_generation",
+    "multi_agent",
+    "plugins",
+    "remote_plugin",
+    "shell_snapshot",
+    "shell_tool",
+    "skill_search",
+    "tool_suggest",
+    "unified_exec",
+    "view_image",
+    "workspace_dependencies",
+];
+
+/// A provider of models that is not Codex's own, which speaks OpenAI's Responses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provider {
+    /// Where it is, up to and with `/v1`.
+    pub url: String,
+    /// The variable that holds the key for it.
+    pub key_variable: String,
+}
+
+/// How it is started with its hands in the gateway alone, and with its own provider of
+/// models if there is no other.
 #[must_use]
-pub fn launch(task: &Task<'_>, provider: &str) -> Launch {
-    let gateway = task.gateway;
-    let mut server = toml_edit::Table::new();
-    server["command"] = toml_edit::value(gateway.program.to_string_lossy().as_ref());
-    server["args"] = toml_edit::value(gateway.arguments.iter().collect::<toml_edit::Array>());
-    server["required"] = toml_edit::value(true);
-    let mut variables = toml_edit::Table::new();
-    for (name, value) in &gateway.variables {
-        variables[name] = toml_edit::value(value);
-    }
-    server["env"] = toml_edit::Item::Table(variables);
-    let mut servers = toml_edit::Table::new();
-    servers.set_implicit(true);
-    servers[&gateway.name] = toml_edit::Item::Table(server);
+pub fn launch(task: &Task<'_>, provider: Option<&Provider>) -> Launch {
     let mut settings = toml_edit::DocumentMut::new();
-    settings["mcp_servers"] = toml_edit::Item::Table(servers);
-    let switches = "approval_policy = \"never\"\n\
-                    sandbox_mode = \"read-only\"\n\
-                    check_for_update_on_startup = false\n\
-                    web_search = \"disabled\"\n";
-    let tables = "\n[analytics]\nenabled = false\n\n\
-                  [features]\nshell_tool = false\nunified_exec = false\nplugins = false\n\
-                  multi_agent = false\napps = false\n\n";
-    let content = format!("{switches}{provider}{tables}{settings}");
+    for (key, value) in
+        [("approval_policy", "never"), ("sandbox_mode", "read-only"), ("web_search", "disabled")]
+    {
+        settings[key] = toml_edit::value(value);
+    }
+    settings["check_for_update_on_startup"] = toml_edit::value(false);
+    // No instructions but ours: neither a project's nor a skill's.
+    settings["project_doc_max_bytes"] = toml_edit::value(0);
+    settings["skills"]["include_instructions"] = toml_edit::value(false);
+    settings["skills"]["bundled"]["enabled"] = toml_edit::value(false);
+    settings["analytics"]["enabled"] = toml_edit::value(false);
+    for feature in OFF {
+        settings["features"][feature] = toml_edit::value(false);
+    }
+    if let Some(Provider { url, key_variable }) = provider {
+        settings["model_provider"] = toml_edit::value(PROVIDER);
+        let provider = &mut settings["model_providers"][PROVIDER];
+        for (key, value) in [
+            ("name", PROVIDER),
+            ("base_url", url),
+            ("env_key", key_variable),
+            ("wire_api", "responses"),
+        ] {
+            provider[key] = toml_edit::value(value);
+        }
+        provider["supports_websockets"] = toml_edit::value(false);
+    }
+    let server = &mut settings["mcp_servers"][&task.gateway.name];
+    server["command"] = toml_edit::value(task.gateway.program.to_string_lossy().as_ref());
+    server["args"] = toml_edit::value(task.gateway.arguments.iter().collect::<toml_edit::Array>());
+    server["required"] = toml_edit::value(true);
+    for (name, value) in &task.gateway.variables {
+        server["env"][name] = toml_edit::value(value);
+    }
     let mut launch = Launch {
         arguments: vec!["app-server".to_owned()],
-        files: vec![File { path: task.home.join("config.toml"), content }],
+        files: vec![File { path: task.home.join("config.toml"), content: settings.to_string() }],
         ..Launch::default()
     };
     launch.variable("HOME", task.home.to_string_lossy());
@@ -214,7 +262,9 @@ impl Codex {
             }
             "turn/completed" => vec![self.ended(said)],
             "item/started" => started(said.pointer("/params/item").unwrap_or(&Value::Null)),
-            "item/completed" => self.completed(said.pointer("/params/item").unwrap_or(&Value::Null)),
+            "item/completed" => {
+                self.completed(said.pointer("/params/item").unwrap_or(&Value::Null))
+            }
             "thread/tokenUsage/updated" => used(said),
             "thread/compacted" => vec![Event::Compacted],
             "account/rateLimits/updated" => limited(said),
@@ -267,15 +317,23 @@ fn failure(error: &Value) -> Failure {
         (Some("unauthorized"), _) => Failure::Access,
         (Some("serverOverloaded" | "internalServerError"), _) => Failure::Provider,
         (_, Some(status)) => Failure::of_status(status),
-        (Some("httpConnectionFailed" | "responseStreamConnectionFailed" | "responseStreamDisconnected"), None) => {
-            Failure::Provider
-        }
+        (
+            Some(
+                "httpConnectionFailed"
+                | "responseStreamConnectionFailed"
+                | "responseStreamDisconnected",
+            ),
+            None,
+        ) => Failure::Provider,
         _ => Failure::Unknown,
     }
 }
 
 fn is_tool(kind: &str) -> bool {
-    matches!(kind, "mcpToolCall" | "commandExecution" | "fileChange" | "dynamicToolCall" | "webSearch")
+    matches!(
+        kind,
+        "mcpToolCall" | "commandExecution" | "fileChange" | "dynamicToolCall" | "webSearch"
+    )
 }
 
 fn started(item: &Value) -> Vec<Event> {

@@ -4,7 +4,7 @@
 pub(crate) mod inventory;
 pub(crate) mod operator;
 pub(crate) mod person;
-pub(crate) mod scripted_model;
+pub(crate) mod recipe_script;
 pub(crate) mod toolbox;
 
 use std::fs::{self, File};
@@ -15,6 +15,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+pub(crate) use agent_lab::cache as test_cache;
 use rustix::fs::{FlockOperation, flock};
 use serde_json::Value;
 
@@ -55,19 +56,6 @@ fn prepare(home: &Path, environment: &str) {
 pub(crate) fn prepared(environment: &str) -> &str {
     prepare(home(), environment);
     environment
-}
-
-/// Kept between runs: what it holds is named by content and checked before use.
-pub(crate) fn test_cache() -> PathBuf {
-    let base = std::env::var_os("HOTCELL_TEST_CACHE").map_or_else(
-        || {
-            let home = std::env::var_os("HOME").expect("tests run with a home directory");
-            PathBuf::from(home).join(".cache/hotcell-tests")
-        },
-        PathBuf::from,
-    );
-    fs::create_dir_all(&base).unwrap();
-    base
 }
 
 /// Names what shall execute guests, and with it the driver that all tests run on, as

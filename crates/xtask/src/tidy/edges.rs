@@ -24,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("chat-hosts", &["workspace-api"]),
     ("host-git", &[]),
     ("batch-git", &["batch-api", "host-git"]),
+    ("agent-lab", &[]),
     ("agents", &[]),
     ("redaction", &[]),
     ("sealing", &[]),
@@ -59,9 +60,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const ALLOWED_IN_TESTS: &[(&str, &[&str], &str)] = &[
     (
         "hotcell-cli",
-        &["guest-protocol", "machine"],
-        "a test resumes copies of a machine that is older than any template",
+        &["guest-protocol", "machine", "agent-lab"],
+        "a test resumes copies of a machine that is older than any template; others run agents",
     ),
+    ("agents", &["agent-lab"], "adapters are tried with the agents' own programs"),
     ("recipes", &["operation", "workspace-api"], "recipes get by with the tools of their modes"),
     ("tree-diff", &["guest-tools"], "what it prints is applied by our own tool, too"),
 ];

@@ -8,7 +8,7 @@ use std::process::Command;
 use recipes::{COLD_START, DAILY_LOOP, PARALLEL, REPRO_FIX, REVIEW_EVAL, Recipe, UNTRUSTED};
 
 use super::*;
-use crate::support::scripted_model::ScriptedModel;
+use crate::support::recipe_script::RecipeScript;
 
 /// Asks a host for something, once.
 type Ask = fn(&Person, &ScriptedModel, &str) -> Command;
@@ -99,7 +99,7 @@ fn works_through(host: &str, ask: Ask, recipe: &'static Recipe) {
     let before = git(&checkout, &["rev-parse", "HEAD"]);
     let connect = ["host", "connect", host, "--mode", recipe.mode, "--project-path"];
     told(&person, &[&connect[..], &[checkout.to_str().unwrap()]].concat(), 0);
-    let model = ScriptedModel::start(recipe);
+    let model = ScriptedModel::start(RecipeScript(recipe));
     let output = ask(&person, &model, recipe.task).output().unwrap();
     let requests = model.requests();
     let all = || format!("{}\n{:#?}", printed(&output), requests.last());

@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use rustix::fs::{FlockOperation, flock};
 
 use super::*;
-use crate::support::toolbox::{fetch_npm_package, toolbox};
+use crate::support::toolbox::toolbox;
 
 /// A project, and what is done with it.
 struct Project {
@@ -64,7 +64,7 @@ fn crate_with_c(into: &Path) -> PathBuf {
 }
 
 fn node_package(into: &Path) -> PathBuf {
-    fetch_npm_package("uglify-js@3.19.3", into)
+    agent_lab::fetch_npm_package("uglify-js@3.19.3", into)
 }
 
 /// A checkout of the project with one commit, to be changed as the test wants.

@@ -1,31 +1,14 @@
 //! A person with a home directory of his own, a project, and real chat hosts.
-//!
-//! The hosts' programs are packages of npm's registry, fetched through the host's own
-//! npm and kept between runs. Each is one native program that needs nothing else.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use rustix::fs::{FlockOperation, flock};
+use agent_lab::programs;
 use tempfile::TempDir;
 
-use super::toolbox::fetch_npm_package;
-use super::{ENVIRONMENT, MACHINES_VARIABLE, git, home, json, prepared, test_cache, text};
-
-/// A program, the package that it is in, and where.
-const PROGRAMS: [(&str, &str, &str); 4] = [
-    ("claude", "@anthropic-ai/claude-code-linux-x64@2.1.328", "claude"),
-    ("codex", "@openai/codex@0.169.0-linux-x64", "vendor/x86_64-unknown-linux-musl/bin/codex"),
-    // What runs the scripts of models that call tools from scripts; it lies beside.
-    (
-        "codex-code-mode-host",
-        "@openai/codex@0.169.0-linux-x64",
-        "vendor/x86_64-unknown-linux-musl/bin/codex-code-mode-host",
-    ),
-    ("opencode", "opencode-linux-x64-baseline@1.18.33", "bin/opencode"),
-];
+use super::{ENVIRONMENT, MACHINES_VARIABLE, git, home, json, prepared, text};
 
 /// What keeps hosts from reaching for the internet.
 const OFFLINE: [(&str, &str); 7] = [
@@ -37,22 +20,6 @@ const OFFLINE: [(&str, &str); 7] = [
     ("OPENCODE_DISABLE_DEFAULT_PLUGINS", "1"),
     ("NO_COLOR", "1"),
 ];
-
-/// The directory of the programs; made once and kept between runs.
-fn programs() -> PathBuf {
-    let made = test_cache().join("chat-hosts-1");
-    let lock = File::create(test_cache().join("chat-hosts.lock")).unwrap();
-    flock(&lock, FlockOperation::LockExclusive).unwrap();
-    fs::create_dir_all(&made).unwrap();
-    for (name, package, at) in PROGRAMS {
-        if !made.join(name).exists() {
-            let scratch = tempfile::tempdir_in(test_cache()).unwrap();
-            let unpacked = fetch_npm_package(package, scratch.path());
-            fs::rename(unpacked.join(at), made.join(name)).unwrap();
-        }
-    }
-    made
-}
 
 /// A person with a home, and a project that is a git checkout.
 pub(crate) struct Person {

@@ -2,9 +2,9 @@
 //! Node.js and npm as packages of the host's npm, and the host's own cargo.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
+use agent_lab::fetch_npm_package;
 use rustix::fs::{FlockOperation, flock};
 
 use super::test_cache;
@@ -28,17 +28,4 @@ pub(crate) fn toolbox() -> PathBuf {
         fs::rename(scratch.path().join("tools"), &made).unwrap();
     }
     made
-}
-
-/// A package of npm's, unpacked.
-pub(crate) fn fetch_npm_package(package: &str, into: &Path) -> PathBuf {
-    let mut pack = Command::new("npm");
-    let packed = pack.args(["pack", "--silent", package]).current_dir(into).output().unwrap();
-    assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
-    let archive = String::from_utf8(packed.stdout).unwrap();
-    let mut tar = Command::new("tar");
-    let unpacked =
-        tar.args(["--no-same-owner", "-xzf", archive.trim()]).current_dir(into).status().unwrap();
-    assert!(unpacked.success());
-    into.join("package")
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, Offered, Response, Script, Turn, Way, result_text};
 
-pub(super) fn answer(request: &Value, script: &Script, number: usize) -> Response {
+pub(super) fn answer(request: &Value, script: &dyn Script, number: usize) -> Response {
     let items = || request["input"].as_array().into_iter().flatten();
     let is_result = |item: &&Value| {
         item["type"] == "function_call_output" || item["type"] == "custom_tool_call_output"
@@ -30,6 +30,7 @@ pub(super) fn answer(request: &Value, script: &Script, number: usize) -> Respons
         model: request["model"].clone(),
     };
     let item = match turn.answer() {
+        Answer::Failure(status, kind) => return Response::failure(status, kind),
         Answer::Text(text) => json!({
             "type": "message", "id": format!("msg_{number}"), "role": "assistant",
             "status": "completed",

@@ -1,7 +1,8 @@
-//! What the model does, step by step.
+//! A recipe as the script of a model.
 
 use std::collections::BTreeMap;
 
+use agent_lab::model::{Script, Step};
 use recipes::{Recipe, Value};
 use serde_json::{Map, Value as Json, json};
 
@@ -13,23 +14,13 @@ const WAIT: &str = "command_wait";
 /// What ends a recipe, and would take with it what a test looks at.
 const DELETE: &str = "workspace_delete";
 
-/// What the model does next.
-#[derive(Debug)]
-pub(super) enum Step {
-    /// It calls a tool; hosts put the name of the server before that of the tool.
-    Call(&'static str, Json),
-    /// It says something, which ends its turn.
-    Say(String),
-}
-
 /// All that the model does: the steps of a recipe but the last deletions, with what is
 /// learned on the way.
 #[derive(Debug)]
-pub(super) struct Script(pub(super) &'static Recipe);
+pub(crate) struct RecipeScript(pub(crate) &'static Recipe);
 
-impl Script {
-    /// The step that a conversation with these results has come to.
-    pub(super) fn step(&self, results: &[String]) -> Step {
+impl Script for RecipeScript {
+    fn step(&self, results: &[String]) -> Step {
         step_of(self.0, results).unwrap_or_else(|| Step::Say("That was all.".to_owned()))
     }
 }
@@ -50,13 +41,13 @@ fn step_of(recipe: &'static Recipe, results: &[String]) -> Option<Step> {
         };
         let arguments: Map<String, Json> = step.arguments.iter().map(said).collect();
         let Some(mut result) = results.next() else {
-            return Some(Step::Call(step.tool, Json::Object(arguments)));
+            return Some(Step::Call(step.tool.to_owned(), Json::Object(arguments)));
         };
         while result.contains(STILL_RUNS) {
             let command = word(result, COMMAND_ID)?;
             let Some(waited) = results.next() else {
                 let wait = json!({ "workspace": arguments.get("workspace"), "command": command });
-                return Some(Step::Call(WAIT, wait));
+                return Some(Step::Call(WAIT.to_owned(), wait));
             };
             result = waited;
         }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, Offered, Response, Script, Turn, Way, result_text};
 
-pub(super) fn answer(request: &Value, script: &Script, number: usize) -> Response {
+pub(super) fn answer(request: &Value, script: &dyn Script, number: usize) -> Response {
     let messages = request["messages"].as_array().into_iter().flatten();
     let results = messages.filter(|message| message["role"] == "tool");
     let results: Vec<String> = results.map(|message| result_text(&message["content"])).collect();
@@ -21,6 +21,7 @@ pub(super) fn answer(request: &Value, script: &Script, number: usize) -> Respons
         model: request["model"].clone(),
     };
     let (message, reason) = match turn.answer() {
+        Answer::Failure(status, kind) => return Response::failure(status, kind),
         Answer::Search(text) | Answer::Script(text) | Answer::Text(text) => {
             (json!({ "role": "assistant", "content": text }), "stop")
         }

