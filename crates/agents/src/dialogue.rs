@@ -12,7 +12,9 @@ use crate::json::beginning;
 pub const LINE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Identifies a message to an agent, in all that is said about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Key(pub Uuid);
 
