@@ -146,7 +146,7 @@ impl Failure {
     pub const fn of_status(status: u64) -> Self {
         match status {
             429 => Self::Limit,
-            400 | 401 | 402 | 403 | 404 => Self::Access,
+            400..=404 => Self::Access,
             413 => Self::Overflow,
             408 | 409 | 500..=599 => Self::Provider,
             _ => Self::Unknown,
