@@ -5,6 +5,7 @@
 
 use std::process::Command;
 
+use agent_lab::model::ScriptedModel;
 use recipes::{COLD_START, DAILY_LOOP, PARALLEL, REPRO_FIX, REVIEW_EVAL, Recipe, UNTRUSTED};
 
 use super::*;
