@@ -116,6 +116,26 @@ async fn provided(home: &Home, seed: Seed, cancel: &Cancel) -> Result<Option<See
     }
 }
 
+/// What a workspace would start from, in a few words, or why it could not. Nothing is
+/// taken.
+pub(crate) async fn look(home: &Home, seed: Seed) -> Result<String, OpError> {
+    let Seed { path, files, repo_url, repo_ref } = seed;
+    if let Some(url) = repo_url {
+        let commit = repository::resolve(home, &url, repo_ref.as_deref()).await?;
+        return Ok(format!("commit {}", commit.get(..12).unwrap_or(&commit)));
+    }
+    let Some(path) = path else { return Ok("nothing".to_owned()) };
+    let path = resolved(Path::new(&path))?;
+    if path.is_file() {
+        return Ok("an archive".to_owned());
+    }
+    std::fs::read_dir(&path).map_err(FileError::at("read", &path))?;
+    Ok(match Checkout::find(&path, files).await? {
+        Some(_) => "a git checkout".to_owned(),
+        None => "a directory".to_owned(),
+    })
+}
+
 async fn from_path(
     home: &Home,
     path: &Path,

@@ -252,3 +252,39 @@ fn what_is_not_ours_is_left_alone_and_the_rest_is_said() {
     );
     assert!(text(&snippet.stdout).starts_with(&expected), "{}", text(&snippet.stdout));
 }
+
+#[test]
+fn a_source_that_is_not_usable_is_named_with_what_to_do() {
+    let person = Person::new();
+    let checkout = person.project().display().to_string();
+    let gone = person.home().join("gone").display().to_string();
+    let here = format!("file://{checkout}");
+    fs::write(person.project().join("a"), "a").unwrap();
+    git(&person.project(), &["add", "."]);
+    git(&person.project(), &["commit", "--quiet", "-m", "one"]);
+    let commit = git(&person.project(), &["rev-parse", "HEAD"])[..12].to_owned();
+    let unusable = "which cannot be used: ";
+    for (options, status, said) in [
+        (&[][..], "good", format!("here the project at {checkout}: a git checkout")),
+        (&["--no-project-source"], "good", "workspaces start empty".to_owned()),
+        (&["--project-path", &gone], "failed", format!("{gone}, {unusable}")),
+        (&["--", "--repo-url", &here], "good", format!("the repository {here}: commit {commit}")),
+        (
+            &["--", "--repo-url", &here, "--repo-ref", "nowhere"],
+            "failed",
+            format!("nowhere of the repository {here}, {unusable}"),
+        ),
+        (&["--", "--repo-url", "file:///nowhere/at/all"], "failed", unusable.to_owned()),
+    ] {
+        // One that goes after it was connected.
+        fs::create_dir(&gone).unwrap();
+        told(&person, &[&["host", "connect", "cursor"], options].concat(), 0);
+        fs::remove_dir(&gone).unwrap();
+        let found = json(&person.hotcell(&["--json", "host", "doctor", "cursor"]));
+        let findings = found["findings"].as_array().unwrap().clone();
+        let project = findings.iter().find(|finding| finding["subject"] == "project").unwrap();
+        assert_eq!(project["status"], status, "{project}");
+        assert!(project.to_string().contains(&said), "{said}: {project}");
+        assert_eq!(project.to_string().contains("--no-project-source`"), status == "failed");
+    }
+}

@@ -22,6 +22,9 @@ use crate::home::{FileError, Home, remove_tree};
 use crate::scratch::ScratchDirectory;
 use crate::trouble::{environment_error, git_error, tree_error};
 
+/// What stands for the default branch.
+const DEFAULT: &str = "HEAD";
+
 /// The image of a repository at a reference; its default branch if there is none.
 pub(super) async fn provide(
     home: &Home,
@@ -29,16 +32,8 @@ pub(super) async fn provide(
     reference: Option<&str>,
     cancel: &Cancel,
 ) -> Result<Seeded, OpError> {
-    let reference = reference.unwrap_or("HEAD");
-    for text in [url, reference] {
-        if text.starts_with('-') || text.contains(char::is_control) || text.is_empty() {
-            return Err(OpError::plain(
-                ErrorKind::InvalidRequest,
-                format!("`{text}` is neither a repository nor a reference"),
-            ));
-        }
-    }
     let commit = resolve(home, url, reference).await?;
+    let reference = reference.unwrap_or(DEFAULT);
     let mut key = Sha256::new();
     for part in ["hotcell repository 1", url, &commit] {
         key.update(part);
@@ -69,8 +64,21 @@ pub(super) async fn provide(
     .await
 }
 
-/// The commit that a reference means over there.
-async fn resolve(home: &Home, url: &str, reference: &str) -> Result<String, OpError> {
+/// The commit that a reference means over there; its default branch if there is none.
+pub(super) async fn resolve(
+    home: &Home,
+    url: &str,
+    reference: Option<&str>,
+) -> Result<String, OpError> {
+    let reference = reference.unwrap_or(DEFAULT);
+    for text in [url, reference] {
+        if text.starts_with('-') || text.contains(char::is_control) || text.is_empty() {
+            return Err(OpError::plain(
+                ErrorKind::InvalidRequest,
+                format!("`{text}` is neither a repository nor a reference"),
+            ));
+        }
+    }
     let is_commit = matches!(reference.len(), 40 | 64)
         && reference.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_commit {

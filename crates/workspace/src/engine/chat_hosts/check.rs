@@ -1,19 +1,28 @@
 //! `host doctor`: whether a host can use workspaces, and what is in the way.
 
-use std::path::Path;
+use std::iter;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chat_hosts::entry;
 use chat_hosts::{Drift, Standing, Surroundings};
 use operation::{Call, Handler, NoEvents, OpError};
+use tokio::time::timeout;
+use workspace_api::ceiling::{NotASource, Source};
 use workspace_api::doctor::{Doctor, Finding, Verdict};
 use workspace_api::host::{Check, HostDiagnosis, HostVerdict, Target};
+use workspace_api::seed::SeedFiles;
 use workspace_api::spec::{EnvironmentRef, Shape};
 
 use super::{PASSING, Site, connections, wanted_arguments};
 use crate::chat::{probe, program};
 use crate::engine::Engine;
 use crate::engine::doctor::{failed, good, warning};
-use crate::settings;
+use crate::home::Home;
+use crate::{seeds, settings};
+
+/// How long a source may take to say what it is.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Handler<Check> for Engine {
     async fn handle(&self, check: Check, _: &mut Call<NoEvents>) -> Result<HostDiagnosis, OpError> {
@@ -38,10 +47,10 @@ impl Handler<Check> for Engine {
             diagnosis.findings.push(program_of_entry(command));
             let answers = answers(command, &mut diagnosis).await;
             diagnosis.findings.push(answers);
-            diagnosis.findings.push(project(entry::arguments_of(command), &around));
             diagnosis.findings.extend(variables());
         }
         let arguments = ours.as_deref().map(entry::arguments_of).unwrap_or_default();
+        diagnosis.findings.push(project(&self.home, arguments, &around).await);
         let machines = self.machines(said(arguments, "--environment")).await?;
         diagnosis.findings.push(machines);
         diagnosis.verdict = match standing {
@@ -219,35 +228,66 @@ fn said<'a>(arguments: &'a [String], name: &str) -> Option<&'a str> {
 }
 
 /// What workspaces start from, with these arguments of the server.
-fn project(arguments: &[String], around: &Surroundings) -> Finding {
+fn source(arguments: &[String], around: &Surroundings) -> Result<Source, NotASource> {
     if arguments.iter().any(|word| word == "--no-project-source") {
-        return good("project", "none: workspaces start empty");
+        return Ok(Source::Nothing);
     }
     if let Some(url) = said(arguments, "--repo-url") {
-        return good("project", format!("workspaces start from {url}"));
+        let reference = said(arguments, "--repo-ref").map(str::to_owned);
+        return Source::repository(url.to_owned(), reference);
     }
-    if let Some(path) = said(arguments, "--project-path") {
-        return match std::fs::read_dir(path) {
-            Ok(_) => good("project", format!("workspaces start from {path}")),
-            Err(error) => failed(
+    match said(arguments, "--project-path") {
+        Some(path) => Source::directory(PathBuf::from(path)),
+        None if is_checkout(&around.project) => Source::directory(around.project.clone()),
+        None => Ok(Source::Nothing),
+    }
+}
+
+fn is_checkout(directory: &Path) -> bool {
+    directory.join(".git").exists()
+}
+
+/// What somebody can do about a source that is not usable.
+const OTHER_SOURCE: &str = "mend it, or connect again with another source: `--project-path DIR`, \
+                            `-- --repo-url URL --repo-ref REF`, or `--no-project-source`";
+
+/// Whether workspaces have something to start from, with these arguments of the server.
+async fn project(home: &Home, arguments: &[String], around: &Surroundings) -> Finding {
+    let source = match source(arguments, around) {
+        Ok(source) => source,
+        Err(error) => return failed("project", error.to_string(), OTHER_SOURCE),
+    };
+    let is_said = ["--no-project-source", "--repo-url", "--project-path"]
+        .iter()
+        .any(|option| arguments.iter().any(|word| word == option));
+    if source == Source::Nothing {
+        return match is_said {
+            true => good("project", "none: workspaces start empty"),
+            false => warning(
                 "project",
-                format!("workspaces start from {path}, which cannot be read: {error}"),
-                "connect again with another `--project-path`, or with `--no-project-source`",
+                "the checkout that the host is started in; here is none, so workspaces start empty",
+                "start the host in a git checkout, or connect with `--project-path`",
             ),
         };
     }
-    if around.project.join(".git").exists() {
-        let project = around.project.display();
-        return good(
-            "project",
-            format!("the checkout that the host is started in; here: {project}"),
-        );
+    let begins = match is_said {
+        true => format!("workspaces start from {source}"),
+        false => format!("the checkout that the host is started in; here {source}"),
+    };
+    let looked = seeds::look(home, source.seed(SeedFiles::default()));
+    match timeout(LOOK_TIMEOUT, looked).await {
+        Ok(Ok(what)) => good("project", format!("{begins}: {what}")),
+        Ok(Err(error)) => {
+            let causes = error.causes.iter().flat_map(|cause| cause.lines().next());
+            let why: Vec<&str> = iter::once(error.message.as_str()).chain(causes).collect();
+            let why = why.join(": ");
+            failed("project", format!("{begins}, which cannot be used: {why}"), OTHER_SOURCE)
+        }
+        Err(_) => {
+            let why = format!("{begins}, which does not answer within {LOOK_TIMEOUT:?}");
+            failed("project", why, OTHER_SOURCE)
+        }
     }
-    warning(
-        "project",
-        "the checkout that the host is started in; here is none, so workspaces start empty",
-        "start the host in a git checkout, or connect with `--project-path`",
-    )
 }
 
 /// Variables of ours that are set here and that hosts may keep to themselves.
