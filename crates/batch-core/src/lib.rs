@@ -32,6 +32,7 @@ pub mod effect;
 pub mod fact;
 pub mod journal;
 pub mod mail;
+pub mod plan;
 pub mod spec;
 pub mod state;
 pub mod time;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::text::text_value;
 
 /// Files that a task may change: a path relative to its repository's root, which is a
-/// file or a directory with everything in it, or a pattern of such paths with `*`,
+/// file or (certainly if it ends with `/`) a directory with everything in it, or a pattern of such paths with `*`,
 /// `**`, `?`, `[a-z]` and `{a,b}`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -27,6 +27,7 @@ impl FromStr for ScopePattern {
         while let Some(rest) = text.strip_prefix("./") {
             text = rest;
         }
+        let is_directory = text.ends_with('/');
         let text = text.trim_end_matches('/');
         let refused = |why| Err(NotAPattern { why });
         if text.is_empty() || text == "." {
@@ -35,9 +36,6 @@ impl FromStr for ScopePattern {
         }
         if text.starts_with(['/', '~', '!']) {
             return refused("it begins with `/`, `~` or `!`");
-        }
-        if text.len() > Self::LENGTH_MAX {
-            return refused("it is longer than 256 bytes");
         }
         if text.contains('\\') || text.contains(char::is_control) || text.contains('\u{fffd}') {
             return refused("it has a character that no portable path has");
@@ -48,7 +46,12 @@ impl FromStr for ScopePattern {
         if text.contains("//") {
             return refused("it has an empty part");
         }
-        Ok(Self(text.to_owned()))
+        // A directory is what is below it.
+        let below = if is_directory && !text.ends_with("**") { "/**" } else { "" };
+        if text.len() + below.len() > Self::LENGTH_MAX {
+            return refused("it is longer than 256 bytes");
+        }
+        Ok(Self(format!("{text}{below}")))
     }
 }
 
@@ -82,7 +85,8 @@ mod tests {
 
     #[test]
     fn patterns_stay_in_their_repository() {
-        for (text, expected) in [("./src/", "src"), ("src/**/*.rs", "src/**/*.rs"), (".", "**")] {
+        for (text, expected) in [("./src/", "src/**"), ("src/**/*.rs", "src/**/*.rs"), (".", "**")]
+        {
             assert_eq!(text.parse::<ScopePattern>().unwrap().as_str(), expected);
         }
         for bad in ["/etc/passwd", "../x", "a/../b", "a\\b", "~/x", "!a", "a//b", "a\u{7}"] {
