@@ -3,12 +3,17 @@
 //!
 //! * [`id`]: who and what is spoken of.
 //! * [`actor`]: who speaks.
+//! * [`init`], [`plan`]: operations, a module each; the table of them is [`operations`].
 //! * [`task`]: what a task is, in the words of its packet.
 
 pub mod actor;
 pub mod id;
+pub mod init;
+pub mod plan;
 pub mod task;
 mod text;
+
+use operation::cli::Noun;
 
 pub use actor::{Actor, Name};
 pub use id::{
@@ -16,3 +21,14 @@ pub use id::{
     RepositoryName, RequestId, Role, Sequence, TaskId, UnitId, WaitId,
 };
 pub use task::{AreaName, ReviewLevel, ScopePattern, Size};
+
+operation::operations! {
+    /// Implemented by whatever carries out every operation on batches.
+    BatchOperations:
+    init::Init,
+    plan::Plan,
+}
+
+/// The nouns of the operations' names, and their help.
+pub const NOUNS: &[Noun] =
+    &[Noun { name: "batch", about: "Many agents on a graph of tasks, unattended" }];

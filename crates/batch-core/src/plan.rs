@@ -27,14 +27,10 @@ use batch_api::{AreaName, ScopePattern, Size, TaskId};
 
 pub use self::conflicts::Conflict;
 pub use self::graph::{Fault, Problem};
-pub use self::overlap::Overlap;
 pub use self::schedule::Planned;
 
 /// Most tasks of one batch.
 pub const TASKS_MAX: usize = 1000;
-
-/// Most lanes of one batch.
-pub const LANES_MAX: u8 = 64;
 
 /// A task, as far as planning is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +81,7 @@ pub struct Batch {
 /// How a plan is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// How many tasks run at the same time at most, 1 to [`LANES_MAX`].
+    /// How many tasks run at the same time at most, 1 to [`LANES_MAX`](batch_api::plan::LANES_MAX).
     pub lanes: u8,
     /// What a task of each size weighs.
     pub weights: Weights,

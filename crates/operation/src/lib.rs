@@ -29,4 +29,4 @@ pub use call::{BoxFuture, Call, Input, RawCall, Tell};
 pub use error::{ErrorKind, OpError};
 pub use ids::ids;
 pub use present::{Present, Progress, ProgressState, Screen, Unit};
-pub use table::{CarryOut, Effect, Example, Handler, NoEvents, OpSpec, Operation};
+pub use table::{Answer, CarryOut, Effect, Example, Handler, NoEvents, OpSpec, Operation};

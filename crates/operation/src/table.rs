@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 
 use clap::{ArgMatches, Command};
 use schemars::{JsonSchema, Schema, SchemaGenerator, schema_for};
@@ -85,9 +86,12 @@ impl JsonSchema for NoEvents {
     }
 }
 
-/// Carries a request out that is still JSON.
-pub type CarryOut<H> =
-    for<'a> fn(&'a H, Value, RawCall) -> BoxFuture<'a, Result<Box<dyn Tell>, OpError>>;
+/// Carries a request out that is still JSON. It may capture: a row of a part is a row
+/// of the whole ([`OpSpec::within`]).
+pub type CarryOut<H> = Arc<dyn for<'a> Fn(&'a H, Value, RawCall) -> Answer<'a> + Send + Sync>;
+
+/// What a request comes to, later.
+pub type Answer<'a> = BoxFuture<'a, Result<Box<dyn Tell>, OpError>>;
 
 /// A row of the table: an operation whose types a face does not know.
 pub struct OpSpec<H> {
@@ -139,13 +143,31 @@ impl<H> OpSpec<H> {
             augment: O::augment_args,
             parse: |matches| O::from_arg_matches(matches).map(|request| encode(&request)),
             canonical: |raw| decode::<O>(raw).map(|request| encode(&request)),
-            call: |handler, raw, call| {
-                Box::pin(async move {
-                    let request = decode::<O>(raw)?;
-                    let output = handler.handle(request, &mut call.typed()).await?;
-                    Ok(Box::new(output) as Box<dyn Tell>)
-                })
-            },
+            call: Arc::new(|handler, raw, call| carried_out::<O, H>(handler, raw, call)),
+        }
+    }
+
+    /// The same row in the table of something that this handler is a part of.
+    #[must_use]
+    pub fn within<W: 'static>(self, part: fn(&W) -> &H) -> OpSpec<W>
+    where
+        H: 'static,
+    {
+        let Self { name, effect, examples, input_schema, event_schema, output_schema, .. } = self;
+        let Self { has_ids, augment, parse, canonical, call, .. } = self;
+        let call: CarryOut<W> = Arc::new(move |whole, raw, given| call(part(whole), raw, given));
+        OpSpec {
+            name,
+            effect,
+            examples,
+            input_schema,
+            event_schema,
+            output_schema,
+            has_ids,
+            augment,
+            parse,
+            canonical,
+            call,
         }
     }
 
@@ -156,6 +178,14 @@ impl<H> OpSpec<H> {
         let text = schema.get("description").and_then(Value::as_str).unwrap_or_default();
         text.lines().next().unwrap_or_default().to_owned()
     }
+}
+
+fn carried_out<O: Operation, H: Handler<O>>(handler: &H, raw: Value, call: RawCall) -> Answer<'_> {
+    Box::pin(async move {
+        let request = decode::<O>(raw)?;
+        let output = handler.handle(request, &mut call.typed()).await?;
+        Ok(Box::new(output) as Box<dyn Tell>)
+    })
 }
 
 fn decode<O: Operation>(raw: Value) -> Result<O, OpError> {
@@ -190,3 +220,6 @@ macro_rules! operations {
         }
     };
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,11 @@
 //! Which tasks may change the same files.
 
+use batch_api::plan::ScopeOverlap;
 use batch_api::{ScopePattern, TaskId};
 
 use super::Task;
 use super::graph::Graph;
-use super::overlap::{Comparer, Overlap};
+use super::overlap::Comparer;
 
 /// Two tasks that never run at the same time, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,14 +19,14 @@ pub struct Conflict {
     /// An entry of the second one's.
     pub second_pattern: ScopePattern,
     /// How these come to mean the same files.
-    pub overlap: Overlap,
+    pub overlap: ScopeOverlap,
 }
 
 /// Conflicts, by positions of tasks.
 #[derive(Debug)]
 pub(super) struct Conflicts {
     /// Two tasks, an entry of each one's file scope, and how these overlap.
-    pub(super) pairs: Vec<(usize, usize, usize, usize, Overlap)>,
+    pub(super) pairs: Vec<(usize, usize, usize, usize, ScopeOverlap)>,
     /// How many pairs of entries could not be decided.
     pub(super) undecided: usize,
 }
@@ -48,12 +49,12 @@ pub(super) fn find(tasks: &[Task], graph: &Graph) -> Conflicts {
             'entries: for (i, first) in tasks[one].scope.iter().enumerate() {
                 for (j, second) in tasks[two].scope.iter().enumerate() {
                     let Some(overlap) = comparer.compare(first, second) else { continue };
-                    found.undecided += usize::from(overlap == Overlap::Undecided);
+                    found.undecided += usize::from(overlap == ScopeOverlap::Undecided);
                     // A reason that is certain is the better one to tell.
-                    if why.is_none() || overlap != Overlap::Undecided {
+                    if why.is_none() || overlap != ScopeOverlap::Undecided {
                         why = Some((i, j, overlap));
                     }
-                    if overlap != Overlap::Undecided {
+                    if overlap != ScopeOverlap::Undecided {
                         break 'entries;
                     }
                 }

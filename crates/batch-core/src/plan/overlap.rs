@@ -9,28 +9,13 @@
 //! understood, counts as the same files if the plain beginnings of both agree.
 
 use batch_api::ScopePattern;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use batch_api::plan::ScopeOverlap;
 
 /// Most alternatives that the braces of a pattern stand for.
 const ALTERNATIVES_MAX: usize = 64;
 
 /// Most steps of the searches of one plan.
 const STEPS_MAX: usize = 20_000_000;
-
-/// How two entries come to mean the same files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Overlap {
-    /// They are the same.
-    Same,
-    /// One is a directory around the other.
-    Inside,
-    /// Some path matches both.
-    Patterns,
-    /// It could not be decided, so they count as the same files.
-    Undecided,
-}
 
 /// Compares entries, as long as its steps last.
 #[derive(Debug)]
@@ -44,29 +29,33 @@ impl Comparer {
     }
 
     /// How two entries come to mean the same files, if they do.
-    pub(super) fn compare(&mut self, one: &ScopePattern, two: &ScopePattern) -> Option<Overlap> {
+    pub(super) fn compare(
+        &mut self,
+        one: &ScopePattern,
+        two: &ScopePattern,
+    ) -> Option<ScopeOverlap> {
         let (one, two) = (one.as_str(), two.as_str());
         if one == two {
-            return Some(Overlap::Same);
+            return Some(ScopeOverlap::Same);
         }
         if !beginnings_agree(one, two) {
             return None;
         }
         if is_around(one, two) || is_around(two, one) {
-            return Some(Overlap::Inside);
+            return Some(ScopeOverlap::Inside);
         }
         if is_plain(one) && is_plain(two) {
             return None;
         }
         let (Some(ones), Some(twos)) = (automata(one), automata(two)) else {
-            return Some(Overlap::Undecided);
+            return Some(ScopeOverlap::Undecided);
         };
         for one in &ones {
             for two in &twos {
                 match self.meet(one, two) {
-                    Some(true) => return Some(Overlap::Patterns),
+                    Some(true) => return Some(ScopeOverlap::Patterns),
                     Some(false) => {}
-                    None => return Some(Overlap::Undecided),
+                    None => return Some(ScopeOverlap::Undecided),
                 }
             }
         }
@@ -310,7 +299,7 @@ mod tests {
 
     use super::*;
 
-    fn compared(one: &str, two: &str) -> Option<Overlap> {
+    fn compared(one: &str, two: &str) -> Option<ScopeOverlap> {
         let (one, two) = (one.parse().unwrap(), two.parse().unwrap());
         let found = Comparer::new().compare(&one, &two);
         assert_eq!(found, Comparer::new().compare(&two, &one), "{one} {two}");
@@ -319,7 +308,7 @@ mod tests {
 
     #[test]
     fn patterns_are_compared_exactly() {
-        use Overlap::*;
+        use ScopeOverlap::*;
         for (one, two, expected) in [
             ("src/a.rs", "src/a.rs", Some(Same)),
             ("src", "src/a.rs", Some(Inside)),
@@ -361,10 +350,10 @@ mod tests {
     #[test]
     fn what_is_too_much_counts_as_the_same_files() {
         let braces = "{a,b}".repeat(7);
-        assert_eq!(compared(&braces, "*x"), Some(Overlap::Undecided));
+        assert_eq!(compared(&braces, "*x"), Some(ScopeOverlap::Undecided));
         let mut tired = Comparer { steps: 3 };
         let found = tired.compare(&"a*b*c".parse().unwrap(), &"a*c*b".parse().unwrap());
-        assert_eq!(found, Some(Overlap::Undecided));
+        assert_eq!(found, Some(ScopeOverlap::Undecided));
     }
 
     /// Whether a path matches, by trying everything: slow, and plainly right.

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use batch_api::TaskId;
+use batch_api::plan::ScopeOverlap;
 
 use super::conflicts::{Conflict, Conflicts};
 use super::graph::Graph;
@@ -178,7 +179,7 @@ fn waves(tasks: &[Task], graph: &Graph) -> Vec<Vec<TaskId>> {
 fn told(
     tasks: &[Task],
     plan: &Plan,
-    (one, two, i, j, overlap): (usize, usize, usize, usize, super::Overlap),
+    (one, two, i, j, overlap): (usize, usize, usize, usize, ScopeOverlap),
 ) -> Conflict {
     let start = |at: usize| (plan.tasks[at].start, &tasks[at].id);
     let (one, i, two, j) =

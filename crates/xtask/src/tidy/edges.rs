@@ -28,7 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("agents", &[]),
     ("redaction", &[]),
     ("sealing", &[]),
-    ("batch-api", &[]),
+    ("batch-api", &["operation"]),
     ("packet", &["batch-api"]),
     ("batch-core", &["batch-api"]),
     ("batch", &["batch-api", "batch-core"]),
