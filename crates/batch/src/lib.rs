@@ -2,6 +2,31 @@
 //!
 //! * [`custody`]: the processes of agents and tools, none of which outlives its engine.
 //! * [`journal`]: the journal of a batch in SQLite, and its traces in files.
+//! * `configuration`, `discovery`: how a repository wants its batches, and its packets.
+//! * `planning`, `picture`, `initial`: the operations on packets.
 
+mod configuration;
 pub mod custody;
+mod discovery;
+mod initial;
 pub mod journal;
+mod picture;
+mod planning;
+
+/// Carries out every operation on batches.
+#[derive(Debug, Clone, Default)]
+pub struct Batches {}
+
+impl Batches {
+    /// Ready to be asked.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {}
+    }
+}
+
+// Every operation of the contract has its handler, or this does not compile.
+const _: fn() = || {
+    fn carries_out_all<T: batch_api::BatchOperations>() {}
+    carries_out_all::<Batches>();
+};

@@ -7,6 +7,7 @@ use std::env;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
+use batch::Batches;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 use operation::{Effect, ErrorKind, OpError, OpSpec, RawCall, Screen, Tell, cli};
@@ -19,9 +20,32 @@ use crate::mcp;
 use crate::smoke;
 use crate::terminal::{Mode, Terminal};
 
+/// Whoever carries out every operation of the program: each table has its own.
+pub(crate) struct Program {
+    engine: Engine,
+    batches: Batches,
+}
+
+impl Program {
+    /// As the environment sets it up.
+    fn open() -> Result<Self, OpError> {
+        Ok(Self { engine: engine()?, batches: Batches::new() })
+    }
+}
+
+/// All operations of the program, in the order in which they are documented.
+fn operations() -> Vec<OpSpec<Program>> {
+    let workspaces = workspace_api::operations::<Engine>().into_iter();
+    let batches = batch_api::operations::<Batches>().into_iter();
+    workspaces
+        .map(|row| row.within(|program: &Program| &program.engine))
+        .chain(batches.map(|row| row.within(|program: &Program| &program.batches)))
+        .collect()
+}
+
 /// Runs the command line of this process.
 pub(crate) fn run() -> ExitCode {
-    let table = workspace_api::operations::<Engine>();
+    let table = operations();
     let matches = match command(&table).try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
@@ -74,7 +98,7 @@ fn waiting(future: impl Future<Output = ExitCode>) -> ExitCode {
 }
 
 /// The whole command tree.
-pub(crate) fn command(table: &[OpSpec<Engine>]) -> Command {
+pub(crate) fn command(table: &[OpSpec<Program>]) -> Command {
     let root = Command::new("hotcell")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Disposable Linux microVMs for coding agents")
@@ -96,7 +120,8 @@ pub(crate) fn command(table: &[OpSpec<Engine>]) -> Command {
                 .global(true)
                 .action(ArgAction::SetTrue),
         );
-    let root = cli::augment(root, workspace_api::NOUNS, table)
+    let nouns = [workspace_api::NOUNS, batch_api::NOUNS].concat();
+    let root = cli::augment(root, &nouns, table)
         .mut_subcommand("shell", |shell| shell.subcommand(attach::command()));
     root.subcommand(mcp::command()).subcommand(smoke::command()).subcommand(
         Command::new("completions").about("Print a completion script for a shell").arg(
@@ -152,7 +177,7 @@ fn engine() -> Result<Engine, OpError> {
         .and_then(Engine::open)
 }
 
-async fn carry_out(matches: &ArgMatches, table: &[OpSpec<Engine>]) -> ExitCode {
+async fn carry_out(matches: &ArgMatches, table: &[OpSpec<Program>]) -> ExitCode {
     let form = match (matches.get_flag("json"), cli::wants_only_ids(matches)) {
         (true, _) => OutputForm::Json,
         (false, true) => OutputForm::Ids,
@@ -169,8 +194,8 @@ async fn carry_out(matches: &ArgMatches, table: &[OpSpec<Engine>]) -> ExitCode {
         let error = OpError::plain(ErrorKind::Cancelled, "nothing was done");
         return fail(&error, form);
     }
-    let engine = match engine() {
-        Ok(engine) => engine,
+    let program = match Program::open() {
+        Ok(program) => program,
         Err(error) => return fail(&error, form),
     };
     let terminal = Terminal::new(match form {
@@ -193,7 +218,7 @@ async fn carry_out(matches: &ArgMatches, table: &[OpSpec<Engine>]) -> ExitCode {
     })
     .with_input(tokio::io::stdin())
     .with_cancel(cancel);
-    let outcome = (row.call)(&engine, request, call).await;
+    let outcome = (row.call)(&program, request, call).await;
     watcher.abort();
     terminal.end_progress();
     match outcome {
@@ -275,26 +300,26 @@ mod tests {
 
     #[test]
     fn the_table_keeps_the_rules() {
-        let violations = operation::contract::violations(&workspace_api::operations::<Engine>());
+        let violations = operation::contract::violations(&operations());
         assert!(violations.is_empty(), "{violations:#?}");
     }
 
     #[test]
     fn whatever_has_an_id_can_be_asked_for_nothing_else() {
-        let table = workspace_api::operations::<Engine>();
+        let table = operations();
         let with_ids = table.iter().filter(|row| row.has_ids).map(|row| row.name);
         insta::assert_debug_snapshot!(with_ids.collect::<Vec<_>>());
     }
 
     #[test]
     fn the_public_surface() {
-        let table = workspace_api::operations::<Engine>();
+        let table = operations();
         insta::assert_json_snapshot!(operation::contract::surface(&table));
     }
 
     #[test]
     fn every_command_is_an_operation_or_has_a_reason_not_to_be() {
-        let table = workspace_api::operations::<Engine>();
+        let table = operations();
         for top in command(&table).get_subcommands() {
             let name = top.get_name();
             let verbs: Vec<&str> = top.get_subcommands().map(Command::get_name).collect();

@@ -31,3 +31,9 @@ pub mod status;
 pub use place::Located;
 pub use problem::{Fault, Problem};
 pub use prompt::Prompt;
+
+/// The id of the task that a folder's name begins with: `TP-014-parser` is TP-014.
+#[must_use]
+pub fn folder_id(folder: &str) -> Option<batch_api::TaskId> {
+    prompt::title::beginning(folder)
+}

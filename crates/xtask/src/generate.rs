@@ -14,9 +14,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use operation::contract;
-use workspace::Engine;
 
-use crate::programs;
+use crate::{programs, table};
 
 /// Where the files lie.
 const DIRECTORY: &str = "docs";
@@ -32,7 +31,7 @@ pub(crate) struct Options {
 /// Runs the task; with `--check` its exit code says whether all files are up to
 /// date.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let table = workspace_api::operations::<Engine>();
+    let table = table::operations();
     let surface = serde_json::to_string_pretty(&contract::surface(&table))?;
     let mut files = vec![
         ("reference/operations.md".to_owned(), reference::page(&table)),

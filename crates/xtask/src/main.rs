@@ -28,6 +28,7 @@ mod programs;
 mod protocol;
 mod record;
 mod simulate;
+mod table;
 mod tidy;
 
 use std::process::ExitCode;

@@ -117,6 +117,8 @@ const CASES: &[Case] = &[
     case("host.doctor", "{host}", Skipped),
     case("host.repair", "{host} --dry-run", Skipped),
     case("host.disconnect", "{host} --dry-run", Skipped),
+    case("batch.init", "{directory} --dry-run", Skipped),
+    case("batch.plan", "{tasks}", Skipped),
 ];
 
 /// A mistake, and with which exit codes it may be refused.
@@ -181,7 +183,17 @@ fn mistakes(placeholder: &str) -> &'static [Mistake] {
     const SECRET: &[Mistake] = &[("", MALFORMED), ("../x", MALFORMED), ("a b", MALFORMED)];
     const PORT: &[Mistake] = &[("0", MALFORMED), ("65536", MALFORMED), ("-1", MALFORMED)];
     const HOST: &[Mistake] = &[("nobody", MALFORMED), ("", MALFORMED), ("../x", MALFORMED)];
+    const DIRECTORY: &[Mistake] = &[("/nowhere/at/all", UNKNOWN), ("/etc/passwd", UNKNOWN)];
+    const TASKS: &[Mistake] = &[
+        ("", MALFORMED),
+        ("a\nb", MALFORMED),
+        ("/etc/passwd", MALFORMED),
+        ("nobody-has-this-area", UNKNOWN),
+        ("../nowhere/PROMPT.md", UNKNOWN),
+    ];
     match placeholder {
+        "{directory}" => DIRECTORY,
+        "{tasks}" => TASKS,
         "{host}" => HOST,
         "{ws}" => WORKSPACE,
         "{env}" => ENVIRONMENT,
@@ -289,6 +301,8 @@ impl Sweep {
             "{new}" | "{snapshot}" | "{service}" => "one".to_owned(),
             "{secret}" => "NOBODY_HAS_THIS".to_owned(),
             "{host}" => "cursor".to_owned(),
+            "{directory}" => ".".to_owned(),
+            "{tasks}" => "all".to_owned(),
             word => word.to_owned(),
         }
     }

@@ -9,6 +9,7 @@
 mod attaching;
 mod background;
 mod bad_input;
+mod batches;
 mod chat_hosts;
 mod commands;
 mod concurrency;

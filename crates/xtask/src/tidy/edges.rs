@@ -31,7 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("batch-api", &["operation"]),
     ("packet", &["batch-api"]),
     ("batch-core", &["batch-api"]),
-    ("batch", &["batch-api", "batch-core"]),
+    ("batch", &["batch-api", "batch-core", "packet", "operation", "file-tree"]),
     (
         "workspace",
         &[
@@ -53,7 +53,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("hotcell", &["operation", "workspace-api", "workspace"]),
     ("mcp", &["operation"]),
     ("recipes", &["file-tree"]),
-    ("hotcell-cli", &["operation", "workspace-api", "workspace", "mcp", "recipes", "batch"]),
+    (
+        "hotcell-cli",
+        &["operation", "workspace-api", "workspace", "mcp", "recipes", "batch", "batch-api"],
+    ),
 ];
 
 /// What only the tests of a crate may depend on besides, and why.

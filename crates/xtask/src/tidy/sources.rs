@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use workspace::Engine;
 use workspace::settings::VARIABLES;
 
 use super::Violation;
@@ -48,7 +47,7 @@ const TEXT_EXTENSIONS: &[&str] = &["rs", "toml", "md", "sh", "py", "yml", "yaml"
 
 pub(super) fn check(root: &Path, files: &[PathBuf]) -> Result<Vec<Violation>> {
     let mut violations = Vec::new();
-    let table = workspace_api::operations::<Engine>();
+    let table = crate::table::operations();
     let names: Vec<&str> = table.iter().map(|row| row.name).collect();
     for path in files {
         let extension = path.extension().and_then(|extension| extension.to_str());

@@ -1,0 +1,163 @@
+//! How a repository wants its batches: `.hotcell/batch.toml`, or Taskplane's
+//! configuration where there is none.
+//!
+//! The file is the repository's, so nothing in it is trusted: it is bounded, an area
+//! is a path below the repository, and what is not known in it is an error with its
+//! line. What Taskplane's says and nothing here reads is told.
+
+mod own;
+mod taskplane;
+
+use std::collections::BTreeMap;
+
+use batch_api::AreaName;
+use batch_api::plan::{PacketProblem, Remark, SourceOfSettings};
+use batch_core::plan::{Policy, Weights};
+use file_tree::TreePath;
+
+/// Our own configuration.
+pub(crate) const OWN_FILE: &str = ".hotcell/batch.toml";
+
+/// Taskplane's.
+pub(crate) const TASKPLANE_FILE: &str = ".pi/taskplane-config.json";
+
+/// Taskplane's old ones, which are not read.
+pub(crate) const TASKPLANE_OLD_FILES: [&str; 2] =
+    [".pi/task-runner.yaml", ".pi/task-orchestrator.yaml"];
+
+/// A configuration larger than this is none, in bytes.
+pub(crate) const FILE_MAX_BYTES: usize = 1 << 20;
+
+/// Most areas of a repository.
+pub(crate) const AREAS_MAX: usize = 256;
+
+/// Most that a task of any size may weigh.
+const WEIGHT_MAX: u32 = 1000;
+
+/// How a repository wants its batches.
+#[derive(Debug, Clone)]
+pub(crate) struct Configuration {
+    pub(crate) source: SourceOfSettings,
+    /// Where packets lie.
+    pub(crate) areas: BTreeMap<AreaName, TreePath>,
+    /// How many lanes, and what tasks weigh.
+    pub(crate) policy: Policy,
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        Self {
+            source: SourceOfSettings::Defaults,
+            areas: BTreeMap::new(),
+            policy: Policy::default(),
+        }
+    }
+}
+
+/// What comes of reading a configuration, with what is wrong with it.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    pub(crate) configuration: Configuration,
+    pub(crate) problems: Vec<PacketProblem>,
+    pub(crate) remarks: Vec<Remark>,
+}
+
+impl Read {
+    fn problem(&mut self, file: &str, line: u32, message: impl Into<String>) {
+        self.problems.push(PacketProblem { file: file.to_owned(), line, message: message.into() });
+    }
+
+    fn remark(&mut self, file: &str, message: impl Into<String>) {
+        self.remarks.push(Remark { file: file.to_owned(), message: message.into() });
+    }
+
+    fn area(&mut self, file: &str, line: u32, name: &str, path: &str) {
+        let name: AreaName = match name.parse() {
+            Ok(name) => name,
+            Err(_) => {
+                let message = format!(
+                    "found the area `{}`; expected 1 to 63 letters, digits and `._-`",
+                    shown(name)
+                );
+                return self.problem(file, line, message);
+            }
+        };
+        if name.as_str() == "all" {
+            let message = "found the area `all`, which means every area; expected another name";
+            return self.problem(file, line, message);
+        }
+        if self.configuration.areas.len() == AREAS_MAX {
+            return self.problem(file, line, format!("found more than {AREAS_MAX} areas"));
+        }
+        match TreePath::parse(path.as_bytes()) {
+            Ok(path) => {
+                self.configuration.areas.insert(name, path);
+            }
+            Err(error) => {
+                let expected = "expected a directory below the repository";
+                self.problem(file, line, format!("{error}; {expected}"));
+            }
+        }
+    }
+}
+
+/// Reads our own configuration.
+pub(crate) fn own(text: &str) -> Read {
+    own::read(text)
+}
+
+/// Reads Taskplane's.
+pub(crate) fn taskplane(text: &str) -> Read {
+    taskplane::read(text)
+}
+
+/// What is written for a repository that has none: every key, and what it means.
+pub(crate) fn written(configuration: &Configuration) -> String {
+    let Policy { lanes, weights: Weights { small, medium, large } } = configuration.policy;
+    let mut text = format!(
+        "# How Hotcell runs batches of tasks in this repository: docs/batches.md of Hotcell.\n\
+         version = 1\n\n\
+         # Most tasks that run at the same time.\n\
+         lanes = {lanes}\n\n\
+         # What a task of each size weighs; one is about half an hour of work.\n\
+         [sizes]\nS = {small}\nM = {medium}\nL = {large}\n\n\
+         # Where packets lie: a directory each, with a sub-directory for every task.\n\
+         [areas]\n"
+    );
+    for (name, path) in &configuration.areas {
+        let path = toml_edit::Value::from(path.to_string());
+        let quoted = toml_edit::Value::from(name.as_str());
+        let is_bare =
+            name.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+        let name = if is_bare { name.to_string() } else { quoted.to_string().trim().to_owned() };
+        text.push_str(&name);
+        text.push_str(" = ");
+        text.push_str(path.to_string().trim());
+        text.push('\n');
+    }
+    text
+}
+
+/// A text of somebody else, fit to be told.
+pub(crate) fn shown(text: &str) -> String {
+    const CHARS_MAX: usize = 80;
+    text.chars().take(CHARS_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// A path as it is told.
+pub(crate) fn shown_path(path: &std::path::Path) -> String {
+    path.to_string_lossy().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// What may have been meant, said as a question.
+pub(crate) fn suggestion<'n>(
+    word: &str,
+    known: impl IntoIterator<Item = &'n str>,
+) -> Option<&'n str> {
+    let distance = |name: &str| strsim::damerau_levenshtein(word, name);
+    let near = known.into_iter().map(|name| (distance(name), name)).min()?;
+    (near.0 <= 2.max(word.len() / 3)).then_some(near.1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+use super::*;
+
+fn told(read: &Read) -> String {
+    let problems =
+        read.problems.iter().map(|it| format!("{}:{}: {}\n", it.file, it.line, it.message));
+    let remarks = read.remarks.iter().map(|it| format!("note: {}: {}\n", it.file, it.message));
+    problems.chain(remarks).collect()
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let mut configuration = Configuration::default();
+    configuration.policy.lanes = 5;
+    configuration.policy.weights.large = 6;
+    for (name, path) in [("core", "tasks/core"), ("web.v2", "tasks/we b")] {
+        let path = TreePath::parse(path.as_bytes()).unwrap();
+        configuration.areas.insert(name.parse().unwrap(), path);
+    }
+    let read = own(&written(&configuration));
+    assert_eq!(told(&read), "");
+    assert_eq!(read.configuration.areas, configuration.areas);
+    assert_eq!(read.configuration.policy, configuration.policy);
+}
+
+#[test]
+fn what_is_not_known_is_an_error_with_its_line() {
+    let text = "lane = 3\nlanes = 0\n\n[sizes]\nM = 2\nXL = 8\n\n[areas]\ncore = \"../outside\"\nall = \"x\"\n\"a b\" = \"x\"\nweb = 3\n";
+    insta::assert_snapshot!(told(&own(text)), @r"
+    .hotcell/batch.toml:1: found the key `lane`; expected one of `version`, `lanes`, `sizes`, `areas`, `lanes` perhaps
+    .hotcell/batch.toml:2: found another value for `lanes`; expected 1 to 64
+    .hotcell/batch.toml:6: found the key `XL` in [sizes]; expected one of `S`, `M`, `L`, `L` perhaps
+    .hotcell/batch.toml:9: `../outside` is no path within the tree: it has a `..`; expected a directory below the repository
+    .hotcell/batch.toml:10: found the area `all`, which means every area; expected another name
+    .hotcell/batch.toml:11: found the area `a b`; expected 1 to 63 letters, digits and `._-`
+    .hotcell/batch.toml:12: found no text for the area `web`; expected its directory
+    .hotcell/batch.toml:1: found no version; expected `version = 1`
+    ");
+    let broken = own("version = 1\nlanes = = 3\n");
+    assert_eq!(broken.problems[0].line, 2, "{}", told(&broken));
+}
+
+#[test]
+fn taskplanes_configuration_is_read_as_it_is_and_what_is_not_used_is_said() {
+    let text = r#"{
+      "configVersion": 1,
+      "taskRunner": {
+        "project": {"name": "x"},
+        "worker": {"model": ""},
+        "taskAreas": {
+          "core": {"path": "tasks/core", "prefix": "TP", "context": "tasks/core/CONTEXT.md"},
+          "web": {"path": "tasks/web", "repoId": "web"}
+        }
+      },
+      "orchestrator": {
+        "orchestrator": {"maxLanes": 4},
+        "assignment": {"strategy": "round-robin", "sizeWeights": {"S": 1, "M": 3, "L": 5}},
+        "merge": {"order": "sequential"}
+      }
+    }"#;
+    let read = taskplane(text);
+    assert_eq!(read.configuration.policy.lanes, 4);
+    assert_eq!(read.configuration.policy.weights, Weights { small: 1, medium: 3, large: 5 });
+    assert_eq!(read.configuration.areas.len(), 2);
+    insta::assert_snapshot!(told(&read), @r"
+    note: .pi/taskplane-config.json: the repository of the area `web` is not used: there is one repository
+    note: .pi/taskplane-config.json: `assignment.strategy` round-robin is not supported: tasks that share files follow each other
+    note: .pi/taskplane-config.json: planning does not use taskRunner.worker, orchestrator.merge
+    ");
+    let old = taskplane(r#"{"configVersion": 2}"#);
+    assert_eq!(old.problems.len(), 1);
+    let broken = taskplane("{\n\"a\": \n}");
+    assert_eq!(broken.problems[0].line, 3);
+}
+
+#[test]
+fn near_words_are_suggested_and_far_ones_are_not() {
+    assert_eq!(suggestion("lane", ["version", "lanes"]), Some("lanes"));
+    assert_eq!(suggestion("nonsense", ["version", "lanes"]), None);
+}
