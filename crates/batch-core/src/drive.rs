@@ -6,23 +6,14 @@
 //!            └──────────── carry orders out ◀──────┘ only now
 //! ```
 //!
-//! An [`Engine`] does no waiting and starts nothing. The loop around it is this
-//! much, whatever the world is made of:
-//!
-//! ```text
-//! let mut engine = Engine::take_over(journal, batch)?;
-//! let mut inputs = vec![engine.started()];
-//! loop {
-//!     for order in engine.turn(now(), &mut inputs)? { carry out(engine.epoch(), order) }
-//!     inputs = whatever comes in until engine.wake(now())
-//! }
-//! ```
-//!
-//! An error of [`Engine::turn`] ends the engine: it has no state any more that
-//! anybody may act on. Its successor folds the journal.
+//! An [`Engine`] does no waiting and starts nothing; [`live`] is the loop around
+//! it, over [`Ports`] that do. An error of a turn ends the engine: it has no state
+//! any more that anybody may act on. Its successor folds the journal.
 //!
 //! What carries orders out passes the engine's epoch on with each: gateways,
 //! registries and references refuse a lower one than they were fenced with.
+
+use std::ops::ControlFlow;
 
 use batch_api::{BatchId, Epoch, RequestId};
 
@@ -40,7 +31,8 @@ use crate::time::Time;
 /// What the world is to do. What it concerns is in the journal by now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
-    /// Start an effect; its outcome comes back as an input.
+    /// Start an effect; its outcome comes back as an input. If it was started
+    /// before, what is still at it is ended first.
     Start(Effect),
     /// Look an effect up, after making sure that nothing is still at it.
     Find(Effect),
@@ -51,6 +43,45 @@ pub enum Order {
         /// The answer.
         reply: Reply,
     },
+}
+
+/// What an engine lives among.
+pub trait Ports {
+    /// The time.
+    fn now(&self) -> Time;
+
+    /// Has orders carried out, without waiting for their outcomes: those come back
+    /// as inputs. Breaks if the engine has to end.
+    fn carry_out(&mut self, epoch: Epoch, orders: Vec<Order>, state: &State) -> ControlFlow<()>;
+
+    /// Waits for inputs, at the latest until `wake`. `None` if the engine is to
+    /// end: nobody needs it any more, or somebody said so.
+    fn wait(&mut self, state: &State, wake: Option<Time>) -> Option<Vec<Input>>;
+}
+
+/// Lives until its ports let it end.
+///
+/// # Errors
+///
+/// If something cannot be committed: somebody else owns the batch, or storage
+/// failed. What was not committed was not carried out.
+pub fn live<J: Journal>(engine: &mut Engine<J>, ports: &mut impl Ports) -> Result<(), Failure> {
+    let mut inputs = vec![Input::Started { epoch: engine.epoch }];
+    loop {
+        let orders = engine.turn(ports.now(), &mut inputs)?;
+        let nothing = State::default();
+        let state = engine.state().unwrap_or(&nothing);
+        if ports.carry_out(engine.epoch, orders, state).is_break() {
+            return Ok(());
+        }
+        if engine.state.is_none() {
+            return Ok(());
+        }
+        match ports.wait(state, engine.wake(ports.now())) {
+            Some(next) => inputs = next,
+            None => return Ok(()),
+        }
+    }
 }
 
 /// Why an engine cannot begin, or has to end.
@@ -110,12 +141,6 @@ impl<J: Journal> Engine<J> {
         let claim = journal.claim()?;
         let (state, chain) = fold(&mut journal, batch)?;
         Ok(Self { journal, chain, epoch: claim.epoch, state: Some(state) })
-    }
-
-    /// The input that an engine begins with.
-    #[must_use]
-    pub const fn started(&self) -> Input {
-        Input::Started { epoch: self.epoch }
     }
 
     /// Its epoch.

@@ -106,7 +106,7 @@ impl Client {
     }
 
     /// Answers something that is asked of the owner.
-    pub(super) fn rule(&mut self, random: &mut Random, state: &State) -> Option<Request> {
+    pub(super) fn rule(&mut self, random: &mut Random, state: &State) -> Option<(Request, Reason)> {
         let open = state.waits.values().next()?;
         let is_asked = self.open.values().any(
             |request| matches!(&request.command, Command::Rule { wait, .. } if *wait == open.wait.id),
@@ -121,7 +121,8 @@ impl Client {
         let answer = if random.chance(give_up) { Answer::GiveUp } else { Answer::Go };
         let text = "the first of the two".parse().expect("a text");
         let command = Command::Rule { wait: open.wait.id, unit: open.unit.clone(), answer, text };
-        Some(self.ask(Actor::Supervisor("night".parse().expect("a name")), command))
+        let supervisor = Actor::Supervisor("night".parse().expect("a name"));
+        Some((self.ask(supervisor, command), open.wait.reason.clone()))
     }
 
     /// An answer comes: the same for the same request, for ever.

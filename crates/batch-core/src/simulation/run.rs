@@ -1,6 +1,7 @@
 //! One run: engines that live and die over a world, until the batch is over.
 
 use std::fmt::Write as _;
+use std::ops::ControlFlow;
 
 use batch_api::{Actor, Epoch, Sequence};
 
@@ -11,12 +12,13 @@ use super::random::Random;
 use super::storage::{Fault, Storage};
 use super::world::{Event, World};
 use crate::decide::{Command, Input};
-use crate::drive::{Engine, Order, fold};
+use crate::drive::{self, Engine, Order, Ports, fold};
 use crate::effect::Action;
 use crate::journal::{Digest, Journal};
 use crate::mail::{MailKind, Receipt};
+use crate::state::{Halt, State};
 use crate::time::Time;
-use crate::unit::Phase;
+use crate::unit::{Phase, Reason};
 
 /// Most turns of one run; a batch that needs more never ends.
 const TURNS_MAX: u64 = 20_000;
@@ -47,27 +49,33 @@ pub(super) struct Report {
     pub(super) endings: Vec<Phase>,
 }
 
-struct Live {
-    engine: Engine<Storage>,
-    inbox: Vec<Input>,
-    /// Whether it has begun.
-    has_begun: bool,
-}
+/// An engine that has claimed the journal and not yet begun.
+type Fresh = Engine<Storage>;
 
 struct Stopped {
     engine: Engine<Storage>,
     orders: Vec<Order>,
 }
 
+/// What the engine of now has not yet decided on.
+struct Live {
+    epoch: Epoch,
+    inbox: Vec<Input>,
+}
+
 struct Run {
     world: World,
     client: Client,
     storage: Storage,
+    fresh: Option<Fresh>,
     live: Option<Live>,
+    /// Orders that an engine could not carry out any more.
+    rest: Vec<Order>,
     stopped: Vec<Stopped>,
     crashes: Crashes,
     chances: u64,
     turns: u64,
+    is_over: bool,
 }
 
 /// Runs a seed to its end.
@@ -76,11 +84,14 @@ pub(super) fn run(scenario: Scenario, random: Random, crashes: Crashes) -> Repor
         world: World::new(scenario, random),
         client: Client::default(),
         storage: Storage::default(),
+        fresh: None,
         live: None,
+        rest: Vec::new(),
         stopped: Vec::new(),
         crashes,
         chances: 0,
         turns: 0,
+        is_over: false,
     };
     run.live_on();
     run.check_end();
@@ -95,8 +106,12 @@ impl Run {
         self.world.after(100, Event::Ask(start));
         self.world.after(10, Event::Restart);
         self.world.after(5_000, Event::Client);
-        while self.turns < TURNS_MAX && self.is_sound() && !self.is_over() {
-            self.step();
+        while self.may_go_on() && !self.is_over {
+            match self.world.pop() {
+                Some(Event::Begin) => self.engine_lives(),
+                Some(event) => self.happens(event, None),
+                None => self.world.broken("nothing will ever happen any more".to_owned()),
+            }
         }
         if self.turns >= TURNS_MAX {
             self.world.broken(format!("after {TURNS_MAX} turns the batch has not ended"));
@@ -107,58 +122,47 @@ impl Run {
         self.world.broken.is_empty() && self.client.broken.is_empty()
     }
 
-    fn is_over(&self) -> bool {
-        let state = self.live.as_ref().and_then(|live| live.engine.state());
-        state.is_some_and(crate::state::State::is_over)
-            && self.client.open.is_empty()
-            && self.stopped.is_empty()
+    const fn may_go_on(&self) -> bool {
+        self.turns < TURNS_MAX && self.is_sound()
     }
 
-    /// The next thing happens, in the world or by the engine's clock.
-    fn step(&mut self) {
-        self.turns += 1;
-        let now = Time(self.world.now);
-        let wake = self.live.as_ref().and_then(|live| live.engine.wake(now));
-        match (self.world.next_at(), wake) {
-            (next, Some(wake)) if next.is_none_or(|next| wake.0 < next) => {
-                self.world.now = wake.0;
-                self.turn();
-            }
-            (Some(_), _) => {
-                if let Some(event) = self.world.pop() {
-                    self.happens(event);
-                }
-                let has_input = self.live.as_ref().is_some_and(|live| !live.inbox.is_empty());
-                // Inputs that come close together are decided together.
-                if has_input && (self.world.random.chance(800) || self.world.next_at().is_none()) {
-                    self.turn();
-                }
-            }
-            (None, None) => {
-                self.world.broken("nothing will ever happen any more".to_owned());
-            }
-            (None, Some(_)) => {}
+    /// The loop of production, until its engine dies.
+    fn engine_lives(&mut self) {
+        let Some(mut engine) = self.fresh.take() else { return };
+        self.live = Some(Live { epoch: engine.epoch(), inbox: Vec::new() });
+        let ended = drive::live(&mut engine, self);
+        self.storage.next.replace(None);
+        if ended.is_err() || self.live.is_some() && !self.is_over {
+            self.crash(Vec::new());
+        }
+        self.live = None;
+        let rest = std::mem::take(&mut self.rest);
+        if !self.is_over && self.world.random.chance(300) && engine.state().is_some() {
+            self.stopped.push(Stopped { engine, orders: rest });
+            let delay = self.world.random.between(500, 60_000);
+            self.world.after(delay, Event::Wake);
         }
     }
 
     fn is_live(&self, epoch: Epoch) -> bool {
-        self.live.as_ref().is_some_and(|live| live.engine.epoch() == epoch)
+        self.live.as_ref().is_some_and(|live| live.epoch == epoch)
     }
 
     fn hear(&mut self, epoch: Epoch, input: Input) {
-        if let Some(live) = self.live.as_mut().filter(|live| live.engine.epoch() == epoch) {
+        if let Some(live) = self.live.as_mut().filter(|live| live.epoch == epoch) {
             live.inbox.push(input);
         }
     }
 
-    fn happens(&mut self, event: Event) {
+    /// Something happens, while an engine is there with its state, or none is.
+    fn happens(&mut self, event: Event, state: Option<&State>) {
         match event {
             Event::Do { epoch, effect } => {
                 if !self.is_live(epoch) && epoch >= self.world.fence {
                     self.world.coverage.hit(effect.action.kind(), Position::Late);
                 }
                 self.world.do_effect(epoch, effect);
-                self.may_crash(&[]);
+                self.may_crash(Vec::new);
             }
             Event::Hear { epoch, effect, outcome } => {
                 self.hear(epoch, Input::Outcome { effect: effect.id, outcome });
@@ -178,8 +182,10 @@ impl Run {
             }
             Event::Linger(conversation) => self.world.linger(&conversation),
             Event::Ask(request) => self.asked(request),
-            Event::Client => self.client_acts(),
-            Event::Restart => self.restart(),
+            Event::Client => self.client_acts(state),
+            Event::Restart => self.take_over(),
+            // Another engine is there already.
+            Event::Begin => {}
             Event::Wake => self.wake_stopped(),
         }
     }
@@ -187,33 +193,35 @@ impl Run {
     fn asked(&mut self, asked: Request) {
         let Request { request, actor, command, epoch } = asked.clone();
         let Some(live) = &mut self.live else { return };
-        if !live.has_begun || epoch.is_some_and(|epoch| epoch != live.engine.epoch()) {
+        if epoch.is_some_and(|epoch| epoch != live.epoch) {
             return;
         }
         self.client.note(&asked);
         live.inbox.push(Input::Command { request, actor, command });
     }
 
-    fn client_acts(&mut self) {
+    fn client_acts(&mut self, state: Option<&State>) {
         let open: Vec<Request> = self.client.open.values().cloned().collect();
         for request in open {
             self.world.after(20, Event::Ask(request));
         }
-        let state = self.live.as_ref().and_then(|live| live.engine.state());
         if let Some(state) = state.filter(|state| state.spec.is_some()) {
             let world = &mut self.world;
             if world.scenario.owner == Owner::Answers
                 && world.random.chance(150)
-                && let Some(request) = self.client.rule(&mut world.random, state)
+                && let Some((request, reason)) = self.client.rule(&mut world.random, state)
             {
+                if let Reason::Undelivered { message } = reason {
+                    world.again.insert(message);
+                }
                 world.after(20, Event::Ask(request));
             }
             if world.scenario.commands > 0 && world.random.chance(300) {
                 world.scenario.commands -= 1;
                 let (now, whims) = (world.now, world.scenario.whims.clone());
                 let whim = self.client.whim(&mut world.random, state, now, whims);
-                // Sometimes the same is asked again although it was answered.
                 if let Some(request) = whim {
+                    // Sometimes the same is asked again although it was answered.
                     if world.random.chance(300) {
                         world.after(15_000, Event::Ask(request.clone()));
                     }
@@ -221,7 +229,7 @@ impl Run {
                 }
             }
             // Nobody stays away for ever: what was paused is resumed.
-            if !world.is_troubled() && state.halt == Some(crate::state::Halt::Paused) {
+            if !world.is_troubled() && state.halt == Some(Halt::Paused) {
                 let operator = Actor::Operator("anna".parse().expect("a name"));
                 let resume = self.client.ask(operator, Command::Resume);
                 world.after(20, Event::Ask(resume));
@@ -231,8 +239,9 @@ impl Run {
         self.world.after(delay, Event::Client);
     }
 
-    fn restart(&mut self) {
-        if self.live.is_some() {
+    /// An engine takes over, and begins a little later.
+    fn take_over(&mut self) {
+        if self.live.is_some() || self.fresh.is_some() {
             return;
         }
         let batch = self.world.scenario.spec.batch;
@@ -246,16 +255,17 @@ impl Run {
                     let lost = format!("{request} was answered {reply:?}, which is nowhere");
                     self.world.broken(lost);
                 }
-                let inbox = vec![engine.started()];
-                self.live = Some(Live { engine, inbox, has_begun: false });
+                self.fresh = Some(engine);
             }
             Err(failure) => self.world.broken(format!("no engine can take over: {failure:?}")),
         }
+        let delay = self.world.random.between(0, 2_000);
+        self.world.after(delay, Event::Begin);
     }
 
     /// Engines that were stopped, and believe that they own the batch, go on.
     fn wake_stopped(&mut self) {
-        if self.live.is_none() {
+        if self.live.is_none() && self.fresh.is_none() {
             return self.world.after(1_000, Event::Wake);
         }
         for Stopped { mut engine, orders } in std::mem::take(&mut self.stopped) {
@@ -277,64 +287,8 @@ impl Run {
         }
     }
 
-    /// One turn of the engine: the loop of production, with chances to die.
-    fn turn(&mut self) {
-        let Some(live) = &mut self.live else { return };
-        if self.world.trouble(4) {
-            let faults = [Fault::Lost, Fault::Unheard, Fault::Full];
-            let fault = faults[usize::try_from(self.world.random.below(3)).expect("small")];
-            self.storage.next.replace(Some(fault));
-        }
-        live.has_begun = true;
-        let mut inputs = std::mem::take(&mut live.inbox);
-        let orders = live.engine.turn(Time(self.world.now), &mut inputs);
-        let has_failed = live.engine.state().is_none();
-        self.storage.next.replace(None);
-        let orders = orders.unwrap_or_default();
-        let mut rest = orders.as_slice();
-        while let Some((order, after)) = rest.split_first() {
-            if self.may_crash(rest) {
-                return;
-            }
-            self.carry_out(order.clone());
-            rest = after;
-        }
-        if has_failed {
-            return self.crash(&[]);
-        }
-        self.may_crash(&[]);
-        if self.turns.is_multiple_of(64) {
-            self.check_fold();
-        }
-    }
-
-    fn carry_out(&mut self, order: Order) {
-        let Some(live) = &self.live else { return };
-        let epoch = live.engine.epoch();
-        match order {
-            Order::Start(effect) => {
-                if let (Some(unit), Some(state)) = (&effect.subject.unit, live.engine.state()) {
-                    match effect.action {
-                        Action::Start { .. } => {
-                            self.client.check_start(unit, self.world.now, state);
-                        }
-                        Action::Advance { .. } => self.client.check_merge(unit, state),
-                        _ => {}
-                    }
-                }
-                self.world.start(epoch, effect);
-            }
-            Order::Find(effect) => self.world.find(epoch, effect),
-            Order::Answer { request, reply } => {
-                let nothing = crate::state::State::default();
-                let state = live.engine.state().unwrap_or(&nothing);
-                self.client.answered(&request, &reply, self.world.now, state);
-            }
-        }
-    }
-
     /// A chance to die; true if it was taken. `rest` was to be carried out.
-    fn may_crash(&mut self, rest: &[Order]) -> bool {
+    fn may_crash(&mut self, rest: impl FnOnce() -> Vec<Order>) -> bool {
         if self.live.is_none() {
             return false;
         }
@@ -344,22 +298,22 @@ impl Run {
             Crashes::At(chance) => self.chances == chance,
         };
         if dies {
-            self.crash(rest);
+            self.crash(rest());
         }
         dies
     }
 
     /// The engine dies, or is stopped so long that another one takes over.
-    fn crash(&mut self, rest: &[Order]) {
-        let Some(Live { engine, .. }) = self.live.take() else { return };
+    fn crash(&mut self, rest: Vec<Order>) {
+        let Some(Live { epoch, .. }) = self.live.take() else { return };
         let world = &mut self.world;
         world.coverage.crashes += 1;
-        let epoch = engine.epoch();
-        for order in rest {
+        for order in &rest {
             if let Order::Start(effect) = order {
                 world.coverage.hit(effect.action.kind(), Position::Intended);
             }
         }
+        self.rest = rest;
         let coming: Vec<Event> = world.coming().cloned().collect();
         let mut dead = Vec::new();
         for event in &coming {
@@ -388,18 +342,12 @@ impl Run {
             agent.is_alive = random.chance(300);
         }
         world.random = random;
-        if world.random.chance(300) && engine.state().is_some() {
-            self.stopped.push(Stopped { engine, orders: rest.to_vec() });
-            let delay = self.world.random.between(500, 60_000);
-            self.world.after(delay, Event::Wake);
-        }
-        let delay = self.world.random.between(500, 40_000);
-        self.world.after(delay, Event::Restart);
+        let delay = world.random.between(500, 40_000);
+        world.after(delay, Event::Restart);
     }
 
     /// The journal, folded, is the state.
-    fn check_fold(&mut self) {
-        let Some(state) = self.live.as_ref().and_then(|live| live.engine.state()) else { return };
+    fn check_fold(&mut self, state: &State) {
         match fold(&mut self.storage.journal.clone(), self.world.scenario.spec.batch) {
             Ok((folded, _)) if folded == *state => {}
             Ok(_) => self.world.broken("the journal folds to another state".to_owned()),
@@ -411,8 +359,10 @@ impl Run {
         if !self.is_sound() {
             return;
         }
-        self.check_fold();
-        let Some(state) = self.live.as_ref().and_then(|live| live.engine.state()) else { return };
+        let batch = self.world.scenario.spec.batch;
+        let Ok((state, _)) = fold(&mut self.storage.journal.clone(), batch) else {
+            return self.world.broken("the journal cannot be folded".to_owned());
+        };
         let mut broken = Vec::new();
         for unit in state.units.values() {
             let (id, is_done) = (unit.id(), unit.phase == Phase::Done);
@@ -444,7 +394,10 @@ impl Run {
                 if !is_told {
                     broken.push(format!("{id} to {unit} is {receipt:?}, and came {times} times"));
                 }
-                if mail.message.kind == MailKind::Info && times > 1 {
+                if mail.message.kind == MailKind::Info
+                    && times > 1
+                    && !self.world.again.contains(&id)
+                {
                     broken.push(format!("{id} came to {unit} {times} times"));
                 }
             }
@@ -476,9 +429,9 @@ impl Run {
         let end = lines.last().map(|line| line.digest.to_string()).unwrap_or_default();
         let seen =
             format!("{end} {} {:?} {:?}", self.world.now, self.world.seen, self.world.written);
-        let state = self.live.as_ref().and_then(|live| live.engine.state());
-        let endings = state.into_iter().flat_map(|state| state.units.values());
-        let endings = endings.map(|unit| unit.phase).collect();
+        let batch = self.world.scenario.spec.batch;
+        let state = fold(&mut self.storage.journal, batch).map(|(state, _)| state);
+        let endings = state.unwrap_or_default().units.values().map(|unit| unit.phase).collect();
         self.world.broken.append(&mut self.client.broken);
         Report {
             broken: self.world.broken,
@@ -488,6 +441,99 @@ impl Run {
             digest: Digest::of(seen.as_bytes()),
             tail,
             endings,
+        }
+    }
+}
+
+impl Ports for Run {
+    fn now(&self) -> Time {
+        Time(self.world.now)
+    }
+
+    fn carry_out(&mut self, epoch: Epoch, orders: Vec<Order>, state: &State) -> ControlFlow<()> {
+        self.turns += 1;
+        self.storage.next.replace(None);
+        let mut rest = orders.as_slice();
+        while let Some((order, after)) = rest.split_first() {
+            if self.may_crash(|| rest.to_vec()) {
+                return ControlFlow::Break(());
+            }
+            self.carry_out_one(epoch, order.clone(), state);
+            rest = after;
+        }
+        if self.may_crash(Vec::new) {
+            return ControlFlow::Break(());
+        }
+        if self.turns.is_multiple_of(64) {
+            self.check_fold(state);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn wait(&mut self, state: &State, wake: Option<Time>) -> Option<Vec<Input>> {
+        while self.live.is_some() && self.may_go_on() {
+            if state.is_over() && self.client.open.is_empty() && self.stopped.is_empty() {
+                self.check_fold(state);
+                self.is_over = true;
+                return None;
+            }
+            self.turns += 1;
+            let is_woken = match (self.world.next_at(), wake) {
+                (next, Some(wake)) if next.is_none_or(|next| wake.0 < next) => {
+                    self.world.now = wake.0;
+                    true
+                }
+                (None, _) => {
+                    self.world.broken("nothing will ever happen any more".to_owned());
+                    false
+                }
+                (Some(_), _) => {
+                    if let Some(event) = self.world.pop() {
+                        self.happens(event, Some(state));
+                    }
+                    // Inputs that come close together are decided together.
+                    self.world.random.chance(800)
+                }
+            };
+            let Some(live) = &mut self.live else { return None };
+            let has_input = !live.inbox.is_empty() || wake.is_some_and(|at| at.0 == self.world.now);
+            if is_woken && has_input {
+                let inputs = std::mem::take(&mut live.inbox);
+                self.may_fail_to_append();
+                return Some(inputs);
+            }
+        }
+        None
+    }
+}
+
+impl Run {
+    fn may_fail_to_append(&mut self) {
+        if self.world.trouble(4) {
+            let faults = [Fault::Lost, Fault::Unheard, Fault::Full];
+            let fault = faults[usize::try_from(self.world.random.below(3)).expect("small")];
+            self.storage.next.replace(Some(fault));
+        }
+    }
+
+    fn carry_out_one(&mut self, epoch: Epoch, order: Order, state: &State) {
+        match order {
+            Order::Start(effect) => {
+                if let Some(unit) = &effect.subject.unit {
+                    match effect.action {
+                        Action::Start { .. } => {
+                            self.client.check_start(unit, self.world.now, state);
+                        }
+                        Action::Advance { .. } => self.client.check_merge(unit, state),
+                        _ => {}
+                    }
+                }
+                self.world.start(epoch, effect);
+            }
+            Order::Find(effect) => self.world.find(epoch, effect),
+            Order::Answer { request, reply } => {
+                self.client.answered(&request, &reply, self.world.now, state);
+            }
         }
     }
 }

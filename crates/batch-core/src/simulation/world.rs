@@ -32,8 +32,10 @@ pub(super) enum Event {
     Ask(super::client::Request),
     /// The client does something.
     Client,
-    /// An engine takes over.
+    /// An engine takes over,
     Restart,
+    /// and begins.
+    Begin,
     /// An engine that was stopped goes on.
     Wake,
 }
@@ -53,6 +55,8 @@ pub(super) struct World {
     pub(super) agents: BTreeMap<ConversationId, Agent>,
     /// How often a message came into a conversation.
     pub(super) seen: BTreeMap<(MessageId, ConversationId), u32>,
+    /// Messages that somebody has had sent again, knowing that they may come twice.
+    pub(super) again: BTreeSet<MessageId>,
     /// What agents were told is written.
     pub(super) written: BTreeSet<Piece>,
     pub(super) broken: Vec<String>,
@@ -72,6 +76,7 @@ impl World {
             git: Git::new(),
             agents: BTreeMap::new(),
             seen: BTreeMap::new(),
+            again: BTreeSet::new(),
             written: BTreeSet::new(),
             broken: Vec::new(),
             coverage: Coverage::default(),
@@ -116,12 +121,14 @@ impl World {
         self.queue.values()
     }
 
-    /// An engine has something started.
+    /// An engine has something started. Whatever is still at the same is ended.
     pub(super) fn start(&mut self, epoch: Epoch, effect: Effect) {
         if epoch < self.fence {
             self.coverage.refused += 1;
             return;
         }
+        let id = effect.id;
+        self.withdraw(|event| matches!(event, Event::Do { effect, .. } if effect.id == id));
         let is_slow = self.trouble(50);
         let delay = self.random.between(1, if is_slow { 90_000 } else { 400 });
         self.after(delay, Event::Do { epoch, effect });
@@ -293,7 +300,7 @@ impl World {
     fn sees(&mut self, conversation: &ConversationId, message: MessageId) {
         let count = self.seen.entry((message, conversation.clone())).or_default();
         *count += 1;
-        if *count > 1 {
+        if *count > 1 && !self.again.contains(&message) {
             self.broken(format!("{message} came into {conversation} twice"));
         }
     }
