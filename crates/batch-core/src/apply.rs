@@ -3,10 +3,10 @@
 
 use batch_api::{Actor, EffectId, Epoch, Sequence, UnitId};
 
-use crate::effect::{Effect, EffectState, Kind, Outcome};
+use crate::effect::{Action, Effect, EffectState, Kind, Outcome};
 use crate::fact::{Fact, Nudge};
 use crate::journal::{Record, Subject};
-use crate::mail::Mail;
+use crate::mail::{Mail, Receipt};
 use crate::state::{OpenWait, State};
 use crate::time::Time;
 use crate::unit::{Capture, Phase, Unit};
@@ -38,8 +38,9 @@ impl State {
                 self.fenced = false;
             }
             Fact::Planned { spec } => {
-                for unit in &spec.units {
-                    self.units.insert(unit.unit.clone(), Unit::new(unit.clone()));
+                for (order, unit) in spec.units.iter().enumerate() {
+                    self.units.insert(unit.unit.clone(), Unit::new(unit.clone(), order));
+                    self.tasks.insert(unit.unit.task.clone(), unit.unit.clone());
                 }
                 self.spec = Some(spec.as_ref().clone());
                 self.view += 1;
@@ -74,10 +75,21 @@ impl State {
                         }
                     }
                 }
+                for unit in &message.to {
+                    let queued = self.queued.entry(unit.clone()).or_default();
+                    queued.insert((message.urgent, message.id));
+                }
                 self.mail.insert(message.id, Mail::new(message.clone()));
             }
             Fact::Receipted { message, receipt } => {
                 if let (Some(mail), Some(unit)) = (self.mail.get_mut(message), &subject.unit) {
+                    let place = (mail.message.urgent, mail.message.id);
+                    let queued = self.queued.entry(unit.clone()).or_default();
+                    if *receipt == Receipt::Queued {
+                        queued.insert(place);
+                    } else {
+                        queued.remove(&place);
+                    }
                     mail.receipts.insert(unit.clone(), receipt.clone());
                 }
             }
@@ -121,7 +133,7 @@ impl State {
                     effect.tries = *tries;
                 }
             }
-            Fact::Ended { effect, outcome } => self.end(*effect, outcome),
+            Fact::Ended { effect, outcome } => self.end(*effect, outcome, stamp.at),
             Fact::Moved { .. }
             | Fact::Began { .. }
             | Fact::Failure { .. }
@@ -187,14 +199,15 @@ impl State {
     }
 
     /// What an outcome leaves behind. Where its unit goes is another fact.
-    fn end(&mut self, effect: EffectId, outcome: &Outcome) {
+    fn end(&mut self, effect: EffectId, outcome: &Outcome, at: Time) {
         let Some(effect) = self.effects.remove(&effect) else { return };
         match (effect.action.kind(), outcome) {
             (Kind::Fence, Outcome::Fenced) if effect.subject.attempt.is_none() => {
                 self.fenced = true;
             }
             (Kind::Publish, Outcome::Published) => {
-                if let crate::effect::Action::Publish { view } = effect.action {
+                self.published_at = at;
+                if let Action::Publish { view } = effect.action {
                     self.published = view;
                 }
             }

@@ -84,6 +84,12 @@ mod switch {
         DeadlineForgotten,
         /// The state is changed by something that is no fact.
         UnrecordedChange,
+        /// What may be used is used up, and nothing stops.
+        CeilingIgnored,
+        /// A context opens although the provider takes nothing yet.
+        LimitForgotten,
+        /// An agent that shows no progress is waited for.
+        StallForgotten,
         /// Whoever asks may rule.
         AnybodyRules,
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::defect::planted;
 use crate::effect::{Effect, EffectState};
-use crate::mail::Receipt;
 use crate::spec::Ceiling;
 use crate::state::State;
 use crate::time::Time;
@@ -24,11 +23,9 @@ pub fn due(state: &State, now: Time) -> Option<Time> {
         let rest = matches!(unit.phase, Phase::Resting | Phase::Ready { .. });
         [rest.then_some(unit.rest_until), stall(state, unit), unit_ceiling(state, unit)]
     });
-    let mail = state.mail.values().filter_map(|mail| {
-        let is_queued = mail.receipts.values().any(|receipt| *receipt == Receipt::Queued);
-        mail.message.expires.filter(|_| is_queued)
-    });
-    let batch = [Some(state.limited_until), batch_ceiling(state)];
+    let queued = state.queued.values().flatten();
+    let mail = queued.filter_map(|(_, message)| state.mail.get(message)?.message.expires);
+    let batch = [Some(state.limited_until), batch_ceiling(state), publication(state)];
     effects
         .chain(waits)
         .chain(units.flatten())
@@ -36,6 +33,16 @@ pub fn due(state: &State, now: Time) -> Option<Time> {
         .chain(batch.into_iter().flatten())
         .filter(|time| *time > now)
         .min()
+}
+
+/// How long what people read may be older than the state, so that a batch in
+/// which much happens does not write it all the time.
+const PUBLISH_PAUSE: Duration = Duration::from_secs(1);
+
+/// When what people read is brought up to date, if it is not.
+pub(crate) fn publication(state: &State) -> Option<Time> {
+    let is_old = state.view > state.published;
+    is_old.then(|| state.published_at.after(PUBLISH_PAUSE))
 }
 
 /// When an effect is tried again, or no longer believed in.

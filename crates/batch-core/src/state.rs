@@ -1,15 +1,17 @@
 //! The state of a batch: what its facts amount to.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use batch_api::{CommitName, EffectId, Epoch, MessageId, RequestId, Sequence, UnitId, WaitId};
+use batch_api::{
+    CommitName, EffectId, Epoch, MessageId, RequestId, Sequence, TaskId, UnitId, WaitId,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::effect::Effect;
 use crate::fact::Reply;
 use crate::journal::Digest;
-use crate::mail::Mail;
+use crate::mail::{Mail, Urgency};
 use crate::spec::BatchSpec;
 use crate::time::Time;
 use crate::unit::{Unit, Usage, Wait};
@@ -60,12 +62,17 @@ pub struct State {
     pub spec: Option<BatchSpec>,
     /// The units.
     pub units: BTreeMap<UnitId, Unit>,
+    /// Which unit a task is.
+    pub tasks: BTreeMap<TaskId, UnitId>,
     /// The effects that have not ended.
     pub effects: BTreeMap<EffectId, Effect>,
     /// How many effects there were.
     pub effects_count: u64,
     /// The messages.
     pub mail: BTreeMap<MessageId, Mail>,
+    /// Those that wait for each unit, in the order of delivery. The journal of
+    /// days has many messages, and only these are looked at all the time.
+    pub queued: BTreeMap<UnitId, BTreeSet<(Urgency, MessageId)>>,
     /// The open waits.
     pub waits: BTreeMap<WaitId, OpenWait>,
     /// How many waits there were.
@@ -90,6 +97,8 @@ pub struct State {
     pub view: u64,
     /// What of them was published.
     pub published: u64,
+    /// When that was.
+    pub published_at: Time,
     /// The answers to the last requests.
     pub answers: BTreeMap<RequestId, (Digest, Reply)>,
     /// In which order they were given.

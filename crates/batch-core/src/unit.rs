@@ -264,6 +264,8 @@ impl Usage {
 pub struct Unit {
     /// What was asked.
     pub spec: UnitSpec,
+    /// Its place among the units: earlier ones are preferred.
+    pub order: usize,
     /// Where it is in its life.
     pub phase: Phase,
     /// The number of its attempt; 0 before the first.
@@ -323,9 +325,10 @@ pub struct Capture {
 impl Unit {
     /// A unit before anything has happened.
     #[must_use]
-    pub fn new(spec: UnitSpec) -> Self {
+    pub fn new(spec: UnitSpec, order: usize) -> Self {
         Self {
             spec,
+            order,
             phase: Phase::Blocked,
             attempt: 0,
             lane: 0,

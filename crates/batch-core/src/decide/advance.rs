@@ -3,6 +3,7 @@
 use batch_api::UnitId;
 
 use super::Decider;
+use crate::defect::planted;
 use crate::due;
 use crate::effect::{Action, Kind};
 use crate::fact::Fact;
@@ -72,6 +73,9 @@ impl Decider {
 
     /// Stops what has used up what it may.
     fn hold_ceilings(&mut self) {
+        if planted!(CeilingIgnored) {
+            return;
+        }
         let Some(spec) = &self.state.spec else { return };
         let is_reached = |time: Option<crate::time::Time>| time.is_some_and(|t| t <= self.now);
         let batch = due::has_used_up(spec.limits.batch, self.state.usage, self.state.grants)
@@ -105,12 +109,9 @@ impl Decider {
         if self.state.units.values().any(|unit| unit.phase.is_merging()) {
             return;
         }
-        let Some(spec) = &self.state.spec else { return };
-        let queued = spec.units.iter().enumerate().filter_map(|(order, planned)| {
-            match self.unit(&planned.unit)?.phase {
-                Phase::Queued { since } => Some((since, order, &planned.unit)),
-                _ => None,
-            }
+        let queued = self.state.units.values().filter_map(|unit| match unit.phase {
+            Phase::Queued { since } => Some((since, unit.order, unit.id())),
+            _ => None,
         });
         if let Some((_, _, id)) = queued.min() {
             let id = id.clone();
@@ -146,7 +147,8 @@ impl Decider {
     /// What people read is brought up to date, by one effect at a time.
     fn publish(&mut self) {
         let is_busy = self.state.effects.values().any(|e| e.action.kind() == Kind::Publish);
-        if !is_busy && self.state.view > self.state.published {
+        let is_due = due::publication(&self.state).is_some_and(|due| due <= self.now);
+        if !is_busy && is_due {
             let view = self.state.view;
             self.intend(Subject::BATCH, Action::Publish { view });
         }

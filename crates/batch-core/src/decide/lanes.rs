@@ -17,22 +17,15 @@ impl Decider {
     /// Units whose needs are met become ready; those whose needs cannot be met
     /// any more are skipped.
     pub(super) fn unblock(&mut self) {
-        let Some(spec) = &self.state.spec else { return };
         let mut next = Vec::new();
-        for planned in &spec.units {
-            let Some(unit) = self.unit(&planned.unit) else { continue };
-            if unit.phase != Phase::Blocked {
-                continue;
-            }
-            let needs = || {
-                let of = |task| spec.units.iter().find(move |other| other.unit.task == task);
-                planned.after.iter().cloned().filter_map(of).filter_map(|s| self.unit(&s.unit))
-            };
+        for unit in self.state.units.values().filter(|unit| unit.phase == Phase::Blocked) {
+            let of = |task| self.unit(self.state.tasks.get(task)?);
+            let needs = || unit.spec.after.iter().filter_map(of);
             let is_lost = |need: &Unit| need.phase.is_over() && !need.phase.is_merged();
             if needs().any(is_lost) {
-                next.push((planned.unit.clone(), Phase::Skipped { why: Skip::Dependency }));
+                next.push((unit.id().clone(), Phase::Skipped { why: Skip::Dependency }));
             } else if needs().all(|need| need.phase.is_merged()) || planted!(DependenciesIgnored) {
-                next.push((planned.unit.clone(), Phase::Ready { since: self.now }));
+                next.push((unit.id().clone(), Phase::Ready { since: self.now }));
             }
         }
         for (id, phase) in next {
@@ -44,15 +37,15 @@ impl Decider {
     pub(super) fn give_lanes(&mut self) {
         let Some(spec) = &self.state.spec else { return };
         let lanes = spec.lanes;
-        let mut ready: Vec<_> = spec
-            .units
-            .iter()
-            .enumerate()
-            .filter_map(|(order, planned)| match self.unit(&planned.unit)?.phase {
-                Phase::Ready { since } => Some((since, order, planned.unit.clone())),
-                _ => None,
-            })
-            .collect();
+        let in_use = u32::try_from(self.state.in_lanes().count()).unwrap_or(u32::MAX);
+        if in_use >= lanes && !planted!(LaneTwice) {
+            return;
+        }
+        let ready = self.state.units.values().filter_map(|unit| match unit.phase {
+            Phase::Ready { since } => Some((since, unit.order, unit.id().clone())),
+            _ => None,
+        });
+        let mut ready: Vec<_> = ready.collect();
         ready.sort();
         let mut passed: Vec<UnitId> = Vec::new();
         for (_, _, id) in ready {
@@ -80,7 +73,7 @@ impl Decider {
 
     /// Opens contexts in lanes that have work and no agent.
     pub(super) fn open_contexts(&mut self) {
-        if self.state.limited_until > self.now {
+        if self.state.limited_until > self.now && !planted!(LimitForgotten) {
             return;
         }
         let idle: Vec<UnitId> = self

@@ -25,15 +25,7 @@ impl Decider {
 
     /// What is to be delivered to a unit, in order.
     fn queued(&self, id: &UnitId) -> Vec<MessageId> {
-        let mut queued: Vec<_> = self
-            .state
-            .mail
-            .values()
-            .filter(|mail| mail.receipts.get(id) == Some(&Receipt::Queued))
-            .map(|mail| (mail.message.urgent, mail.message.id))
-            .collect();
-        queued.sort();
-        queued.into_iter().map(|(_, message)| message).collect()
+        self.state.queued.get(id).into_iter().flatten().map(|(_, message)| *message).collect()
     }
 
     /// Gives each agent at work the next message, one at a time.
@@ -50,7 +42,8 @@ impl Decider {
                 .state
                 .effects_of(id)
                 .any(|effect| matches!(effect.action, Action::Inject { .. }));
-            let next = self.queued(id).first().copied();
+            let queued = self.state.queued.get(id);
+            let next = queued.and_then(|queued| queued.first()).map(|(_, message)| *message);
             let conversation = self.unit(id).map(super::Unit::conversation);
             if let (false, Some(message), Some(conversation)) = (is_busy, next, conversation) {
                 let injecting = Receipt::Injecting { conversation: conversation.clone() };
@@ -160,13 +153,14 @@ impl Decider {
     pub(super) fn expire(&mut self) {
         let late: Vec<(MessageId, UnitId)> = self
             .state
-            .mail
-            .values()
-            .filter(|mail| mail.message.expires.is_some_and(|expires| expires <= self.now))
-            .flat_map(|mail| {
-                let queued = mail.receipts.iter().filter(|(_, r)| **r == Receipt::Queued);
-                queued.map(|(unit, _)| (mail.message.id, unit.clone()))
+            .queued
+            .iter()
+            .flat_map(|(unit, queued)| queued.iter().map(move |(_, message)| (*message, unit)))
+            .filter(|(message, _)| {
+                let expires = self.state.mail.get(message).and_then(|mail| mail.message.expires);
+                expires.is_some_and(|expires| expires <= self.now)
             })
+            .map(|(message, unit)| (message, unit.clone()))
             .collect();
         for (message, unit) in late {
             self.receipt(message, &unit, Receipt::Expired);

@@ -4,6 +4,7 @@ use batch_api::{UnitId, WaitId};
 
 use super::Decider;
 use super::takeover::is_batch_fence;
+use crate::defect::planted;
 use crate::due;
 use crate::effect::{Effect, EffectState};
 use crate::fact::Fact;
@@ -54,7 +55,7 @@ impl Decider {
             .state
             .units
             .values()
-            .filter(|unit| late(due::stall(&self.state, unit)))
+            .filter(|unit| late(due::stall(&self.state, unit)) && !planted!(StallForgotten))
             .map(|unit| unit.id().clone())
             .collect();
         for id in &stalled {

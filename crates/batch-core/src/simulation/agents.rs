@@ -20,7 +20,8 @@ pub(super) struct Agent {
     pub(super) is_interrupted: bool,
     /// Whether it has ended its turn.
     pub(super) is_idle: bool,
-    is_hung: bool,
+    /// Since when it does nothing any more.
+    hung_at: Option<u64>,
     pub(super) unanswered: Vec<MessageId>,
     acts: u32,
     asks: u32,
@@ -39,7 +40,7 @@ impl Agent {
             lingers: false,
             is_interrupted: false,
             is_idle: false,
-            is_hung: false,
+            hung_at: None,
             unanswered,
             acts: 0,
             asks: 0,
@@ -51,7 +52,7 @@ impl World {
     /// An agent's turn goes on. What the engine sees of it is returned.
     pub(super) fn act(&mut self, conversation: &ConversationId) -> Vec<Observation> {
         let Some(agent) = self.agents.get_mut(conversation) else { return Vec::new() };
-        if !agent.is_alive || agent.is_idle || agent.is_hung {
+        if !agent.is_alive || agent.is_idle || agent.hung_at.is_some() {
             return Vec::new();
         }
         if agent.is_interrupted {
@@ -64,7 +65,8 @@ impl World {
             return self.leave(conversation, Observation::Exited);
         }
         if self.trouble(15) {
-            self.change(conversation, |agent| agent.is_hung = true);
+            let now = self.now;
+            self.change(conversation, |agent| agent.hung_at = Some(now));
             return Vec::new();
         }
         if self.trouble(15) {
@@ -101,6 +103,18 @@ impl World {
             self.after(delay, Event::Act(conversation.clone()));
         }
         seen
+    }
+
+    /// An agent that does nothing any more is noticed, once engines stop dying.
+    pub(super) fn check_hung(&mut self) {
+        const NOTICED_MS: u64 = 600_000;
+        let latest = self.scenario.spec.limits.stall_ms + NOTICED_MS;
+        let is_old = |at: u64| self.now > at.max(self.troubled_until) + latest;
+        let of = |agent: &&Agent| agent.is_alive && agent.hung_at.is_some_and(is_old);
+        let unnoticed = self.agents.values().find(of).map(|agent| agent.conversation.clone());
+        if let Some(conversation) = unnoticed {
+            self.broken(format!("{conversation} hangs, and nobody notices"));
+        }
     }
 
     fn change(&mut self, conversation: &ConversationId, change: impl FnOnce(&mut Agent)) {

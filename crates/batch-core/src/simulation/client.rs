@@ -160,6 +160,15 @@ impl Client {
     /// A unit's agent is started: nothing it asked for may be open, and what it was
     /// told comes with its opening.
     pub(super) fn check_start(&mut self, unit: &UnitId, now: u64, state: &State) {
+        if now < state.limited_until.0 {
+            self.broken.push(format!("at {now}: {unit} asks a provider that takes nothing"));
+        }
+        if let (Some(spec), Some(known)) = (&state.spec, state.units.get(unit)) {
+            let (limit, used) = (spec.limits.unit, known.usage);
+            if used.tokens >= limit.tokens.saturating_mul(known.grants + 1) {
+                self.broken.push(format!("at {now}: {unit} goes on with {} tokens", used.tokens));
+            }
+        }
         let is_left_out = |message: &MessageId| {
             let receipt = state.mail.get(message).and_then(|mail| mail.receipts.get(unit));
             receipt == Some(&Receipt::Queued)

@@ -201,6 +201,7 @@ impl Run {
     }
 
     fn client_acts(&mut self, state: Option<&State>) {
+        self.world.check_hung();
         let open: Vec<Request> = self.client.open.values().cloned().collect();
         for request in open {
             self.world.after(20, Event::Ask(request));
