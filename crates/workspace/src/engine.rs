@@ -60,6 +60,9 @@ pub struct Engine {
     library: Arc<Library>,
     /// How many workspaces it may make.
     quota: Option<Arc<Quota>>,
+    /// Up to how many templates it makes one that is missing; none without being asked
+    /// to prepare.
+    templates_max: Option<usize>,
 }
 
 impl Engine {
@@ -80,7 +83,14 @@ impl Engine {
             store: Arc::new(store),
             library: Arc::new(library),
             quota: None,
+            templates_max: None,
         })
+    }
+
+    /// The same engine, which makes templates that are missing, up to so many.
+    pub(crate) fn with_templates(mut self, most: usize) -> Self {
+        self.templates_max = Some(most);
+        self
     }
 
     /// The same engine, which makes no more workspaces than there may be.

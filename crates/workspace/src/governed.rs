@@ -38,6 +38,10 @@ use crate::home::FileError;
 use crate::seeds;
 use crate::store::{Quota, StoreError};
 
+/// Up to how many templates one is made for a shape that somebody asks for: a model
+/// cannot run `prepare`, and each takes space on the host's disk.
+const TEMPLATES_MAX: usize = 16;
+
 /// Carries out every operation of the contract, up to a ceiling.
 #[derive(Debug, Clone)]
 pub struct Governed {
@@ -59,7 +63,8 @@ impl Governed {
     #[must_use]
     pub fn new(engine: Engine, ceiling: Ceiling) -> Self {
         let quota = Quota { scope: ceiling.scope.clone(), most: ceiling.workspaces };
-        Self { engine: engine.with_quota(quota), ceiling: Arc::new(ceiling) }
+        let engine = engine.with_quota(quota).with_templates(TEMPLATES_MAX);
+        Self { engine, ceiling: Arc::new(ceiling) }
     }
 
     /// Judges a request, and binds what it names.

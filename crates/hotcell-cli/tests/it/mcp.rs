@@ -129,6 +129,30 @@ fn nothing_boots_before_it_is_needed_and_mistakes_are_told_in_words() {
 }
 
 #[test]
+fn what_a_model_cannot_prepare_is_made_ready_as_far_as_nothing_has_to_be_fetched() {
+    prepared(ENVIRONMENT);
+    let own = tempfile::TempDir::new().unwrap();
+    for shared in ["environments", "kernels", "initrds"] {
+        std::os::unix::fs::symlink(home().join(shared), own.path().join(shared)).unwrap();
+    }
+    let mut session = Session::start_in(own.path(), &["--no-project-source"]).begin();
+    // No template is there yet, for any shape.
+    session.use_tool("workspace_create", json!({ "name": "large", "cpus": 2 }));
+    let count = json!({ "workspace": "large", "command": "nproc" });
+    assert!(session.use_tool("workspace_exec", count).starts_with("2\n"));
+    session.use_tool("workspace_delete", json!({ "workspace": "large" }));
+    // An environment is not built for a model.
+    let empty = tempfile::TempDir::new().unwrap();
+    let mut nothing = Session::start_in(empty.path(), &["--no-project-source"]).begin();
+    let told = nothing.refused("workspace_create", json!({}));
+    assert!(told.contains("`hotcell prepare debian:12`"), "{told}");
+    // By hand nobody waits for what he has not asked for.
+    let create = ["workspace", "create", ENVIRONMENT, "--cpus", "3"];
+    let refused = hotcell_in(own.path()).args(create).output().unwrap();
+    assert!(text(&refused.stderr).contains("prepare debian:12 --cpus 3"), "{refused:?}");
+}
+
+#[test]
 fn hosts_of_the_stateless_revision_are_served() {
     let mut session = Session::start(&["--mode", "inspect", "--no-project-source"]);
     let meta = json!({

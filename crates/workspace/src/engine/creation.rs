@@ -102,7 +102,7 @@ impl Engine {
     ) -> Result<Created, OpError> {
         let begun = Instant::now();
         let WarmStart { template, accelerator, environment_digest, monitor } =
-            self.warm_template(&plan.environment, plan.shape)?;
+            self.warmed_template(&plan.environment, plan.shape, cancel).await?;
         let mut details = Details::default();
         relabel(&mut details, &plan.labels, &[])?;
         let (stop, _guard) = follow(cancel);

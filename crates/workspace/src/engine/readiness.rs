@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use environment::{EnvironmentError, EnvironmentRecord, KernelRecord, Selector};
 use machine::MonitorInfo;
-use operation::{ErrorKind, OpError};
+use operation::{Call, ErrorKind, Handler, OpError};
+use tokio_util::sync::CancellationToken;
 use workspace_api::digest::Digest;
-use workspace_api::prepare::Warmth;
+use workspace_api::prepare::{Prepare, Warmth};
 use workspace_api::spec::{Accelerator, EnvironmentRef, Shape};
 
 use super::Engine;
@@ -138,6 +139,36 @@ impl Engine {
         } else {
             TemplateState::Cold
         })
+    }
+
+    /// What [`Engine::warm_template`] says; if only the template is missing and this engine may, it is made first.
+    /// Nothing is fetched and no environment is built for that.
+    pub(super) async fn warmed_template(
+        &self,
+        reference: &EnvironmentRef,
+        shape: Shape,
+        cancel: &CancellationToken,
+    ) -> Result<WarmStart, OpError> {
+        let refused = match self.warm_template(reference, shape) {
+            Ok(warm) => return Ok(warm),
+            Err(error) => error,
+        };
+        let Some(most) = self.templates_max else { return Err(refused) };
+        let Readiness { environment, template, .. } = self.readiness(reference, shape)?;
+        let is_missing = match template {
+            TemplateState::Cold | TemplateState::Stale(StaleBecause::IngredientsChanged) => true,
+            // Whoever wrote to it may want to know why.
+            TemplateState::Stale(StaleBecause::Tampered) | TemplateState::Warm(_) => false,
+        };
+        let has_room = Template::list(&self.home)?.len() < most;
+        let has_rest = environment.is_some() && self.newest_kernel()?.is_some();
+        if !(is_missing && has_room && has_rest) {
+            return Err(refused);
+        }
+        let prepare = Prepare { environment: reference.clone(), shape, force: false };
+        let mut call = Call::quiet().with_cancel(cancel.clone());
+        Box::pin(self.handle(prepare, &mut call)).await?;
+        self.warm_template(reference, shape)
     }
 
     /// The template that a new workspace starts from, or what to do to get one.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use serde_json::{Value, json};
@@ -21,7 +22,12 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn start(arguments: &[&str]) -> Self {
-        let mut server = hotcell()
+        Self::start_in(home(), arguments)
+    }
+
+    /// One that keeps its state elsewhere.
+    pub(super) fn start_in(home: &Path, arguments: &[&str]) -> Self {
+        let mut server = hotcell_in(home)
             .args(["mcp", "serve"])
             .args(arguments)
             .stdin(Stdio::piped())
@@ -36,7 +42,12 @@ impl Session {
 
     /// A session that has begun as hosts of the older revisions do.
     pub(super) fn begun(arguments: &[&str]) -> Self {
-        let mut session = Self::start(arguments);
+        Self::start(arguments).begin()
+    }
+
+    /// The same session, once it has begun so.
+    pub(super) fn begin(self) -> Self {
+        let mut session = self;
         let begun = session.ask(
             "initialize",
             json!({

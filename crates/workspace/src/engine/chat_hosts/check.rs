@@ -134,12 +134,15 @@ impl Engine {
         let named = environment.and_then(|name| name.parse::<EnvironmentRef>().ok());
         let environment = named.unwrap_or_default();
         let prepare = format!("prepare it: `hotcell prepare {environment}`");
+        let is_built = self.installed(&environment)?.is_some() && self.newest_kernel()?.is_some();
+        let built = format!("`{environment}` is not built: no workspace starts before it is");
         let doctor = Doctor { environment, shape: Shape::default() };
         let diagnosis = self.handle(doctor, &mut Call::quiet()).await?;
         Ok(match diagnosis.verdict {
             Verdict::Ready => good("machines", "warm: workspaces start at once"),
+            Verdict::NotPrepared if !is_built => failed("machines", built, prepare),
             Verdict::NotPrepared => {
-                warning("machines", "cold: the first workspace takes minutes", prepare)
+                warning("machines", "cold: the first workspace takes some seconds more", prepare)
             }
             Verdict::Unable => failed("machines", "none can run", "see `hotcell doctor`"),
         })
