@@ -20,8 +20,7 @@ pub use self::result::{
 /// Most tasks that run at the same time, whatever is asked for.
 pub const LANES_MAX: u8 = 64;
 
-/// Show what a batch of tasks would come to: who waits for whom, in which lanes, and
-/// how long
+/// Show what a batch of tasks would come to: graph, lanes, order and time
 ///
 /// Reads the packets of areas, or a single one, and changes nothing. A task may start
 /// as soon as what it depends on is merged; tasks that may change the same files never

@@ -159,7 +159,7 @@ impl Drawing<'_> {
             let Box { x, y, width, .. } = self.layout.of_task(task);
             let colour = colours.get(&task.area).copied().unwrap_or_default();
             let class = if task.is_critical { "task critical" } else { "task" };
-            let room = width.saturating_sub(BAR + 16) / 6;
+            let room = width.saturating_sub(BAR + 20) * 2 / 13;
             let size = if width > 96 {
                 format!("{} · {}", task.size, hours(task.end - task.start))
             } else {

@@ -21,6 +21,7 @@
 //! cancellation: [`Client::call`].
 
 mod background;
+mod batch;
 mod networking;
 mod port;
 mod secret;
@@ -34,6 +35,8 @@ use operation::{Handler, Operation};
 use workspace::{Engine, Settings};
 
 pub use background::BackgroundCommand;
+pub use batch::Batches;
+pub use batch_api::{init as batch_init, plan as batch_plan};
 pub use operation::{Call, ErrorKind, OpError as Error};
 pub use service::{Service, ServiceDefinition};
 pub use shell::Shell;

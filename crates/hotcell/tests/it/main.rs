@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test itself would")]
 
 mod background;
+mod batches;
 mod commands;
 mod errors;
 mod examples;

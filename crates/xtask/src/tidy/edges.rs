@@ -50,7 +50,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "host-git",
         ],
     ),
-    ("hotcell", &["operation", "workspace-api", "workspace"]),
+    ("hotcell", &["operation", "workspace-api", "workspace", "batch", "batch-api"]),
     ("mcp", &["operation"]),
     ("recipes", &["file-tree"]),
     (
