@@ -35,6 +35,7 @@ pub mod mail;
 pub mod plan;
 pub mod spec;
 pub mod state;
+mod tell;
 pub mod time;
 pub mod unit;
 

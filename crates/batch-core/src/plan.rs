@@ -13,8 +13,9 @@
 //! same file and of which neither depends on the other never run at the same time;
 //! where that can be had, the later one follows in the lane of the earlier.
 //!
-//! What an engine does is decided as it goes, by [`Plan::next`], because tasks take as
-//! long as they take. The schedule is what that comes to if every estimate is right.
+//! What an engine does is decided as it goes, because tasks take as long as they take:
+//! it is given [`Plan::by_urgency`], and what must not run beside what. The schedule is
+//! what that comes to if every estimate is right.
 
 mod conflicts;
 mod graph;
@@ -158,9 +159,14 @@ pub fn plan(batch: &Batch, policy: Policy) -> Result<Plan, Vec<Problem>> {
 }
 
 impl Plan {
+    /// All tasks, the most urgent first.
+    pub fn by_urgency(&self) -> impl Iterator<Item = &Planned> {
+        self.urgent.iter().map(|at| &self.tasks[*at])
+    }
+
     /// The most urgent task that may start now, given which are merged and which are
     /// under way: all that it depends on is merged, and nothing that is under way may
-    /// change the same files. The engine asks this whenever a lane is free.
+    /// change the same files.
     #[must_use]
     pub fn next(&self, merged: &BTreeSet<TaskId>, running: &BTreeSet<TaskId>) -> Option<&Planned> {
         let may_start = |task: &&Planned| {

@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use batch_api::{Actor, BatchId, TaskId, UnitId};
+use batch_api::{Actor, BatchId, RepositoryName, TaskId, UnitId};
 use serde::{Deserialize, Serialize};
+
+use crate::plan::{Plan, Planned};
 
 /// A batch, as it is started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,24 @@ pub struct UnitSpec {
     pub after: Vec<TaskId>,
     /// The tasks that touch the same files: never in a lane at the same time.
     pub apart: Vec<TaskId>,
+}
+
+impl UnitSpec {
+    /// The units of a plan in one repository, the most urgent first. `home` says
+    /// where a packet lies, by its task's position in the batch that was planned.
+    pub fn of(
+        plan: &Plan,
+        repository: &RepositoryName,
+        home: impl Fn(usize) -> String,
+    ) -> Vec<Self> {
+        let unit = |task: &Planned| Self {
+            unit: UnitId { task: task.id.clone(), repository: repository.clone(), visit: 1 },
+            home: home(task.position),
+            after: task.depends_on.clone(),
+            apart: task.conflicts_with.clone(),
+        };
+        plan.by_urgency().map(unit).collect()
+    }
 }
 
 /// What happens to the others when a unit fails.
@@ -180,5 +200,81 @@ impl BatchSpec {
                 Some(_) => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::plan::{Batch, Dependency, Policy, Task, plan};
+
+    fn parsed<T: FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+        text.parse().unwrap()
+    }
+
+    fn spec(units: Vec<UnitSpec>) -> BatchSpec {
+        let ceiling = Ceiling { time_ms: 1, tokens: 1, money_micros: 1 };
+        BatchSpec {
+            batch: BatchId::from_uuid(Uuid::nil()),
+            owner: parsed("operator:anna"),
+            lanes: 2,
+            policy: FailurePolicy::SkipDependents,
+            receipts: Receipts::Searchable,
+            limits: Limits { unit: ceiling, batch: ceiling, stall_ms: 1, contexts: 1, wait_ms: 1 },
+            units,
+        }
+    }
+
+    #[test]
+    fn a_plan_is_a_batch_that_can_be_run() {
+        let task = |id: &str, needs: &[&str], scope: &str| Task {
+            id: parsed(id),
+            area: parsed("core"),
+            size: batch_api::Size::Small,
+            dependencies: needs
+                .iter()
+                .map(|need| Dependency { area: None, task: parsed(need), line: 1 })
+                .collect(),
+            scope: vec![parsed(scope)],
+        };
+        let tasks = vec![
+            task("T-1", &[], "src/a/*"),
+            task("T-2", &["T-1"], "src/b/*"),
+            task("T-3", &[], "src/b/*"),
+        ];
+        let batch = Batch { tasks, ..Batch::default() };
+        let planned = plan(&batch, Policy::default()).unwrap();
+        let homes = ["one", "two", "three"];
+        let units = UnitSpec::of(&planned, &parsed("app"), |at| homes[at].to_owned());
+        let of = |id: &str| units.iter().find(|unit| unit.unit == parsed(id)).unwrap();
+        assert_eq!(units[0].unit, parsed("T-1@app/1"), "the longest chain begins with it");
+        assert_eq!(of("T-2@app/1").after, [parsed("T-1")]);
+        assert_eq!(of("T-2@app/1").apart, [parsed("T-3")]);
+        assert_eq!(of("T-3@app/1").home, "three");
+        assert_eq!(spec(units).judge(), Ok(()));
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_refused() {
+        let unit = |id: &str, after: &[&str]| UnitSpec {
+            unit: parsed(id),
+            home: String::new(),
+            after: after.iter().map(|task| parsed(task)).collect(),
+            apart: Vec::new(),
+        };
+        let refused = |units| spec(units).judge().unwrap_err();
+        assert_eq!(refused(Vec::new()), SpecError::Empty);
+        let circle = vec![unit("T-1@app/1", &["T-2"]), unit("T-2@app/1", &["T-1"])];
+        assert_eq!(refused(circle), SpecError::Circle(parsed("T-1")));
+        let unknown = refused(vec![unit("T-1@app/1", &["T-9"])]);
+        assert!(matches!(unknown, SpecError::Unknown { .. }));
+        let twice = vec![unit("T-1@app/1", &[]), unit("T-1@app/2", &[])];
+        assert_eq!(refused(twice), SpecError::Twice(parsed("T-1")));
+        let two = vec![unit("T-1@app/1", &[]), unit("T-2@web/1", &[])];
+        assert_eq!(refused(two), SpecError::Repositories);
     }
 }

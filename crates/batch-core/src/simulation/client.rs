@@ -58,6 +58,8 @@ impl Client {
             (Actor::Operator(_) | Actor::Supervisor(_), Command::Rule { unit: Some(unit), .. }) => {
                 self.escalated.remove(unit);
             }
+            // A unit that was over, and its waits with it, may go on.
+            (_, Command::Retry { .. }) => self.escalated.clear(),
             _ => {}
         }
         self.asked.insert(request.request.clone(), request.clone());

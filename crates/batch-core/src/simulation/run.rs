@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
-use batch_api::{Actor, Epoch, Sequence};
+use batch_api::{Actor, AttemptId, Epoch, Sequence};
 
 use super::client::{Client, Request};
 use super::coverage::{Coverage, Position};
@@ -14,7 +14,8 @@ use super::world::{Event, World};
 use crate::decide::{Command, Input};
 use crate::drive::{self, Engine, Order, Ports, fold};
 use crate::effect::Action;
-use crate::journal::{Digest, Journal};
+use crate::fact::Fact;
+use crate::journal::{Chain, Digest, Journal, Record};
 use crate::mail::{MailKind, Receipt};
 use crate::state::{Halt, State};
 use crate::time::Time;
@@ -43,8 +44,8 @@ pub(super) struct Report {
     pub(super) records: u64,
     /// The digest of the journal's end and of all that was seen.
     pub(super) digest: Digest,
-    /// The end of the journal, for people.
-    pub(super) tail: String,
+    /// The journal, in plain words.
+    pub(super) story: String,
     /// How the units ended.
     pub(super) endings: Vec<Phase>,
 }
@@ -421,11 +422,18 @@ impl Run {
 
     fn report(mut self) -> Report {
         let lines = self.storage.journal.read(Sequence(0), usize::MAX).unwrap_or_default();
-        let mut tail = String::new();
-        for line in lines.iter().rev().take(60).rev() {
-            let text = &line.text;
-            let skipped = text.find("\"at\"").map_or(text.as_str(), |at| &text[at..]);
-            let _ = writeln!(tail, "{} {skipped}", line.sequence.0);
+        let mut story = String::new();
+        let mut chain = Chain::of(self.world.scenario.spec.batch);
+        for line in &lines {
+            let Ok(Record { at, epoch, subject, fact, .. }) = chain.check::<Fact>(line) else {
+                break;
+            };
+            let of = |attempt: &AttemptId| attempt.to_string();
+            let unit = subject.unit.as_ref().map(ToString::to_string);
+            let of = subject.attempt.as_ref().map(of).or(unit).unwrap_or_default();
+            let (sequence, seconds, ms) = (line.sequence.0, at.0 / 1000, at.0 % 1000);
+            let _ =
+                writeln!(story, "{sequence:4} {seconds:4}.{ms:03} [{}] {of:<12} {fact}", epoch.0);
         }
         let end = lines.last().map(|line| line.digest.to_string()).unwrap_or_default();
         let seen =
@@ -440,7 +448,7 @@ impl Run {
             chances: self.chances,
             records: u64::try_from(lines.len()).expect("a count"),
             digest: Digest::of(seen.as_bytes()),
-            tail,
+            story,
             endings,
         }
     }

@@ -39,7 +39,7 @@ fn assert_sound(name: &str, report: &Report) {
     assert!(
         report.broken.is_empty(),
         "{name}:\n{}\n{}\nrun it again: cargo xtask simulate {name}",
-        report.tail,
+        report.story,
         report.broken.join("\n"),
     );
 }
@@ -86,6 +86,16 @@ fn every_seed_keeps_every_promise() {
         assert_eq!(coverage.missing(), [], "no engine died there");
         assert!(coverage.refused > 0, "no stale engine was refused");
     }
+}
+
+/// How a batch goes, to be read: two tasks, the second needs the first, and the
+/// engine dies once.
+#[test]
+fn the_story_of_a_batch() {
+    let mut random = Random::of(7);
+    let scenario = Scenario::calm(&mut random);
+    let report = run(scenario, random, Crashes::At(30));
+    insta::assert_snapshot!(report.story);
 }
 
 #[test]
