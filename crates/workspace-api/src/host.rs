@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::profile;
+use crate::spec::EnvironmentRef;
 use crate::text::text_value;
 
 mod outcome;
@@ -243,11 +244,23 @@ pub struct Serving {
     #[arg(long, visible_alias = "mode", default_value_t)]
     pub profile: ProfileName,
     /// Project that workspaces start from, wherever the host is started
-    #[arg(long, value_name = "DIR", conflicts_with = "no_project_source")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["no_project_source", "repo_url"])]
     pub project_path: Option<String>,
+    /// Git repository that workspaces start from instead
+    #[arg(long, value_name = "URL", conflicts_with = "no_project_source")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repo_url: Option<String>,
+    /// Branch, tag or commit of that repository [default: its default branch]
+    #[arg(long, value_name = "REF", requires = "repo_url")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repo_ref: Option<String>,
     /// Let workspaces start empty
     #[arg(long)]
     pub no_project_source: bool,
+    /// Environment that workspaces start from [default: models choose]
+    #[arg(long, value_name = "ENVIRONMENT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentRef>,
     /// More arguments for `hotcell mcp serve`
     #[arg(last = true, value_name = "ARGUMENT")]
     #[schemars(length(max = 64))]

@@ -268,9 +268,13 @@ fn a_source_that_is_not_usable_is_named_with_what_to_do() {
         (&[][..], "good", format!("here the project at {checkout}: a git checkout")),
         (&["--no-project-source"], "good", "workspaces start empty".to_owned()),
         (&["--project-path", &gone], "failed", format!("{gone}, {unusable}")),
-        (&["--", "--repo-url", &here], "good", format!("the repository {here}: commit {commit}")),
         (
-            &["--", "--repo-url", &here, "--repo-ref", "nowhere"],
+            &["--repo-url", &here, "--environment", ENVIRONMENT],
+            "good",
+            format!("the repository {here}: commit {commit}"),
+        ),
+        (
+            &["--repo-url", &here, "--repo-ref", "nowhere"],
             "failed",
             format!("nowhere of the repository {here}, {unusable}"),
         ),
@@ -287,4 +291,9 @@ fn a_source_that_is_not_usable_is_named_with_what_to_do() {
         assert!(project.to_string().contains(&said), "{said}: {project}");
         assert_eq!(project.to_string().contains("--no-project-source`"), status == "failed");
     }
+    // Nothing is written that others should not read.
+    let secret = ["host", "connect", "cursor", "--repo-url", "https://me:hush@example.org/x"];
+    let refused = person.hotcell(&secret);
+    assert_code(&refused, 2);
+    assert!(!text(&refused.stderr).contains("hush"), "{}", text(&refused.stderr));
 }

@@ -25,6 +25,7 @@ use chat_hosts::store::{Seen, StoreError};
 use chat_hosts::{Host, Place, Server, Standing, Surroundings, diff, entry};
 use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use serde_json::Value;
+use workspace_api::ceiling::Source;
 use workspace_api::host::{
     Change, ChatHost, Connect, Connection, ConnectionState, Disconnect, Edit, HostScope,
     HostSummary, Hosts, List, PrintConfig, Repair, ServerName, Serving, Snippet, Target,
@@ -436,8 +437,20 @@ fn arguments(serving: &Serving) -> Result<Vec<String>, OpError> {
         })?;
         arguments.extend(["--project-path".to_owned(), project.to_owned()]);
     }
+    if let Some(url) = &serving.repo_url {
+        // Whoever reads the entry would read a password as well.
+        Source::repository(url.clone(), serving.repo_ref.clone())
+            .map_err(|error| OpError::new(ErrorKind::InvalidRequest, &error))?;
+        arguments.extend(["--repo-url".to_owned(), url.clone()]);
+    }
+    if let Some(reference) = &serving.repo_ref {
+        arguments.extend(["--repo-ref".to_owned(), reference.clone()]);
+    }
     if serving.no_project_source {
         arguments.push("--no-project-source".to_owned());
+    }
+    if let Some(environment) = &serving.environment {
+        arguments.extend(["--environment".to_owned(), environment.to_string()]);
     }
     arguments.extend(serving.arguments.iter().cloned());
     Ok(arguments)

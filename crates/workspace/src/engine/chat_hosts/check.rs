@@ -252,7 +252,7 @@ fn is_checkout(directory: &Path) -> bool {
 
 /// What somebody can do about a source that is not usable.
 const OTHER_SOURCE: &str = "mend it, or connect again with another source: `--project-path DIR`, \
-                            `-- --repo-url URL --repo-ref REF`, or `--no-project-source`";
+                            `--repo-url URL`, or `--no-project-source`";
 
 /// Whether workspaces have something to start from, with these arguments of the server.
 async fn project(home: &Home, arguments: &[String], around: &Surroundings) -> Finding {
