@@ -96,7 +96,11 @@ impl Store {
     }
 
     /// The name of a commit's tree.
-    async fn tree(&self, commit: &CommitId) -> Result<String, GitError> {
+    ///
+    /// # Errors
+    ///
+    /// If there is no such commit.
+    pub async fn tree(&self, commit: &CommitId) -> Result<String, GitError> {
         let step = "reading a tree";
         let question = ["rev-parse", "--verify", "--end-of-options", &format!("{commit}^{{tree}}")];
         let line = self.git()?.line(&question).await.map_err(GitError::during(step))?;

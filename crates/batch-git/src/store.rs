@@ -152,6 +152,25 @@ impl Store {
         self.find(&format!("{}/result", of_attempt(attempt))).await
     }
 
+    /// Whether the store holds a commit.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::integration`].
+    pub async fn holds(&self, commit: &CommitId) -> Result<bool, GitError> {
+        Ok(self.find(commit.as_str()).await?.is_some())
+    }
+
+    /// Whether the integration branch holds a commit.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::integration`].
+    pub async fn is_integrated(&self, commit: &CommitId) -> Result<bool, GitError> {
+        let tip = self.integration().await?;
+        Ok(self.holds(commit).await? && contains(&self.git()?, &tip, commit).await?)
+    }
+
     /// Moves the integration branch, if it is where the caller believes it to be.
     /// Moving it to where it is already is done at once.
     ///

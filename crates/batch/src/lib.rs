@@ -2,12 +2,14 @@
 //!
 //! * [`custody`]: the processes of agents and tools, none of which outlives its engine.
 //! * [`journal`]: the journal of a batch in SQLite, and its traces in files.
+//! * [`engine`]: the loop around the core, and the world that carries its orders out.
 //! * `configuration`, `discovery`: how a repository wants its batches, and its packets.
 //! * `planning`, `picture`, `initial`: the operations on packets.
 
 mod configuration;
 pub mod custody;
 mod discovery;
+pub mod engine;
 mod initial;
 pub mod journal;
 mod picture;

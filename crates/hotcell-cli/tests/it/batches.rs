@@ -1,5 +1,6 @@
-//! Batches: packets found and planned. Nothing here needs a machine.
+//! Batches: packets found and planned. Only what runs needs machines.
 
+mod engine;
 mod plans;
 mod untrusted;
 

@@ -31,7 +31,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("batch-api", &["operation"]),
     ("packet", &["batch-api"]),
     ("batch-core", &["batch-api"]),
-    ("batch", &["batch-api", "batch-core", "packet", "operation", "file-tree"]),
+    (
+        "batch",
+        &[
+            "batch-api",
+            "batch-core",
+            "batch-git",
+            "packet",
+            "operation",
+            "file-tree",
+            "workspace",
+            "workspace-api",
+        ],
+    ),
     (
         "workspace",
         &[
@@ -63,8 +75,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const ALLOWED_IN_TESTS: &[(&str, &[&str], &str)] = &[
     (
         "hotcell-cli",
-        &["guest-protocol", "machine", "agent-lab"],
-        "a test resumes copies of a machine that is older than any template; others run agents",
+        &["guest-protocol", "machine", "agent-lab", "batch-core"],
+        "a test resumes copies of a machine that is older than any template; others run agents and batches",
     ),
     ("agents", &["agent-lab"], "adapters are tried with the agents' own programs"),
     ("recipes", &["operation", "workspace-api"], "recipes get by with the tools of their modes"),

@@ -1,0 +1,171 @@
+//! An engine at work: the loop around the core, and the world that carries its
+//! orders out.
+//!
+//! ```text
+//!            ┌───────────────── inputs ◀──────────────┐
+//!            ▼                                        │ outcomes, observations
+//!       live() ── committed ──▶ orders ──▶ World ── tasks ──▶ lanes (workspaces)
+//!            │                                  │               store (git)
+//!            └── wakes by itself when due       └──────────────▶ packets' homes
+//! ```
+//!
+//! The loop has a thread of its own: it commits to a disk and decides, and waits
+//! for nothing else. Everything that takes time is a task, whose end comes back
+//! as an input. A task that dies with its engine is looked up by the next one.
+//!
+//! Agents are commands in the lane's own workspace here: brain and hands are in
+//! the guest. So what they wrote survives any engine, and ends with the workspace.
+
+mod agent;
+mod cell;
+mod claims;
+mod lane;
+mod lookup;
+mod projection;
+mod work;
+mod world;
+
+use std::ops::ControlFlow;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use batch_api::{Actor, Epoch, RequestId};
+use batch_core::decide::{Command, Input};
+use batch_core::drive::{Engine, Failure, Order, Ports, live};
+use batch_core::fact::Reply;
+use batch_core::state::{Ending, State};
+use batch_core::time::Time;
+
+use crate::journal::SqliteJournal;
+
+pub use world::{Setup, World};
+
+/// Most inputs that wait for a turn. Whoever brings more of them waits.
+const INPUTS_MAX: usize = 1024;
+
+/// The longest that the loop sleeps without looking at the clock.
+const NAP: Duration = Duration::from_secs(60);
+
+/// A request to an engine, and where its answer goes.
+#[derive(Debug)]
+pub struct Request {
+    /// The client's name for it.
+    pub request: RequestId,
+    /// Who asks, as the transport knows.
+    pub actor: Actor,
+    /// What is asked.
+    pub command: Command,
+    /// Where the answer goes, once it is in the journal.
+    pub answer: SyncSender<Reply>,
+}
+
+/// What comes to an engine.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Input(Input),
+    Request(Request),
+}
+
+/// Where requests and what happened are brought.
+#[derive(Debug, Clone)]
+pub struct Door(SyncSender<Event>);
+
+impl Door {
+    /// Brings a request. `false` if the engine has ended.
+    #[must_use]
+    pub fn ask(&self, request: Request) -> bool {
+        self.0.send(Event::Request(request)).is_ok()
+    }
+
+    /// Brings what happened. An engine that has ended does not hear it: its
+    /// successor looks it up.
+    pub(crate) fn tell(&self, input: Input) {
+        let _ = self.0.send(Event::Input(input));
+    }
+}
+
+/// The two ends of an engine's door.
+#[must_use]
+pub fn door() -> (Door, Visitors) {
+    let (sender, receiver) = sync_channel(INPUTS_MAX);
+    (Door(sender), Visitors(receiver))
+}
+
+/// What comes through a [`Door`].
+#[derive(Debug)]
+pub struct Visitors(Receiver<Event>);
+
+/// Now, as the core is told it.
+#[must_use]
+pub fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time::default().after(since)
+}
+
+/// Takes a batch over and runs it until it is over, or until nobody needs it any
+/// more; how it ended, if it did. It blocks: it belongs on a thread of its own.
+///
+/// # Errors
+///
+/// If the journal cannot be taken over or written. The batch is whole then, and
+/// another engine goes on with it.
+pub fn run(
+    world: World,
+    journal: SqliteJournal,
+    visitors: Visitors,
+) -> Result<Option<Ending>, Failure> {
+    let mut engine = Engine::take_over(journal, world.batch())?;
+    live(&mut engine, &mut Place { world, visitors, waiting: Vec::new() })?;
+    Ok(engine.state().and_then(|state| state.ending))
+}
+
+/// What an engine lives among: the world, and whoever comes through the door.
+struct Place {
+    world: World,
+    visitors: Visitors,
+    /// Whoever waits for an answer.
+    waiting: Vec<(RequestId, SyncSender<Reply>)>,
+}
+
+impl Ports for Place {
+    fn now(&self) -> Time {
+        now()
+    }
+
+    fn carry_out(&mut self, epoch: Epoch, orders: Vec<Order>, state: &State) -> ControlFlow<()> {
+        for order in orders {
+            match order {
+                Order::Start(effect) => self.world.start(epoch, effect, state),
+                Order::Find(effect) => self.world.find(effect, state),
+                Order::Answer { request, reply } => {
+                    if let Some(at) = self.waiting.iter().position(|(name, _)| *name == request) {
+                        // Whoever asked may be gone; the answer is in the journal.
+                        let _ = self.waiting.swap_remove(at).1.send(reply);
+                    }
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn wait(&mut self, state: &State, wake: Option<Time>) -> Option<Vec<Input>> {
+        if state.is_over() {
+            return None;
+        }
+        let patience = wake.map_or(NAP, |wake| wake.since(now()).min(NAP));
+        let first = match self.visitors.0.recv_timeout(patience) {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return None,
+        };
+        let events = first.into_iter().chain(self.visitors.0.try_iter()).take(INPUTS_MAX);
+        let input = |event| match event {
+            Event::Input(input) => input,
+            Event::Request(Request { request, actor, command, answer }) => {
+                self.waiting.push((request.clone(), answer));
+                Input::Command { request, actor, command }
+            }
+        };
+        Some(events.map(input).collect())
+    }
+}

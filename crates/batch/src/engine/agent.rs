@@ -1,0 +1,171 @@
+//! Agents that are commands in their lane.
+//!
+//! ```text
+//!  open ──▶ command ──ends with 0──▶ turn over ──inject──▶ command again
+//!              │  └──ends otherwise─▶ gone
+//!              └──stop──▶ killed, and seen to be
+//! ```
+//!
+//! It finds its packet and what it is told in files, and is told while it works by
+//! nobody: a message to one at work waits until its turn is over.
+
+use batch_api::{ConversationId, MessageId};
+use batch_core::decide::{Input, Observation};
+use batch_core::effect::Outcome;
+use batch_core::unit::{Status, Usage};
+use packet::Prompt;
+use workspace_api::job::{JobState, Signal};
+use workspace_api::run::CommandOptions;
+
+use super::cell::{Cell, Job};
+use super::claims;
+use super::lane::{PACKET, packet_path};
+use super::world::{AboutUnit, Trouble, World};
+
+/// How long one question about a command waits for its end.
+const SPELL: &str = "5s";
+
+/// How often a command is killed before somebody has to look.
+const KILLS_MAX: usize = 5;
+
+impl World {
+    /// Starts the agent in a fresh context, with what it is told.
+    pub(super) async fn open(
+        &self,
+        unit: &AboutUnit,
+        conversation: &ConversationId,
+        opening: &[MessageId],
+        messages: Vec<String>,
+    ) -> Result<Outcome, Trouble> {
+        let lane = self.existing(unit).await?;
+        // One that a start before this one began would work beside ours.
+        self.kill_all(&lane).await?;
+        self.turn(unit, &lane, conversation, &messages).await?;
+        for message in opening {
+            self.seen(conversation, *message);
+        }
+        Ok(Outcome::Started)
+    }
+
+    /// Tells an agent something: one whose turn is over takes another.
+    pub(super) async fn inject(
+        &self,
+        unit: &AboutUnit,
+        conversation: &ConversationId,
+        message: MessageId,
+        messages: Vec<String>,
+    ) -> Result<Outcome, Trouble> {
+        let lane = self.existing(unit).await?;
+        if !lane.running().await?.is_empty() {
+            return Err("an agent that is a command hears nothing while it works".into());
+        }
+        self.turn(unit, &lane, conversation, &messages).await?;
+        self.seen(conversation, message);
+        Ok(Outcome::Injected)
+    }
+
+    /// Asks an agent to end its turn.
+    pub(super) async fn interrupt(&self, unit: &AboutUnit) -> Result<Outcome, Trouble> {
+        if let Some(lane) = self.lane(&unit.attempt).await? {
+            for command in lane.running().await? {
+                // One that has just ended needs no asking.
+                let _ = command.signal(Signal::INTERRUPT).await;
+            }
+        }
+        Ok(Outcome::Interrupted)
+    }
+
+    /// Ends an agent and all that it started, and sees that nothing is left.
+    pub(super) async fn stop(&self, unit: &AboutUnit) -> Result<Outcome, Trouble> {
+        if let Some(lane) = self.lane(&unit.attempt).await? {
+            self.kill_all(&lane).await?;
+        }
+        Ok(Outcome::Stopped)
+    }
+
+    async fn kill_all(&self, lane: &Cell) -> Result<(), Trouble> {
+        for _ in 0..KILLS_MAX {
+            let running = lane.running().await?;
+            if running.is_empty() {
+                return Ok(());
+            }
+            for command in running {
+                let _ = command.signal("KILL".parse()?).await;
+                command.wait(SPELL).await?;
+            }
+        }
+        Err("what the agent runs does not end".into())
+    }
+
+    fn seen(&self, conversation: &ConversationId, message: MessageId) {
+        self.observe(conversation, Observation::Saw { message });
+    }
+
+    fn observe(&self, conversation: &ConversationId, observation: Observation) {
+        let conversation = conversation.clone();
+        self.door.tell(Input::Observed { conversation, observation });
+    }
+
+    /// Begins a turn, and watches it to its end.
+    async fn turn(
+        &self,
+        unit: &AboutUnit,
+        lane: &Cell,
+        conversation: &ConversationId,
+        messages: &[String],
+    ) -> Result<(), Trouble> {
+        let prompt = claims::prompt(&unit.home)?;
+        let told = messages.join("\n\n---\n\n");
+        lane.write(&packet_path("MESSAGES.md"), told.into_bytes()).await?;
+        let task = &conversation.agent.attempt.unit.task;
+        let variables = [
+            format!("HOTCELL_PACKET={PACKET}"),
+            format!("HOTCELL_TASK={task}"),
+            format!("HOTCELL_CONVERSATION={conversation}"),
+        ];
+        let env = variables.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+        let options = CommandOptions { env, ..CommandOptions::default() };
+        let command = lane.start(self.setup.agent.clone(), options).await?;
+        let (world, lane, conversation) = (self.clone(), lane.clone(), conversation.clone());
+        tokio::spawn(async move {
+            let end = world.watch(&lane, &command, &conversation, &prompt).await;
+            // What cannot be watched any more is as good as gone.
+            world.observe(&conversation, end.unwrap_or(Observation::Exited));
+        });
+        Ok(())
+    }
+
+    /// Tells what an agent does, until its turn is over.
+    async fn watch(
+        &self,
+        lane: &Cell,
+        command: &Job,
+        conversation: &ConversationId,
+        prompt: &Prompt,
+    ) -> Result<Observation, Trouble> {
+        let mut written = 0;
+        loop {
+            let status = command.wait(SPELL).await?;
+            let output = status.stdout_bytes + status.stderr_bytes;
+            if output > written {
+                written = output;
+                let usage = Usage { calls: 1, ..Usage::default() };
+                self.observe(conversation, Observation::Used { usage });
+            }
+            if let Some(status) = packet_status(lane, prompt).await? {
+                self.observe(conversation, Observation::Status { status });
+            }
+            match (status.state, status.exit_code) {
+                (JobState::Running, _) => {}
+                (JobState::Ended, Some(0)) => return Ok(Observation::TurnEnded),
+                (JobState::Ended | JobState::Lost, _) => return Ok(Observation::Exited),
+            }
+        }
+    }
+}
+
+/// What the packet in a lane claims; none if it cannot be read as one.
+async fn packet_status(lane: &Cell, prompt: &Prompt) -> Result<Option<Status>, Trouble> {
+    let read = lane.read(&packet_path("STATUS.md")).await?;
+    Ok(read.and_then(|status| claims::claimed(prompt, &status)))
+}

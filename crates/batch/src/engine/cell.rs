@@ -1,0 +1,140 @@
+//! Workspaces, as an engine uses them.
+
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::Arc;
+
+use operation::{Call, ErrorKind, Handler, OpError, Operation};
+use workspace::Engine;
+use workspace_api::command::{List, SHOWN_DEFAULT, Send, Start, Wait};
+use workspace_api::id::{WorkspaceId, WorkspaceRef};
+use workspace_api::job::{JobState, JobStatus, Signal};
+use workspace_api::run::{CommandEvent, CommandOptions, CommandResult};
+use workspace_api::workspace::Export;
+use workspace_api::workspace::{Create, Delete, Exec, Status, Workspace};
+
+use super::world::Trouble;
+
+/// Whoever makes workspaces.
+#[derive(Debug, Clone)]
+pub(super) struct Cells(pub(super) Arc<Engine>);
+
+/// A workspace.
+#[derive(Debug, Clone)]
+pub(super) struct Cell {
+    cells: Cells,
+    id: WorkspaceId,
+}
+
+/// A command in the background of one.
+#[derive(Debug, Clone)]
+pub(super) struct Job {
+    cell: Cell,
+    id: String,
+}
+
+impl Cells {
+    async fn call<O>(&self, operation: O) -> Result<O::Output, OpError>
+    where
+        O: Operation,
+        Engine: Handler<O>,
+    {
+        self.0.handle(operation, &mut Call::quiet()).await
+    }
+
+    pub(super) async fn create(&self, create: Create) -> Result<Cell, OpError> {
+        let created = self.call(create).await?;
+        Ok(Cell { cells: self.clone(), id: created.id })
+    }
+
+    /// A workspace by its name, if it is there.
+    pub(super) async fn find(&self, workspace: WorkspaceRef) -> Result<Option<Cell>, OpError> {
+        match self.call(Status { workspace }).await {
+            Ok(found) => Ok(Some(Cell { cells: self.clone(), id: found.id })),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Cell {
+    pub(super) async fn status(&self) -> Result<Workspace, OpError> {
+        self.cells.call(Status { workspace: self.id.into() }).await
+    }
+
+    /// Runs a command to its end, with some input.
+    pub(super) async fn exec(
+        &self,
+        command: &[&str],
+        input: Vec<u8>,
+    ) -> Result<CommandResult, OpError> {
+        let exec = Exec::new(self.id.into(), command.iter().copied());
+        let mut call = Call::<CommandEvent>::quiet().with_input(Cursor::new(input));
+        self.cells.0.handle(exec, &mut call).await
+    }
+
+    /// Writes a file anywhere in the guest.
+    pub(super) async fn write(&self, path: &str, content: Vec<u8>) -> Result<(), Trouble> {
+        const SCRIPT: &str = "mkdir -p \"$(dirname \"$1\")\" && cat > \"$1\"";
+        let done = self.exec(&["sh", "-c", SCRIPT, "write", path], content).await?;
+        match done.exit_code {
+            0 => Ok(()),
+            code => Err(format!("{path} cannot be written in the guest: exit code {code}").into()),
+        }
+    }
+
+    /// Reads a file anywhere in the guest; none if there is none, or if it is larger
+    /// than output that is kept.
+    pub(super) async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, OpError> {
+        let done = self.exec(&["cat", "--", path], Vec::new()).await?;
+        let is_whole = done.stdout.omitted_bytes == 0;
+        Ok((done.exit_code == 0 && is_whole).then_some(done.stdout.tail.0))
+    }
+
+    pub(super) async fn start(
+        &self,
+        command: Vec<String>,
+        options: CommandOptions,
+    ) -> Result<Job, OpError> {
+        let start = Start { workspace: self.id.into(), options, command };
+        let started = self.cells.call(start).await?;
+        Ok(Job { cell: self.clone(), id: started.id })
+    }
+
+    /// The commands that run in the background.
+    pub(super) async fn running(&self) -> Result<Vec<Job>, OpError> {
+        let listed = self.cells.call(List { workspace: self.id.into() }).await?.commands;
+        let running = listed.into_iter().filter(|one| one.status.state == JobState::Running);
+        Ok(running.map(|one| Job { cell: self.clone(), id: one.id }).collect())
+    }
+
+    /// Copies a file of the tree out, to where nothing is.
+    pub(super) async fn export(&self, path: &str, to: &Path) -> Result<(), Trouble> {
+        let to = to.to_string_lossy();
+        self.cells.call(Export::new(self.id.into(), path.parse()?, to)).await?;
+        Ok(())
+    }
+
+    pub(super) async fn delete(self) -> Result<(), OpError> {
+        self.cells.call(Delete { workspace: self.id.into() }).await.map(drop)
+    }
+}
+
+impl Job {
+    /// Waits for its end, at most so long.
+    pub(super) async fn wait(&self, at_most: &str) -> Result<JobStatus, Trouble> {
+        let wait = Wait {
+            workspace: self.cell.id.into(),
+            command: self.id.parse()?,
+            timeout: Some(at_most.parse()?),
+            max_bytes: SHOWN_DEFAULT,
+        };
+        Ok(self.cell.cells.call(wait).await?.command.status)
+    }
+
+    pub(super) async fn signal(&self, signal: Signal) -> Result<(), Trouble> {
+        let (workspace, command) = (self.cell.id.into(), self.id.parse()?);
+        self.cell.cells.call(Send { workspace, command, signal }).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,40 @@
+//! What became of effects whose engine died. Nothing of it is at them any more:
+//! the store has another name, and what ran on the engine's threads ended with it.
+
+use batch_core::effect::{Action, Effect, Found, Outcome};
+
+use super::work;
+use super::world::{About, AboutUnit, Trouble, World};
+
+pub(super) async fn find(world: &World, effect: &Effect, about: &About) -> Result<Found, Trouble> {
+    let Some(unit) = &about.unit else { return Ok(Found::NotDone) };
+    let done = match &effect.action {
+        Action::Prepare { .. } => prepared(world, unit).await?,
+        Action::Commit => match world.store()?.result(&unit.attempt).await? {
+            Some(result) => Some(Outcome::Committed { commit: result.as_str().parse()? }),
+            None => None,
+        },
+        Action::Advance { to, .. } => {
+            let (store, to) = (world.store()?, work::id(to)?);
+            store.is_integrated(&to).await?.then_some(Outcome::Advanced)
+        }
+        Action::Finish => world.is_finished(unit)?.then_some(Outcome::Finished),
+        Action::Remove { .. } => {
+            world.lane(&unit.attempt).await?.is_none().then_some(Outcome::Removed)
+        }
+        // An injection begins a turn, which ended with whoever watched it.
+        Action::Inject { .. } => return Ok(Found::Unknown),
+        // What is captured twice is captured once; the others are never looked up.
+        _ => None,
+    };
+    Ok(done.map_or(Found::NotDone, Found::Done))
+}
+
+/// A lane that is there was not used yet, and is made again if it is half-furnished:
+/// whether it is cannot be seen.
+async fn prepared(world: &World, unit: &AboutUnit) -> Result<Option<Outcome>, Trouble> {
+    if let Some(lane) = world.lane(&unit.attempt).await? {
+        lane.delete().await?;
+    }
+    Ok(None)
+}

@@ -1,0 +1,243 @@
+//! What an engine acts on, and who carries which order out.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use batch_api::{AttemptId, BatchId, CommitName, EffectId, Epoch, UnitId};
+use batch_core::decide::Input;
+use batch_core::effect::{Action, Effect, Found, Outcome};
+use batch_core::state::State;
+use batch_git::{GitError, Store};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+use workspace::Engine;
+use workspace_api::spec::EnvironmentRef;
+
+use super::cell::Cells;
+use super::{Door, lookup};
+
+/// Where a batch lives, and what its lanes are made of.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The batch.
+    pub batch: BatchId,
+    /// A directory of the batch's own.
+    pub directory: PathBuf,
+    /// The operator's checkout.
+    pub operator: PathBuf,
+    /// The commit that the batch begins with, by any name that it has there.
+    pub base: String,
+    /// What lanes start from.
+    pub environment: EnvironmentRef,
+    /// The program that is the agent, in the guest, with its arguments.
+    pub agent: Vec<String>,
+    /// Lines for the guest's shell that have to succeed on what is merged.
+    pub verify: Vec<String>,
+}
+
+/// Threads that tasks run on. They wait for other programs nearly always.
+const THREADS: usize = 2;
+
+/// A failure, as the journal tells it.
+pub(super) type Trouble = Box<dyn std::error::Error + Send + Sync>;
+
+/// What an engine acts on.
+#[derive(Debug, Clone)]
+pub struct World {
+    pub(super) setup: Arc<Setup>,
+    pub(super) cells: Cells,
+    pub(super) door: Door,
+    runtime: Arc<Runtime>,
+    store: Arc<Mutex<Option<Store>>>,
+    under_way: Arc<Mutex<BTreeMap<EffectId, JoinHandle<()>>>>,
+}
+
+impl World {
+    /// A world whose news go through `door`.
+    ///
+    /// # Errors
+    ///
+    /// If there are no threads for it.
+    pub fn new(setup: Setup, cells: Arc<Engine>, door: Door) -> std::io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .thread_name("world")
+            .enable_all()
+            .build()?;
+        let (setup, store) = (Arc::new(setup), Arc::new(Mutex::new(None)));
+        let (cells, runtime) = (Cells(cells), Arc::new(runtime));
+        Ok(Self { setup, cells, door, runtime, store, under_way: Arc::default() })
+    }
+
+    /// The batch.
+    #[must_use]
+    pub fn batch(&self) -> BatchId {
+        self.setup.batch
+    }
+
+    /// Starts an effect. Its outcome comes through the door.
+    pub(super) fn start(&self, epoch: Epoch, effect: Effect, state: &State) {
+        let about = About::of(&effect, state);
+        let world = self.clone();
+        self.at(effect.id, async move {
+            let outcome = world.carry_out(epoch, &effect, about).await;
+            let outcome =
+                outcome.unwrap_or_else(|trouble| Outcome::Failed { why: told(&*trouble) });
+            world.door.tell(Input::Outcome { effect: effect.id, outcome });
+        });
+    }
+
+    /// Looks an effect up, of which nothing is under way any more.
+    pub(super) fn find(&self, effect: Effect, state: &State) {
+        let about = About::of(&effect, state);
+        let world = self.clone();
+        self.at(effect.id, async move {
+            let found = lookup::find(&world, &effect, &about).await.unwrap_or(Found::Unknown);
+            world.door.tell(Input::Found { effect: effect.id, found });
+        });
+    }
+
+    /// Has a task be at an effect, and nothing else: what was at it before is ended
+    /// first.
+    fn at(&self, effect: EffectId, task: impl Future<Output = ()> + Send + 'static) {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.retain(|_, task| !task.is_finished());
+        let before = under_way.remove(&effect);
+        let task = self.runtime.spawn(async move {
+            if let Some(before) = before {
+                before.abort();
+                let _ = before.await;
+            }
+            task.await;
+        });
+        under_way.insert(effect, task);
+    }
+
+    async fn carry_out(
+        &self,
+        epoch: Epoch,
+        effect: &Effect,
+        about: About,
+    ) -> Result<Outcome, Trouble> {
+        match (&effect.action, &about.unit) {
+            (Action::Fence, None) => self.own(epoch).await.map(|()| Outcome::Fenced),
+            // An agent within its workspace calls nobody whom a fence could stand
+            // before: stopping it, which comes next, is what keeps it from acting.
+            (Action::Fence, Some(_)) => Ok(Outcome::Fenced),
+            (Action::Publish { .. }, _) => {
+                self.publish(&about.view)?;
+                Ok(Outcome::Published)
+            }
+            (action, Some(unit)) => self.of_unit(effect, action, unit).await,
+            (action, None) => Err(format!("`{}` is about no unit", action.kind()).into()),
+        }
+    }
+
+    async fn of_unit(
+        &self,
+        effect: &Effect,
+        action: &Action,
+        unit: &AboutUnit,
+    ) -> Result<Outcome, Trouble> {
+        match action {
+            Action::Prepare { carry, .. } => self.prepare(unit, carry.as_ref()).await,
+            Action::Start { conversation, opening } => {
+                let messages = unit.messages(opening);
+                self.open(unit, conversation, opening, messages).await
+            }
+            Action::Inject { conversation, message } => {
+                let messages = unit.messages(&[*message]);
+                self.inject(unit, conversation, *message, messages).await
+            }
+            Action::Interrupt { .. } => self.interrupt(unit).await,
+            Action::Stop { .. } => self.stop(unit).await,
+            Action::Capture => self.capture(effect, unit).await,
+            Action::Commit => self.commit(unit).await,
+            Action::Merge { commit } => self.merge(unit, commit).await,
+            Action::Verify { commit } => self.verify(unit, commit).await,
+            Action::Advance { from, to } => self.advance(from, to).await,
+            Action::Finish => {
+                self.finish(unit)?;
+                Ok(Outcome::Finished)
+            }
+            Action::Remove { proof, .. } => self.remove(unit, proof.as_ref()).await,
+            Action::Fence | Action::Publish { .. } => Err("it is not about a unit".into()),
+        }
+    }
+
+    /// Takes the store over, or makes it.
+    async fn own(&self, epoch: Epoch) -> Result<(), Trouble> {
+        let stores = self.setup.directory.join("repository");
+        let store = Store::create(&stores, epoch, &self.setup.operator, &self.setup.base).await?;
+        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = Some(store);
+        Ok(())
+    }
+
+    /// The store, which is there once the engine has fenced its predecessors.
+    pub(super) fn store(&self) -> Result<Store, GitError> {
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        store.clone().ok_or_else(|| GitError::NotOwned { path: self.setup.directory.clone() })
+    }
+}
+
+/// What an order is about, as it was known when it was given.
+#[derive(Debug)]
+pub(super) struct About {
+    pub(super) unit: Option<AboutUnit>,
+    pub(super) view: super::projection::View,
+}
+
+/// A unit, as far as its effects have to know it.
+#[derive(Debug)]
+pub(super) struct AboutUnit {
+    pub(super) unit: UnitId,
+    pub(super) attempt: AttemptId,
+    /// The packet's directory.
+    pub(super) home: PathBuf,
+    pub(super) captured: Option<CommitName>,
+    mail: Vec<(batch_api::MessageId, String)>,
+}
+
+impl About {
+    fn of(effect: &Effect, state: &State) -> Self {
+        let unit = effect.subject.unit.as_ref().and_then(|id| state.units.get(id)).map(|unit| {
+            let attempt = unit.attempt_id();
+            AboutUnit {
+                unit: unit.id().clone(),
+                attempt: effect.subject.attempt.clone().unwrap_or(attempt),
+                home: PathBuf::from(&unit.spec.home),
+                captured: unit.captured.as_ref().map(|capture| capture.commit.clone()),
+                mail: state
+                    .mail
+                    .values()
+                    .map(|mail| (mail.message.id, mail.message.text.to_string()))
+                    .collect(),
+            }
+        });
+        Self { unit, view: super::projection::View::of(state) }
+    }
+}
+
+impl AboutUnit {
+    /// Texts of messages, in the order in which they were given.
+    fn messages(&self, wanted: &[batch_api::MessageId]) -> Vec<String> {
+        wanted
+            .iter()
+            .filter_map(|id| self.mail.iter().find(|(known, _)| known == id))
+            .map(|(_, text)| text.clone())
+            .collect()
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn told(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text.chars().filter(|c| !c.is_control()).take(1000).collect()
+}
