@@ -5,11 +5,14 @@
 //!   and starts COUNT processes that run SCRIPT with the shell. When the first one
 //!   reaches STEP it sends itself SIGNAL. Then it says a line for each process
 //!   and waits until its input ends.
+//! - `measure ROOT cgroup|namespace COUNT`: how long COUNT lanes take to start, and
+//!   how long the next engine takes to have them in custody after a SIGKILL.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
 
 use batch::custody::{
     self, Custodian, DOOR_SUBCOMMAND, Environment, Holding, Limits, Order, WARDEN_SUBCOMMAND,
@@ -17,6 +20,9 @@ use batch::custody::{
 use batch_api::Epoch;
 use rustix::process::Signal;
 use tracing_subscriber::EnvFilter;
+
+/// What a lane of a measurement runs.
+const TWO_PROCESSES: &str = "sleep 600 & sleep 600";
 
 /// Where `unshare` and the shell's programs are.
 const SEARCH_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -41,8 +47,40 @@ fn main() -> ExitCode {
                 }
             }
         }
+        ["measure", root, holding, count] => match measure(root, holding, count) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                say(&format!("failed: {error}"));
+                ExitCode::FAILURE
+            }
+        },
         _ => ExitCode::FAILURE,
     }
+}
+
+fn measure(root: &str, holding: &str, count: &str) -> Result<(), Box<dyn Error>> {
+    let engine = |epoch: &str, count: &str| {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["engine", root, epoch, holding, "kill", "never", TWO_PROCESSES, count])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let output = child.stdout.take().ok_or("no output")?;
+        Ok::<_, Box<dyn Error>>((child, BufReader::new(output).lines()))
+    };
+    let start = Instant::now();
+    let (mut first, mut said) = engine("1", count)?;
+    while said.next().ok_or("it ended")?? != "ready" {}
+    say(&format!("{count} lanes started in {:?}", start.elapsed()));
+    first.kill()?;
+    let start = Instant::now();
+    let (mut second, mut said) = engine("2", "0")?;
+    let settled = said.next().ok_or("it ended")??;
+    say(&format!("{settled} in {:?} after SIGKILL of their engine", start.elapsed()));
+    second.kill()?;
+    first.wait()?;
+    second.wait()?;
+    Ok(())
 }
 
 fn engine(

@@ -15,7 +15,8 @@ const KEY_BYTES_MAX: usize = 96;
 const LABEL_BYTES_MAX: usize = 256;
 
 /// Names an entry within its epoch. The engine takes the id of the effect that
-/// wants the process, so that both are found by each other.
+/// wants the process and the number of the try, so that both are found by each
+/// other and no key serves twice.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Key(String);

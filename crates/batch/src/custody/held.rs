@@ -2,12 +2,14 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::process::Child;
+use tokio::time::timeout;
 
 use super::cgroup::Cgroup;
 use super::ending::{self, Ending};
@@ -17,6 +19,10 @@ use super::lines::Lines;
 use super::mark::ProcessMark;
 use super::registry::{Permission, RegistryError};
 use super::wire::{self, FromWarden, Status, ToWarden};
+
+/// How long the rest of standard error may take to be read. Nobody can hold it any
+/// more but a process that moved itself out of its cgroup.
+const STDERR_GRACE: Duration = Duration::from_secs(2);
 
 /// A process in custody. Dropping it makes the warden end everything, but
 /// nobody waits for that and the entry stays: call [`Held::kill`].
@@ -137,10 +143,17 @@ impl Held {
             }
         }
         self.child.wait().await.map_err(EndError::Prove)?;
-        if let Some(stderr) = self.stderr.take()
-            && let Ok(Err(error)) = stderr.await
-        {
-            tracing::warn!(key = %self.key, %error, "standard error was not kept");
+        if let Some(mut stderr) = self.stderr.take() {
+            match timeout(STDERR_GRACE, &mut stderr).await {
+                Ok(Ok(Err(error))) => {
+                    tracing::warn!(key = %self.key, %error, "standard error was not kept");
+                }
+                Ok(_) => {}
+                Err(_) => {
+                    stderr.abort();
+                    tracing::warn!(key = %self.key, "somebody outside holds its standard error");
+                }
+            }
         }
         self.permission.forget(&self.key)?;
         let killed = killed.into_iter().filter(|pid| *pid != self.warden.pid).collect();
