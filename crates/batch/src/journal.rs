@@ -199,3 +199,24 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What only a loss of power would show.
+    #[test]
+    fn the_database_is_told_to_sync_each_commit() {
+        let directory = tempfile::tempdir().unwrap();
+        let batch = "bat_00000000000000000000000000000001".parse().unwrap();
+        let journal = SqliteJournal::create(directory.path(), batch).unwrap();
+        let ask = |question: &str| {
+            journal
+                .connection
+                .query_row(question, [], |row| row.get::<_, rusqlite::types::Value>(0))
+        };
+        // The numbers are those of sqlite.org/pragma.html.
+        assert_eq!(ask("PRAGMA synchronous").unwrap(), 2.into(), "FULL");
+        assert_eq!(ask("PRAGMA journal_mode").unwrap(), "wal".to_owned().into());
+    }
+}

@@ -2,8 +2,10 @@
 
 use std::fs;
 
-use batch::custody::{EndError, Line, RegistryError, SettledEnd, StartError, Status};
-use batch::custody::{end_orphans, list};
+use batch::custody::{
+    Abandonment, EndError, Holding, Limit, Limits, Line, RegistryError, SettledEnd, StartError,
+    Status, end_orphans, list,
+};
 use tokio::io::AsyncWriteExt;
 
 use crate::host::{Means, Place, eventually};
@@ -206,6 +208,61 @@ async fn what_the_registry_lost_is_found_and_only_that_is_ended() {
         assert_eq!(lost.wait().await.unwrap().status, None);
         assert!(matches!(kept.kill().await, Ok(_) | Err(EndError::Registry(_))));
         assert_eq!(place.napping(), 0);
+    }
+}
+
+#[tokio::test]
+async fn what_a_lost_registry_had_is_found_by_its_wardens() {
+    for means in Means::available() {
+        let place = Place::new(means);
+        let (custodian, _) = place.begin(1).await;
+        let mut held =
+            custodian.start(place.order("lost", "setsid sleep $NAP & wait")).await.unwrap();
+        place.wait_until_napping(1);
+        fs::remove_dir_all(place.root()).unwrap();
+        let ended = end_orphans(&place.root()).unwrap();
+        assert_eq!(ended.len(), 1, "{means:?}");
+        assert_eq!(ended[0].abandonment, Abandonment::Unknown, "{means:?}");
+        assert_eq!(place.napping(), 0, "{means:?}");
+        assert_eq!(held.wait().await.unwrap().status, None);
+    }
+}
+
+#[tokio::test]
+async fn limits_are_in_force_where_they_are_said_to_be() {
+    for means in Means::available() {
+        let place = Place::new(means);
+        let (custodian, _) = place.begin(1).await;
+        let mut order = place.order("limited", "cat /proc/self/cgroup; cat");
+        order.limits =
+            Limits { memory_bytes: Some(64 << 20), processes: Some(32), cpu_weight: Some(50) };
+        let mut held = custodian.start(order).await.unwrap();
+        let mut lines = held.take_stdout().unwrap();
+        let mut group = String::new();
+        while !group.starts_with("0::") {
+            let Some(Line::Whole(line)) = lines.next().await.unwrap() else { panic!("{group}") };
+            group = String::from_utf8(line).unwrap();
+        }
+        let in_force = held.limits_in_force().to_vec();
+        match place.means.holding(&place.root()) {
+            Holding::Cgroup { parent } => {
+                assert!(group.ends_with("/1.limited"), "{group}");
+                let read = |file: &str| fs::read_to_string(parent.join("1.limited").join(file));
+                let files = [
+                    (Limit::Memory, "memory.max", "67108864\n"),
+                    (Limit::Processes, "pids.max", "32\n"),
+                    (Limit::CpuWeight, "cpu.weight", "50\n"),
+                ];
+                for (limit, file, value) in files {
+                    // Which controllers there are is the host's decision.
+                    let held = read(file).ok();
+                    let expected = in_force.contains(&limit).then(|| value.to_owned());
+                    assert_eq!(held, expected, "{limit:?}");
+                }
+            }
+            Holding::Namespace { .. } => assert_eq!(in_force, [], "nothing could hold them"),
+        }
+        held.kill().await.unwrap();
     }
 }
 
