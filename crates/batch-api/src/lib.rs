@@ -3,13 +3,14 @@
 //!
 //! * [`id`]: who and what is spoken of.
 //! * [`actor`]: who speaks.
-//! * [`init`], [`plan`]: operations, a module each; the table of them is [`operations`].
+//! * [`init`], [`plan`], [`processes`]: operations, a module each; the table of them is [`operations`].
 //! * [`task`]: what a task is, in the words of its packet.
 
 pub mod actor;
 pub mod id;
 pub mod init;
 pub mod plan;
+pub mod processes;
 pub mod task;
 mod text;
 
@@ -27,6 +28,7 @@ operation::operations! {
     BatchOperations:
     init::Init,
     plan::Plan,
+    processes::Processes,
 }
 
 /// The nouns of the operations' names, and their help.

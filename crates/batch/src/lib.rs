@@ -5,25 +5,34 @@
 //! * [`engine`]: the loop around the core, and the world that carries its orders out.
 //! * `configuration`, `discovery`: how a repository wants its batches, and its packets.
 //! * `planning`, `picture`, `initial`: the operations on packets.
+//! * `processes`: the operation on processes; `home`: where batches lie.
 
 mod configuration;
 pub mod custody;
 mod discovery;
 pub mod engine;
+mod home;
 mod initial;
 pub mod journal;
 mod picture;
 mod planning;
+mod processes;
+
+use std::path::Path;
+
+use home::BatchesHome;
 
 /// Carries out every operation on batches.
-#[derive(Debug, Clone, Default)]
-pub struct Batches {}
+#[derive(Debug, Clone)]
+pub struct Batches {
+    home: BatchesHome,
+}
 
 impl Batches {
-    /// Ready to be asked.
+    /// Those within the directory that holds everything of Hotcell's.
     #[must_use]
-    pub const fn new() -> Self {
-        Self {}
+    pub fn within(home: &Path) -> Self {
+        Self { home: BatchesHome::within(home) }
     }
 }
 

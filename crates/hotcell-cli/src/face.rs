@@ -29,7 +29,9 @@ pub(crate) struct Program {
 impl Program {
     /// As the environment sets it up.
     fn open() -> Result<Self, OpError> {
-        Ok(Self { engine: engine()?, batches: Batches::new() })
+        let settings = settings()?;
+        let batches = Batches::within(&settings.home);
+        Ok(Self { engine: Engine::open(settings)?, batches })
     }
 }
 
@@ -169,12 +171,15 @@ enum OutputForm {
 
 /// The engine, as the environment sets it up.
 fn engine() -> Result<Engine, OpError> {
+    settings().and_then(Engine::open)
+}
+
+fn settings() -> Result<Settings, OpError> {
     env::current_exe()
         .map_err(|error| {
             OpError::new(ErrorKind::Internal, &error).during("cannot find this program's own file")
         })
         .and_then(|program| Settings::from_environment(Some(program)))
-        .and_then(Engine::open)
 }
 
 async fn carry_out(matches: &ArgMatches, table: &[OpSpec<Program>]) -> ExitCode {

@@ -119,6 +119,7 @@ const CASES: &[Case] = &[
     case("host.disconnect", "{host} --dry-run", Skipped),
     case("batch.init", "{directory} --dry-run", Skipped),
     case("batch.plan", "{tasks}", Skipped),
+    case("batch.processes", "{batch} --orphans", Skipped),
 ];
 
 /// A mistake, and with which exit codes it may be refused.

@@ -1,7 +1,8 @@
-//! Batches: packets found and planned. Only what runs needs machines.
+//! Batches: packets found and planned, processes in custody. Only what runs needs machines.
 
 mod engine;
 mod plans;
+mod processes;
 mod untrusted;
 
 use std::fs;

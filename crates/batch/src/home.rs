@@ -1,0 +1,60 @@
+//! Where batches lie.
+//!
+//! ```text
+//! <home>/batches/<id>/     mode 0700, one batch each
+//!   journal.sqlite …       its journal, see `journal`
+//!   custody/               the registry of its processes, see `custody`
+//! ```
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use batch_api::BatchId;
+use operation::{ErrorKind, OpError};
+
+/// The registry of processes within a batch's directory.
+const CUSTODY: &str = "custody";
+
+/// The directory that holds all batches.
+#[derive(Debug, Clone)]
+pub(crate) struct BatchesHome(PathBuf);
+
+impl BatchesHome {
+    /// Within the directory that holds everything of Hotcell's.
+    pub(crate) fn within(home: &Path) -> Self {
+        Self(home.join("batches"))
+    }
+
+    /// The registry of a batch's processes.
+    pub(crate) fn custody(&self, batch: BatchId) -> PathBuf {
+        self.directory(batch).join(CUSTODY)
+    }
+
+    fn directory(&self, batch: BatchId) -> PathBuf {
+        self.0.join(batch.to_string())
+    }
+
+    /// Every batch that there is, or the one that is meant.
+    pub(crate) fn batches(&self, meant: Option<BatchId>) -> Result<Vec<BatchId>, OpError> {
+        if let Some(batch) = meant {
+            if self.directory(batch).is_dir() {
+                return Ok(vec![batch]);
+            }
+            let message = format!("there is no batch `{batch}`");
+            return Err(OpError::plain(ErrorKind::NotFound, message));
+        }
+        let entries = match fs::read_dir(&self.0) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => {
+                let during = format!("cannot list {}", self.0.display());
+                return Err(OpError::new(ErrorKind::Internal, &error).during(&during));
+            }
+        };
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let mut all: Vec<BatchId> = names.filter_map(|name| name.parse().ok()).collect();
+        all.sort();
+        Ok(all)
+    }
+}
