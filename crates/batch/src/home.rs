@@ -42,7 +42,8 @@ impl BatchesHome {
                 return Ok(vec![batch]);
             }
             let message = format!("there is no batch `{batch}`");
-            return Err(OpError::plain(ErrorKind::NotFound, message));
+            return Err(OpError::plain(ErrorKind::NotFound, message)
+                .hinted("`hotcell batch processes` without an id shows those of every batch"));
         }
         let entries = match fs::read_dir(&self.0) {
             Ok(entries) => entries,

@@ -192,7 +192,14 @@ fn mistakes(placeholder: &str) -> &'static [Mistake] {
         ("nobody-has-this-area", UNKNOWN),
         ("../nowhere/PROMPT.md", UNKNOWN),
     ];
+    const BATCH: &[Mistake] = &[
+        ("", MALFORMED),
+        ("bat_12", MALFORMED),
+        ("../x", MALFORMED),
+        ("bat_00000000000000000000000000000000", UNKNOWN),
+    ];
     match placeholder {
+        "{batch}" => BATCH,
         "{directory}" => DIRECTORY,
         "{tasks}" => TASKS,
         "{host}" => HOST,
@@ -304,6 +311,7 @@ impl Sweep {
             "{host}" => "cursor".to_owned(),
             "{directory}" => ".".to_owned(),
             "{tasks}" => "all".to_owned(),
+            "{batch}" => "bat_0190a6f2c3d4750e8f001122334455ff".to_owned(),
             word => word.to_owned(),
         }
     }
