@@ -4,12 +4,13 @@ use std::path::Path;
 
 use batch_api::init::{Init, Initialised};
 use batch_api::plan::{Plan, Planned};
+use batch_api::processes::{ProcessList, Processes};
 use operation::{Call, Handler, Operation};
 
 use crate::{Client, Error};
 
 /// Carries operations on batches out. It needs no machine.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Batches {
     handler: ::batch::Batches,
 }
@@ -18,7 +19,7 @@ impl Client {
     /// What can be done with batches.
     #[must_use]
     pub fn batches(&self) -> Batches {
-        Batches::default()
+        Batches { handler: self.batches.clone() }
     }
 }
 
@@ -54,5 +55,15 @@ impl Batches {
     pub async fn init(&self, directory: impl AsRef<Path>) -> Result<Initialised, Error> {
         let directory = directory.as_ref().to_string_lossy().into_owned();
         self.call(Init { directory, dry_run: false }, &mut Call::quiet()).await
+    }
+
+    /// Lists the processes of agents and tools, and ends those that nobody owns if
+    /// that is asked for ([`Processes::orphans`]).
+    ///
+    /// # Errors
+    ///
+    /// If there is no such batch.
+    pub async fn processes(&self, processes: Processes) -> Result<ProcessList, Error> {
+        self.call(processes, &mut Call::quiet()).await
     }
 }

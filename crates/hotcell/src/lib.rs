@@ -36,7 +36,7 @@ use workspace::{Engine, Settings};
 
 pub use background::BackgroundCommand;
 pub use batch::Batches;
-pub use batch_api::{init as batch_init, plan as batch_plan};
+pub use batch_api::{init as batch_init, plan as batch_plan, processes as batch_processes};
 pub use operation::{Call, ErrorKind, OpError as Error};
 pub use service::{Service, ServiceDefinition};
 pub use shell::Shell;
@@ -80,6 +80,7 @@ pub use workspace_api::{env, file, host, network, patch, snapshot, sync, workspa
 #[derive(Debug, Clone)]
 pub struct Client {
     engine: Arc<Engine>,
+    batches: ::batch::Batches,
 }
 
 /// How a [`Client`] is set up.
@@ -117,7 +118,8 @@ impl Client {
         if let Some(accelerator) = options.accelerator {
             settings.accelerator = accelerator;
         }
-        Ok(Self { engine: Arc::new(Engine::open(settings)?) })
+        let batches = ::batch::Batches::within(&settings.home);
+        Ok(Self { engine: Arc::new(Engine::open(settings)?), batches })
     }
 
     /// Carries any operation out, with its events, input and cancellation.

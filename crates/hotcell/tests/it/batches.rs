@@ -1,6 +1,7 @@
 //! Batches: planned by a program.
 
 use hotcell::batch_plan::Plan;
+use hotcell::batch_processes::Processes;
 
 use crate::support::open;
 
@@ -25,4 +26,6 @@ async fn a_repository_is_made_ready_and_planned() {
     let planned = plan().await.unwrap();
     assert_eq!(planned.problems.len(), 1);
     assert_eq!(planned.problems[0].file, "tasks/EX-001-development-guide/PROMPT.md");
+    let processes = batches.processes(Processes::default()).await.unwrap();
+    assert!(processes.processes.is_empty() && processes.ended.is_empty(), "{processes:?}");
 }
