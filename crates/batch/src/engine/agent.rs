@@ -119,9 +119,9 @@ impl World {
         lane.write(&packet_path("MESSAGES.md"), told.into_bytes()).await?;
         let task = &conversation.agent.attempt.unit.task;
         let variables = [
-            format!("HOTCELL_PACKET={PACKET}"),
-            format!("HOTCELL_TASK={task}"),
-            format!("HOTCELL_CONVERSATION={conversation}"),
+            format!("BATCH_PACKET={PACKET}"),
+            format!("BATCH_TASK={task}"),
+            format!("BATCH_CONVERSATION={conversation}"),
         ];
         let env = variables.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
         let options = CommandOptions { env, ..CommandOptions::default() };

@@ -22,14 +22,14 @@ use crate::support::*;
 /// leave the other, and check the boxes. The first context of a task does one step.
 const AGENT: &str = r#"
 set -eu
-file=$(sed -n 's/^Write: //p' $HOTCELL_PACKET/PROMPT.md)
+file=$(sed -n 's/^Write: //p' $BATCH_PACKET/PROMPT.md)
 git config user.name Agent; git config user.email agent@example.org
-case $HOTCELL_CONVERSATION in
-*~1) echo "first of $HOTCELL_TASK" > $file
-     git add --all; git commit --quiet --message "$HOTCELL_TASK: first"
-     sed -i '0,/\[ \]/s//[x]/' $HOTCELL_PACKET/STATUS.md ;;
-*)   echo "second of $HOTCELL_TASK" >> $file
-     sed -i 's/\[ \]/[x]/' $HOTCELL_PACKET/STATUS.md ;;
+case $BATCH_CONVERSATION in
+*~1) echo "first of $BATCH_TASK" > $file
+     git add --all; git commit --quiet --message "$BATCH_TASK: first"
+     sed -i '0,/\[ \]/s//[x]/' $BATCH_PACKET/STATUS.md ;;
+*)   echo "second of $BATCH_TASK" >> $file
+     sed -i 's/\[ \]/[x]/' $BATCH_PACKET/STATUS.md ;;
 esac
 echo done
 "#;
