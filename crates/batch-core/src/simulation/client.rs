@@ -36,6 +36,8 @@ pub(super) struct Client {
     directives: BTreeMap<MessageId, (u64, Vec<UnitId>)>,
     /// Directives that were replied to, if the reply has arrived.
     replied: BTreeSet<(MessageId, UnitId)>,
+    /// When the provider takes something again, as it was known before this turn.
+    pub(super) limited_until: u64,
     pub(super) broken: Vec<String>,
 }
 
@@ -162,7 +164,7 @@ impl Client {
     /// A unit's agent is started: nothing it asked for may be open, and what it was
     /// told comes with its opening.
     pub(super) fn check_start(&mut self, unit: &UnitId, now: u64, state: &State) {
-        if now < state.limited_until.0 {
+        if now < self.limited_until {
             self.broken.push(format!("at {now}: {unit} asks a provider that takes nothing"));
         }
         if let (Some(spec), Some(known)) = (&state.spec, state.units.get(unit)) {

@@ -470,6 +470,7 @@ impl Ports for Run {
             self.carry_out_one(epoch, order.clone(), state);
             rest = after;
         }
+        self.client.limited_until = state.limited_until.0;
         if self.may_crash(Vec::new) {
             return ControlFlow::Break(());
         }
