@@ -5,7 +5,6 @@
 use libfuzzer_sys::fuzz_target;
 use messages::{Event, Message};
 
-#[expect(dead_code, reason = "not all that is read is looked at here")]
 #[path = "../../crates/machine/src/qemu/messages.rs"]
 mod messages;
 

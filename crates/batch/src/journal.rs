@@ -28,7 +28,7 @@
 //! not be synced.
 //!
 //! **Known limit.** A stopped process that was in the middle of a commit holds
-//! SQLite's lock. Claims and appends of others then fail after [`BUSY_TIMEOUT`] as
+//! SQLite's lock. Claims and appends of others then fail after `BUSY_TIMEOUT` as
 //! busy, until that process is ended; its half-written transaction never counts.
 
 mod error;

@@ -39,7 +39,7 @@ use super::wire::{self, FromWarden, Plan, Status, Streams, ToWarden};
 
 /// The hidden subcommand that is a warden. What follows tells whoever looks at the
 /// process list whose it is: the registry's root, the entry, the cgroup or
-/// [`NO_CGROUP`].
+/// `NO_CGROUP`.
 pub const WARDEN_SUBCOMMAND: &str = "custody-warden";
 
 /// The hidden subcommand that is a door.
