@@ -48,7 +48,9 @@ pub(crate) struct Packet {
     /// Its PROMPT.md, as it is told.
     pub(crate) file: String,
     pub(crate) prompt: Prompt,
-    pub(crate) status: Option<Status>,
+    /// Its STATUS.md, or why it cannot be read. An agent writes it, so it keeps nothing
+    /// from being planned.
+    pub(crate) status: Result<Option<Status>, String>,
 }
 
 /// What a folder of an area turned out to be.

@@ -109,7 +109,8 @@ fn fill(planned: &mut Planned, plan: &plan::Plan, packets: &[Packet]) {
     for task in &plan.tasks {
         let Packet { area, file, prompt, status } = &packets[task.position];
         let is_complete = |step: &&StepStatus| step.progress() == Progress::Complete;
-        let complete = status.iter().flat_map(|status| &status.steps).filter(is_complete).count();
+        let steps = status.iter().flatten().flat_map(|status| &status.steps);
+        let complete = steps.filter(is_complete).count();
         if prompt.scope.is_empty() {
             let message = "no file scope: nobody knows which files it changes".to_owned();
             planned.remarks.push(batch_api::plan::Remark { file: file.clone(), message });

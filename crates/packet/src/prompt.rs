@@ -269,7 +269,8 @@ pub(crate) fn line_mark(line: &Line) -> Option<Mark<'_>> {
     }
 }
 
-/// What stands in fields, anywhere above the amendments.
+/// What stands in fields above the steps; dependencies, which have a section of their own,
+/// only above the first section.
 #[derive(Debug, Default)]
 struct Head {
     size: Option<Located<Size>>,
@@ -282,12 +283,23 @@ struct Head {
 impl Head {
     fn read(lines: &[Line], problems: &mut Problems) -> Self {
         let mut head = Self::default();
+        let mut is_section = false;
         for line in lines {
             let number = line.number;
             if let Kind::Heading(2..) = line.kind {
+                if steps::heading(&line.text).is_some() {
+                    // What stands in a step is about the step.
+                    break;
+                }
                 let words = line.text.to_ascii_lowercase();
-                if let Some(rest) = words.strip_prefix("review level") {
+                let rest = words.strip_prefix("review level").map(str::trim_start);
+                let is_value = |rest: &&str| {
+                    rest.is_empty() || rest.starts_with(|c: char| c == ':' || c.is_ascii_digit())
+                };
+                if let Some(rest) = rest.filter(is_value) {
                     head.review(rest, number, problems);
+                } else {
+                    is_section = true;
                 }
             }
             if !matches!(line.kind, Kind::Prose | Kind::Item) {
@@ -304,7 +316,7 @@ impl Head {
                         let value = Located::new(value.to_owned(), number);
                         keep(&mut head.repository, value, "the repository", problems);
                     }
-                    "dependencies" | "depends on" => {
+                    "dependencies" | "depends on" if !is_section => {
                         let value = Located::new(value.to_owned(), number);
                         keep(&mut head.dependencies, value, "dependencies", problems);
                     }

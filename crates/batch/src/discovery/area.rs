@@ -55,13 +55,23 @@ pub(super) fn read(root: &Root, name: &AreaName, at: &str) -> Result<Area, Strin
         let path = entry.path.to_string();
         let parts: Vec<&str> = path.split('/').collect();
         match parts[..] {
-            [ARCHIVE, folder, DONE] => area.archived.extend(folder_id(folder)),
+            [ARCHIVE, name_of_folder, DONE] => {
+                let file = format!("{at}/{}", shown(&format!("{ARCHIVE}/{name_of_folder}")));
+                let inside = format!("{ARCHIVE}/{name_of_folder}");
+                match self::folder(root, &inside, name, &file) {
+                    Some(Folder::Completed(Some(id))) => area.archived.push(id),
+                    _ => area.remarks.push(unnamed(file)),
+                }
+            }
             [ARCHIVE, ..] => {}
             // What lies beside packets, such as CONTEXT.md, is none.
             [folder] if entry.kind == Kind::Directory && !entry.path.is_root() => {
                 let file = format!("{at}/{}", shown(folder));
                 match self::folder(root, folder, name, &file) {
                     Some(packet) => {
+                        if matches!(packet, Folder::Completed(None)) {
+                            area.remarks.push(unnamed(file));
+                        }
                         area.folders.insert(folder.to_owned(), packet);
                     }
                     None => {
@@ -76,9 +86,14 @@ pub(super) fn read(root: &Root, name: &AreaName, at: &str) -> Result<Area, Strin
     Ok(area)
 }
 
-/// What a folder is; nothing if it has no PROMPT.md.
-pub(super) fn folder(root: &Root, folder: &str, area: &AreaName, at: &str) -> Option<Folder> {
-    let id = folder_id(folder);
+fn unnamed(file: String) -> Remark {
+    Remark { file, message: "done, but neither its name nor its files say which task".to_owned() }
+}
+
+/// What a folder of an area, or of its archive, is; nothing if it has no PROMPT.md.
+fn folder(root: &Root, folder: &str, area: &AreaName, at: &str) -> Option<Folder> {
+    let name = folder.rsplit('/').next().unwrap_or(folder);
+    let id = folder_id(name);
     let broken = |file: &str, problems: Vec<Problem>| {
         let told = |problem: Problem| PacketProblem {
             file: format!("{at}/{file}"),
@@ -100,27 +115,28 @@ pub(super) fn folder(root: &Root, folder: &str, area: &AreaName, at: &str) -> Op
         Ok(Some(bytes)) => {
             // The file counts by being there; a name in it helps where the folder's
             // name says none.
-            let said = Done::parse(&bytes).ok().and_then(|done| done.task);
-            return Some(Folder::Completed(id.or(said)));
+            let said = || Done::parse(&bytes).ok().and_then(|done| done.task);
+            let titled = || {
+                let prompt = read(PROMPT, PROMPT_MAX_BYTES).ok()??;
+                Prompt::parse(&prompt, name).ok().map(|prompt| prompt.id.value)
+            };
+            return Some(Folder::Completed(id.or_else(titled).or_else(said)));
         }
         Err(message) => return Some(unreadable(DONE, message)),
     }
     let prompt = match read(PROMPT, PROMPT_MAX_BYTES) {
         Ok(None) => return None,
-        Ok(Some(bytes)) => Prompt::parse(&bytes, folder),
+        Ok(Some(bytes)) => Prompt::parse(&bytes, name),
         Err(message) => return Some(unreadable(PROMPT, message)),
     };
     let prompt = match prompt {
         Ok(prompt) => prompt,
         Err(problems) => return Some(broken(PROMPT, problems)),
     };
-    let status = match read(STATUS, STATUS_MAX_BYTES) {
-        Ok(bytes) => match bytes.map(|bytes| Status::parse(&bytes)).transpose() {
-            Ok(status) => status,
-            Err(problem) => return Some(broken(STATUS, vec![problem])),
-        },
-        Err(message) => return Some(unreadable(STATUS, message)),
-    };
+    let status = read(STATUS, STATUS_MAX_BYTES).and_then(|bytes| {
+        let parsed = bytes.map(|bytes| Status::parse(&bytes)).transpose();
+        parsed.map_err(|problem| problem.to_string())
+    });
     let file = format!("{at}/{PROMPT}");
     Some(Folder::Open(Box::new(Packet { area: area.clone(), file, prompt, status })))
 }
@@ -148,11 +164,14 @@ pub(super) fn beyond_one_repository(packet: &Packet) -> Option<PacketProblem> {
 
 /// Whether what an agent says of its steps fits the packet.
 pub(super) fn status_remark(packet: &Packet) -> Option<Remark> {
-    let status = packet.status.as_ref()?;
+    let file = packet.file.replace(PROMPT, STATUS);
+    let status = match &packet.status {
+        Ok(status) => status.as_ref()?,
+        Err(message) => return Some(Remark { file, message: message.clone() }),
+    };
     let numbers = |steps: &mut dyn Iterator<Item = u32>| steps.collect::<Vec<u32>>();
     let said = numbers(&mut status.steps.iter().map(|step| step.number.value));
     let wanted = numbers(&mut packet.prompt.steps.iter().map(|step| step.number.value));
-    let file = packet.file.replace(PROMPT, STATUS);
     (said != wanted).then(|| Remark {
         file,
         message: format!("its steps are not those of {PROMPT}, which count"),

@@ -96,13 +96,26 @@ pub(crate) fn task_id(text: &str) -> Option<TaskId> {
     is_id.then(|| text.to_ascii_uppercase().parse().ok())?
 }
 
-/// The id that a folder's name begins with.
+/// The id that a folder's name begins with: words in capitals, and a number. Other
+/// names are names.
 pub(crate) fn beginning(folder: &str) -> Option<TaskId> {
     // `TP-014-2-fast` is task TP-014: what follows is a name, however it begins.
-    let end = folder.find('-')? + 1;
-    let digits = folder[end..].bytes().take_while(u8::is_ascii_digit).count();
-    let (id, rest) = folder.split_at(end + digits);
-    if digits > 0 && (rest.is_empty() || rest.starts_with('-')) { task_id(id) } else { None }
+    let mut end = 0;
+    for part in folder.split('-') {
+        let is_number = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let is_word = part
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+        end += part.len();
+        if is_number && end > part.len() {
+            return task_id(&folder[..end]);
+        }
+        if !is_word {
+            return None;
+        }
+        end += 1;
+    }
+    None
 }
 
 #[cfg(test)]
@@ -128,7 +141,9 @@ mod tests {
         for bad in ["", "TP", "TP-", "-1", "TP-1a", "1-2", "TP--1", "TP-1 ", "TÄ-1", "a/TP-1"] {
             assert_eq!(task_id(bad), None, "{bad}");
         }
-        assert_eq!(beginning("notes"), None);
-        assert_eq!(beginning("TP-14a"), None);
+        assert_eq!(beginning("MY-APP-7-x").unwrap().as_str(), "MY-APP-7");
+        for bad in ["TP-14a", "phase-2-cleanup", "2024-notes", "TP", "", "-", "TP--1"] {
+            assert_eq!(beginning(bad), None, "{bad}");
+        }
     }
 }

@@ -111,6 +111,14 @@ fn the_forms_of_the_other_parser_are_read_as_well() {
 }
 
 #[test]
+fn what_looks_like_a_value_elsewhere_is_none() {
+    let text = "# TP-1: x\n**Depends on:** TP-2\n\n## Review Level Guide\n\n## Environment\n\n\
+                **Dependencies:** a compiler\n\n### Step 1: y\n\n**Size:** at most 3 MB\n";
+    let prompt = Prompt::parse(text.as_bytes(), "phase-2-cleanup").unwrap();
+    assert_eq!((prompt.dependencies.len(), prompt.size, prompt.review_level), (1, None, None));
+}
+
+#[test]
 fn the_folder_names_a_task_whose_heading_does_not() {
     let text = "# A title\n### Step 1: x\n";
     let prompt = Prompt::parse(text.as_bytes(), "TP-3-title").unwrap();

@@ -12,6 +12,8 @@ fn example() -> Project {
     project.packet("web/TP-005-chart", "S", "tp-004", "web/chart.ts");
     project.packet("core/TP-006-test", "S", "", "src/*.rs");
     project.write("tasks/core/archive/TP-000-old/.DONE", "Completed: 2026-01-01T00:00:00Z\n");
+    project.write("tasks/web/MY-APP-7-old/PROMPT.md", "# MY-APP-7: Old\n\n### Step 1: x\n");
+    project.write("tasks/web/MY-APP-7-old/.DONE", "");
     project.write("tasks/core/CONTEXT.md", "# Core\n\nNext Task ID: TP-007\n");
     project.write(
         "tasks/core/TP-001-reader/STATUS.md",
@@ -29,7 +31,7 @@ fn a_plan_is_told_as_text_json_and_picture() {
     insta::assert_snapshot!(text(&plan.stdout));
     let plan = project.batch(&["plan", "--json"]);
     let told = json(&plan);
-    assert_eq!(told["completed"], 1);
+    assert_eq!(told["completed"], 2);
     let tasks = told["tasks"].as_array().unwrap();
     let writer = tasks.iter().find(|task| task["id"] == "TP-002").unwrap();
     assert_eq!(writer["satisfied"][0], "TP-000");

@@ -54,6 +54,12 @@ fn what_is_no_packet_is_neither_waited_for_nor_read_without_end() {
     fs::create_dir_all(project.path().join("tasks/core/TP-003-directory/PROMPT.md")).unwrap();
     project.write("tasks/core/TP-004-bytes/PROMPT.md", "x");
     fs::write(project.path().join("tasks/core/TP-004-bytes/PROMPT.md"), b"\xff\xfe").unwrap();
+    // What an agent writes keeps nothing from being planned.
+    project.packet("web/TP-006-status", "S", "", "src");
+    fs::write(project.path().join("tasks/web/TP-006-status/STATUS.md"), b"\xff").unwrap();
+    let plan = project.batch(&["plan", "web"]);
+    assert_code(&plan, 0);
+    assert!(text(&plan.stderr).contains("TP-006-status/STATUS.md: the file is no text"));
     let escape = "# TP-005: a\u{1b}[31mb\n**Size:** \u{1b}]0;x\u{7}\n### Step 1: x\n";
     project.write("tasks/core/TP-005-escape/PROMPT.md", escape);
     let told = project.refused(&["plan"], 2);
