@@ -65,6 +65,7 @@ fn what_is_no_packet_is_neither_waited_for_nor_read_without_end() {
     let told = project.refused(&["plan"], 2);
     assert!(!told.contains(['\u{1b}', '\u{7}']), "{told}");
     insta::assert_snapshot!(told, @r"
+    note: tasks/web/TP-006-status/STATUS.md: the file is no text in UTF-8
     error: 5 problems in 5 files
     tasks/core/TP-001-large/PROMPT.md: the file has more than 256 KiB
     tasks/core/TP-002-pipe/PROMPT.md: found something that is no file; expected a file
