@@ -280,12 +280,14 @@ impl Custodian {
         control: OwnedFd,
         stderr: OwnedFd,
     ) -> Command {
-        let (program, before): (&Path, Vec<OsString>) = match &self.holding {
-            Holding::Cgroup { .. } => (&self.program, Vec::new()),
+        let (program, before, stderr): (&Path, Vec<OsString>, Stdio) = match &self.holding {
+            Holding::Cgroup { .. } => (&self.program, Vec::new(), stderr.into()),
+            // When what it holds is killed, `unshare` complains that SIGKILL has no
+            // handler to be reset: no word of the agent's, so it has nowhere to go.
             Holding::Namespace { unshare } => {
                 let program = self.program.clone().into_os_string();
                 let before = unsharing().map(OsString::from).chain([program]);
-                (unshare, before.collect())
+                (unshare, before.collect(), Stdio::null())
             }
         };
         let mut command = Command::new(program);
