@@ -80,27 +80,31 @@ impl Decider {
         let is_reached = |time: Option<crate::time::Time>| time.is_some_and(|t| t <= self.now);
         let batch = due::has_used_up(spec.limits.batch, self.state.usage, self.state.grants)
             || is_reached(due::batch_ceiling(&self.state));
-        let at_work: Vec<UnitId> = self
+        let used_up: Vec<(UnitId, Phase)> = self
             .state
             .units
             .values()
-            .filter(|unit| unit.phase == Phase::Working)
+            .filter(|unit| matches!(unit.phase, Phase::Working | Phase::Resting))
             .filter(|unit| {
                 batch
                     || due::has_used_up(spec.limits.unit, unit.usage, unit.grants)
                     || is_reached(due::unit_ceiling(&self.state, unit))
             })
-            .map(|unit| unit.id().clone())
+            .map(|unit| (unit.id().clone(), unit.phase))
             .collect();
         if batch && self.state.halt.is_none() {
             self.note(Subject::BATCH, Fact::Halted { halt: Some(Halt::Ceiling) });
             self.ask(Subject::BATCH, Reason::Ceiling, Answer::GiveUp);
         }
-        for id in &at_work {
-            if !batch {
+        for (id, phase) in &used_up {
+            // One that is tried again has used up as much as when it was stopped, and
+            // opens no context before somebody has allowed it.
+            if !batch && !self.state.is_waiting(id) {
                 self.ask(Subject::unit(id), Reason::Ceiling, Answer::GiveUp);
             }
-            self.enter(id, Phase::Interrupting { end: End::Ceiling });
+            if *phase == Phase::Working {
+                self.enter(id, Phase::Interrupting { end: End::Ceiling });
+            }
         }
     }
 

@@ -50,6 +50,16 @@ fn seeds() -> Range<u64> {
     first.parse().expect("a number")..end.parse().expect("a number")
 }
 
+/// Seeds beyond those of every run that have found something.
+const SEEDS_KEPT: [u64; 3] = [10_915, 17_742, 22_221];
+
+#[test]
+fn seeds_that_have_found_something_are_kept() {
+    for kept in SEEDS_KEPT {
+        assert_sound(&format!("--seed {kept}"), &seed(kept));
+    }
+}
+
 #[test]
 fn every_seed_keeps_every_promise() {
     let seeds = seeds();
