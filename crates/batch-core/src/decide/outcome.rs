@@ -37,15 +37,7 @@ impl Decider {
         self.cause = Some(effect.intended);
         match found {
             Found::Done(outcome) => self.outcome(id, outcome),
-            Found::NotDone if self.is_in_vain(&effect) => {
-                // It is certain that nobody has read it, so it may be sent again.
-                if let (Action::Inject { message, .. }, Some(unit)) =
-                    (&effect.action, &effect.subject.unit)
-                {
-                    self.receipt(*message, unit, Receipt::Queued);
-                }
-                self.end(&effect, Outcome::GivenUp);
-            }
+            Found::NotDone if self.is_in_vain(&effect) => self.not_delivered(&effect),
             Found::NotDone => self.redo(&effect),
             Found::Unknown if self.is_in_vain(&effect) => self.end(&effect, Outcome::GivenUp),
             Found::Unknown => self.ask_about(&effect),
@@ -57,6 +49,19 @@ impl Decider {
         let Action::Inject { conversation, .. } = &effect.action else { return false };
         let unit = effect.subject.unit.as_ref().and_then(|id| self.unit(id));
         unit.is_none_or(|unit| unit.conversation() != *conversation || unit.phase != Phase::Working)
+    }
+
+    /// A message certainly did not reach a conversation that is over: it may be sent
+    /// again, unless nobody is left to read it.
+    fn not_delivered(&mut self, effect: &Effect) {
+        if let (Action::Inject { message, .. }, Some(unit)) =
+            (&effect.action, &effect.subject.unit)
+        {
+            let is_over = self.unit(unit).is_none_or(|unit| unit.phase.is_over());
+            let receipt = if is_over { Receipt::Dead } else { Receipt::Queued };
+            self.receipt(*message, unit, receipt);
+        }
+        self.end(effect, Outcome::GivenUp);
     }
 
     /// An effect is done again under the same key, or somebody is asked.
@@ -75,6 +80,8 @@ impl Decider {
         let is_last = effect.tries >= Effect::TRIES_MAX;
         match kind {
             Kind::Interrupt => self.end(effect, Outcome::GivenUp),
+            // An earlier try may have delivered it, so it is not sent again.
+            Kind::Inject if self.is_in_vain(effect) => self.end(effect, Outcome::GivenUp),
             Kind::Start => self.end(effect, Outcome::Failed { why }),
             Kind::Prepare if is_last => self.end(effect, Outcome::Failed { why }),
             _ if is_last && !is_batch_fence(effect) => self.ask_about(effect),
