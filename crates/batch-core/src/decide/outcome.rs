@@ -54,8 +54,7 @@ impl Decider {
     /// A message certainly did not reach a conversation that is over: it may be sent
     /// again, unless nobody is left to read it.
     fn not_delivered(&mut self, effect: &Effect) {
-        if let (Action::Inject { message, .. }, Some(unit)) =
-            (&effect.action, &effect.subject.unit)
+        if let (Action::Inject { message, .. }, Some(unit)) = (&effect.action, &effect.subject.unit)
         {
             let is_over = self.unit(unit).is_none_or(|unit| unit.phase.is_over());
             let receipt = if is_over { Receipt::Dead } else { Receipt::Queued };
