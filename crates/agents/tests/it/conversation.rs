@@ -26,7 +26,7 @@ fn asked(rig: &Rig) -> String {
 }
 
 fn an_agent_is_steered_while_it_works(agent: Agent) {
-    let mut rig = Rig::start(agent, waits(1500));
+    let mut rig = Rig::start(agent, waits(4000));
     let (first, steer, later) = (said(1, "Begin."), said(2, "Turn left."), said(3, "Go on."));
     let opening = rig.dialogue.open(&first);
     rig.write(opening);
@@ -35,7 +35,7 @@ fn an_agent_is_steered_while_it_works(agent: Agent) {
     assert!(begun.contains(&Event::Taken { key: first.key }), "{begun:#?}");
     let called = begun.iter().find(|event| is_call(event));
     let Some(Event::Called { tool, arguments, .. }) = called else { panic!("{begun:#?}") };
-    assert!(tool.ends_with("wait") && arguments.contains("1500"), "{tool} {arguments}");
+    assert!(tool.ends_with("wait") && arguments.contains("4000"), "{tool} {arguments}");
 
     let lines = rig.dialogue.say(&steer).unwrap();
     rig.write(lines);
