@@ -152,6 +152,15 @@ impl Store {
         self.find(&format!("{}/result", of_attempt(attempt))).await
     }
 
+    /// Fails once another engine owns the store, or somebody removed it.
+    ///
+    /// # Errors
+    ///
+    /// [`GitError::NotOwned`], then.
+    pub fn check_owner(&self) -> Result<(), GitError> {
+        self.git().map(drop)
+    }
+
     /// Whether the store holds a commit.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ use batch_api::{AreaName, TaskId};
 use packet::Prompt;
 use packet::status::Status;
 
-pub(crate) use self::repository::Repository;
+pub(crate) use self::repository::{Repository, bytes};
 pub(crate) use self::sources::directory;
 
 /// What was found.

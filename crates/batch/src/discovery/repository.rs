@@ -102,7 +102,7 @@ fn unreadable(file: &str, message: String) -> Read {
 /// What a file below a root holds: at most `most` bytes and one more, so that it is
 /// seen that there are more. Nothing if it is not there; only plain files are read, and
 /// none behind a link.
-pub(super) fn bytes(root: &Root, path: &TreePath, most: usize) -> Result<Option<Vec<u8>>, String> {
+pub(crate) fn bytes(root: &Root, path: &TreePath, most: usize) -> Result<Option<Vec<u8>>, String> {
     let refused = |error: &dyn std::error::Error| format!("cannot be read: {error}");
     // A pipe would not be opened before somebody writes to it.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK;

@@ -35,12 +35,11 @@ impl World {
         unit: &AboutUnit,
         conversation: &ConversationId,
         opening: &[MessageId],
-        messages: Vec<String>,
     ) -> Result<Outcome, Trouble> {
         let lane = self.existing(unit).await?;
         // One that a start before this one began would work beside ours.
         self.kill_all(&lane).await?;
-        self.turn(unit, &lane, conversation, &messages).await?;
+        self.turn(unit, &lane, conversation).await?;
         for message in opening {
             self.seen(conversation, *message);
         }
@@ -53,13 +52,12 @@ impl World {
         unit: &AboutUnit,
         conversation: &ConversationId,
         message: MessageId,
-        messages: Vec<String>,
     ) -> Result<Outcome, Trouble> {
         let lane = self.existing(unit).await?;
         if !lane.running().await?.is_empty() {
             return Err("an agent that is a command hears nothing while it works".into());
         }
-        self.turn(unit, &lane, conversation, &messages).await?;
+        self.turn(unit, &lane, conversation).await?;
         self.seen(conversation, message);
         Ok(Outcome::Injected)
     }
@@ -112,10 +110,9 @@ impl World {
         unit: &AboutUnit,
         lane: &Cell,
         conversation: &ConversationId,
-        messages: &[String],
     ) -> Result<(), Trouble> {
         let prompt = claims::prompt(&unit.home)?;
-        let told = messages.join("\n\n---\n\n");
+        let told = unit.messages.join("\n\n---\n\n");
         lane.write(&packet_path("MESSAGES.md"), told.into_bytes()).await?;
         let task = &conversation.agent.attempt.unit.task;
         let variables = [

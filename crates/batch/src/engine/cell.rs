@@ -108,10 +108,13 @@ impl Cell {
         Ok(running.map(|one| Job { cell: self.clone(), id: one.id }).collect())
     }
 
-    /// Copies a file of the tree out, to where nothing is.
-    pub(super) async fn export(&self, path: &str, to: &Path) -> Result<(), Trouble> {
+    /// Copies a file of the tree out, to where nothing is, unless it is larger than so
+    /// many bytes.
+    pub(super) async fn export(&self, path: &str, to: &Path, max: u64) -> Result<(), Trouble> {
         let to = to.to_string_lossy();
-        self.cells.call(Export::new(self.id.into(), path.parse()?, to)).await?;
+        let mut export = Export::new(self.id.into(), path.parse()?, to);
+        export.max_mib = max.div_ceil(1024 * 1024);
+        self.cells.call(export).await?;
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use super::work;
 use super::world::Trouble;
 
 /// Most bytes of a file of a packet.
-pub(super) const FILE_BYTES_MAX: u64 = 1024 * 1024;
+pub(super) const FILE_BYTES_MAX: usize = 1024 * 1024;
 
 /// What a packet asks.
 pub(super) fn prompt(home: &Path) -> Result<Prompt, Trouble> {

@@ -1,12 +1,15 @@
 //! Lanes: a workspace per attempt, made of the tip of the integration branch.
 //!
 //! A lane is found by its name, which follows from the attempt, so whoever makes one
-//! again finds the one that is there. It holds a `.git` without remotes or
+//! again finds the one that is there. A name is short, so it holds a digest, and a
+//! workspace that bears it is only believed to be the lane if its labels say so:
+//! nobody else's is ever used or thrown away. It holds a `.git` without remotes or
 //! credentials, and its packet in [`PACKET`], apart from the repository.
 
-use batch_api::{AttemptId, CommitName};
+use batch_api::{AttemptId, BatchId, CommitName};
 use batch_core::effect::Outcome;
 use batch_git::{CommitId, Merged};
+use sha2::{Digest as _, Sha256};
 use workspace_api::label::Label;
 use workspace_api::seed::Seed;
 use workspace_api::workspace::Create;
@@ -21,6 +24,18 @@ pub(super) const PACKET: &str = "/packet";
 
 /// The label that says what a lane began with.
 const BASE: &str = "batch/base";
+
+/// The label that says whose a workspace is.
+const BATCH: &str = "batch/id";
+
+/// The label that says what a workspace is for.
+const PURPOSE: &str = "batch/for";
+
+/// How much of a name is for people.
+const READABLE_MAX: usize = 36;
+
+/// Bytes of the digest in a name.
+const DIGEST_BYTES: usize = 6;
 
 impl World {
     /// Makes the lane of an attempt, with earlier work of the unit if that goes
@@ -46,10 +61,10 @@ impl World {
         };
         if let Some(found) = self.lane(&unit.attempt).await? {
             // Half-furnished ones are thrown away: no agent was in it yet.
-            found.delete().await?;
+            self.discard(found).await?;
         }
         let label: Label = format!("{BASE}={tip}").parse()?;
-        let lane = self.make(&lane_name(self, &unit.attempt), &start, Some(label)).await?;
+        let lane = self.make(&unit.attempt.to_string(), &start, Some(label)).await?;
         let prompt = claims::prompt(&unit.home)?;
         let read = |file| work::read_of_home(&unit.home, file, claims::FILE_BYTES_MAX);
         let status =
@@ -59,30 +74,46 @@ impl World {
         Ok(Outcome::Prepared { base: tip.as_str().parse()? })
     }
 
-    /// A workspace that holds a commit of the store.
+    /// A workspace for something, that holds a commit of the store.
     pub(super) async fn make(
         &self,
-        name: &str,
+        purpose: &str,
         commit: &CommitId,
         label: Option<Label>,
     ) -> Result<Cell, Trouble> {
         let url = format!("file://{}", self.store()?.path().display());
         let seed = Seed { repo_ref: Some(commit.to_string()), ..Seed::from_repository(url) };
-        let mut create = Create::new(self.setup.environment.clone()).with_name(name.parse()?);
+        let mut create = Create::new(self.setup.environment.clone())
+            .with_name(workspace_name(self.setup.batch, purpose).parse()?);
         create.seed = seed;
         create.label.extend(label);
-        create.label.push(format!("batch/id={}", self.setup.batch).parse()?);
+        create.label.push(format!("{BATCH}={}", self.setup.batch).parse()?);
+        create.label.push(format!("{PURPOSE}={purpose}").parse()?);
         Ok(self.cells.create(create).await?)
     }
 
     /// The lane of an attempt, if it is there.
     pub(super) async fn lane(&self, attempt: &AttemptId) -> Result<Option<Cell>, Trouble> {
-        self.named(&lane_name(self, attempt)).await
+        self.named(&attempt.to_string()).await
     }
 
-    /// A workspace by its name, if it is there.
-    pub(super) async fn named(&self, name: &str) -> Result<Option<Cell>, Trouble> {
-        Ok(self.cells.find(name.parse()?).await?)
+    /// The workspace for something, if it is there.
+    pub(super) async fn named(&self, purpose: &str) -> Result<Option<Cell>, Trouble> {
+        let name = workspace_name(self.setup.batch, purpose);
+        let Some(found) = self.cells.find(name.parse()?).await? else { return Ok(None) };
+        let batch = self.setup.batch.to_string();
+        for (key, value) in [(BATCH, &*batch), (PURPOSE, purpose)] {
+            if label(&found, key).await?.as_deref() != Some(value) {
+                return Err(format!("the workspace {name} is not for {purpose}").into());
+            }
+        }
+        Ok(Some(found))
+    }
+
+    /// Throws a workspace away, as long as this engine owns the batch.
+    pub(super) async fn discard(&self, workspace: Cell) -> Result<(), Trouble> {
+        self.store()?.check_owner()?;
+        Ok(workspace.delete().await?)
     }
 
     /// The lane of an attempt, which has to be there.
@@ -93,9 +124,7 @@ impl World {
 
     /// What a lane began with.
     pub(super) async fn base(&self, lane: &Cell) -> Result<CommitId, Trouble> {
-        let status = lane.status().await?;
-        let base = status.labels.iter().find(|(key, _)| key.as_str() == BASE);
-        let (_, base) = base.ok_or("the lane does not say what it began with")?;
+        let base = label(lane, BASE).await?.ok_or("the lane does not say what it began with")?;
         Ok(base.parse()?)
     }
 
@@ -111,21 +140,63 @@ impl World {
             return Ok(Outcome::Unproved);
         }
         if let Some(lane) = self.lane(&unit.attempt).await? {
-            lane.delete().await?;
+            self.discard(lane).await?;
         }
         Ok(Outcome::Removed)
     }
 }
 
-/// What the workspace of an attempt is called. The beginning of a batch's id is a
-/// time; its end tells batches apart.
-fn lane_name(world: &World, attempt: &AttemptId) -> String {
-    let unit = &attempt.unit;
-    let text = format!("{}-{}-{}", unit.task, unit.visit, attempt.number);
-    work::workspace_name(world, &text)
+/// What the workspace for something is called: readable, and different for whatever
+/// is different.
+fn workspace_name(batch: BatchId, purpose: &str) -> String {
+    let mut digest = Sha256::new();
+    digest.update(batch.to_string());
+    digest.update([0]);
+    digest.update(purpose);
+    let digest = digest.finalize();
+    let digest: String =
+        digest.iter().take(DIGEST_BYTES).map(|byte| format!("{byte:02x}")).collect();
+    let plain = purpose.chars().map(|c| match c.to_ascii_lowercase() {
+        c if c.is_ascii_alphanumeric() => c,
+        _ => '-',
+    });
+    format!("batch-{}-{digest}", plain.take(READABLE_MAX).collect::<String>())
+}
+
+/// What a label of a workspace says.
+async fn label(workspace: &Cell, wanted: &str) -> Result<Option<String>, Trouble> {
+    let labels = workspace.status().await?.labels;
+    Ok(labels.into_iter().find(|(key, _)| key.as_str() == wanted).map(|(_, value)| value))
 }
 
 /// A file of the packet in the guest.
 pub(super) fn packet_path(file: &str) -> String {
     format!("{PACKET}/{file}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use workspace_api::id::WorkspaceName;
+
+    use super::*;
+
+    #[test]
+    fn no_two_attempts_share_a_lane_however_alike_they_are() {
+        let batch: BatchId = "bat_0190a6f2c1b27c3d8e4f5a6b7c8d9e0f".parse().unwrap();
+        let other: BatchId = "bat_1190a6f2c1b27c3d8e4f5a6b7c8d9e0f".parse().unwrap();
+        let long = format!("T{}", "x".repeat(63));
+        let mut names = BTreeSet::new();
+        for task in ["TP-1", "TP_1", "tp-1", "TP-11", &long] {
+            for end in ["@app/1#1", "@app/1#2", "@app/11#1", "@lib/1#1"] {
+                let attempt: AttemptId = format!("{task}{end}").parse().unwrap();
+                for batch in [batch, other] {
+                    let name = workspace_name(batch, &attempt.to_string());
+                    assert!(name.parse::<WorkspaceName>().is_ok(), "{name}");
+                    assert!(names.insert(name));
+                }
+            }
+        }
+    }
 }

@@ -8,6 +8,7 @@ use super::world::{About, AboutUnit, Trouble, World};
 
 pub(super) async fn find(world: &World, effect: &Effect, about: &About) -> Result<Found, Trouble> {
     let Some(unit) = &about.unit else { return Ok(Found::NotDone) };
+    world.store()?.check_owner()?;
     let done = match &effect.action {
         Action::Prepare { .. } => prepared(world, unit).await?,
         Action::Commit => match world.store()?.result(&unit.attempt).await? {
@@ -34,7 +35,7 @@ pub(super) async fn find(world: &World, effect: &Effect, about: &About) -> Resul
 /// whether it is cannot be seen.
 async fn prepared(world: &World, unit: &AboutUnit) -> Result<Option<Outcome>, Trouble> {
     if let Some(lane) = world.lane(&unit.attempt).await? {
-        lane.delete().await?;
+        world.discard(lane).await?;
     }
     Ok(None)
 }

@@ -7,8 +7,10 @@ use std::path::Path;
 
 use batch_core::state::State;
 use batch_core::unit::Phase;
+use jiff::Timestamp;
 use serde::Serialize;
 
+use super::now;
 use super::world::{AboutUnit, Trouble, World};
 
 /// The batch as its status file tells it.
@@ -62,7 +64,13 @@ impl World {
 
     /// Marks a packet as done: only the engine does, and only here.
     pub(super) fn finish(&self, unit: &AboutUnit) -> Result<(), Trouble> {
-        let text = format!("Task: {}\nBatch: {}\n", unit.unit.task, self.setup.batch);
+        let milliseconds = i64::try_from(now().0).unwrap_or(i64::MAX);
+        let text = format!(
+            "Completed: {}\nTask: {}\nBatch: {}\n",
+            Timestamp::from_millisecond(milliseconds)?,
+            unit.unit.task,
+            self.setup.batch
+        );
         Ok(replace(&unit.home.join(".DONE"), text.as_bytes())?)
     }
 

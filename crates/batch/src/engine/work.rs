@@ -1,15 +1,18 @@
 //! What becomes of work: captured, committed, merged, verified, and taken over.
 
 use std::fs;
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use batch_api::CommitName;
 use batch_core::effect::{Effect, Outcome};
 use batch_git::{CommitId, GitError, Limits, Merged, Note, Signature};
+use file_tree::{Root, TreePath};
 
+use super::cell::Cell;
 use super::now;
 use super::world::{AboutUnit, Trouble, World};
+use crate::discovery;
 
 /// Where the guest puts what is captured: within git's own directory, which nothing
 /// captures.
@@ -38,8 +41,9 @@ impl World {
         fs::create_dir_all(&incoming)?;
         let bundle = incoming.join(format!("{}.bundle", effect.id));
         remove_file(&bundle)?;
-        lane.export(BUNDLE, &bundle).await?;
-        let received = store.receive(&unit.attempt, &base, &bundle, Limits::default()).await?;
+        let limits = Limits::default();
+        lane.export(BUNDLE, &bundle, limits.bundle_bytes).await?;
+        let received = store.receive(&unit.attempt, &base, &bundle, limits).await?;
         remove_file(&bundle)?;
         let tree = store.tree(&received.work).await?;
         Ok(Outcome::Captured { commit: received.work.as_str().parse()?, tree: tree.parse()? })
@@ -86,20 +90,23 @@ impl World {
         if self.setup.verify.is_empty() {
             return Ok(Outcome::Green);
         }
-        let name = workspace_name(self, &format!("verify-{}", unit.unit.task));
-        if let Some(left) = self.named(&name).await? {
-            left.delete().await?;
+        let what = format!("verify {}", unit.unit);
+        if let Some(left) = self.named(&what).await? {
+            self.discard(left).await?;
         }
-        let workspace = self.make(&name, &id(commit)?, None).await?;
-        let mut outcome = Outcome::Green;
+        let workspace = self.make(&what, &id(commit)?, None).await?;
+        let outcome = self.verify_in(&workspace).await;
+        self.discard(workspace).await?;
+        outcome
+    }
+
+    async fn verify_in(&self, workspace: &Cell) -> Result<Outcome, Trouble> {
         for line in &self.setup.verify {
             if workspace.exec(&["sh", "-c", line], Vec::new()).await?.exit_code != 0 {
-                outcome = Outcome::Red;
-                break;
+                return Ok(Outcome::Red);
             }
         }
-        workspace.delete().await?;
-        Ok(outcome)
+        Ok(Outcome::Green)
     }
 
     /// Moves the integration branch.
@@ -143,33 +150,21 @@ pub(super) fn note(world: &World, unit: &AboutUnit, what: &str) -> Note {
     }
 }
 
-/// The name of a workspace of the batch.
-pub(super) fn workspace_name(world: &World, what: &str) -> String {
-    let batch = world.setup.batch.to_string();
-    let end = batch.get(batch.len().saturating_sub(8)..).unwrap_or_default();
-    let plain = what.chars().map(|c| match c.to_ascii_lowercase() {
-        c if c.is_ascii_alphanumeric() => c,
-        _ => '-',
-    });
-    format!("b{end}-{}", plain.take(50).collect::<String>())
-}
-
 /// A file of a packet's home; none if there is none. It may be anybody's, so neither
 /// a link nor more than a limit is read.
-pub(super) fn read_of_home(home: &Path, file: &str, max: u64) -> Result<Option<Vec<u8>>, Trouble> {
-    let path = home.join(file);
-    let opened = match fs::symlink_metadata(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-        Ok(entry) if !entry.is_file() => return Err(format!("{file} is no file").into()),
-        Ok(_) => fs::File::open(&path)?,
-    };
-    let mut content = Vec::new();
-    opened.take(max + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > max {
-        return Err(format!("{file} has more than {max} bytes").into());
+pub(super) fn read_of_home(
+    home: &Path,
+    file: &str,
+    max: usize,
+) -> Result<Option<Vec<u8>>, Trouble> {
+    let root = Root::open(home)?;
+    let path = TreePath::parse(file.as_bytes())?;
+    match discovery::bytes(&root, &path, max).map_err(|why| format!("{file} {why}"))? {
+        Some(content) if content.len() > max => {
+            Err(format!("{file} has more than {max} bytes").into())
+        }
+        read => Ok(read),
     }
-    Ok(Some(content))
 }
 
 fn remove_file(path: &Path) -> std::io::Result<()> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use batch_api::{AttemptId, BatchId, CommitName, EffectId, Epoch, UnitId};
+use batch_api::{AttemptId, BatchId, CommitName, EffectId, Epoch, MessageId, UnitId};
 use batch_core::decide::Input;
 use batch_core::effect::{Action, Effect, Found, Outcome};
 use batch_core::state::State;
@@ -15,6 +15,7 @@ use workspace::Engine;
 use workspace_api::spec::EnvironmentRef;
 
 use super::cell::Cells;
+use super::projection::View;
 use super::{Door, lookup};
 
 /// Where a batch lives, and what its lanes are made of.
@@ -126,7 +127,7 @@ impl World {
             // before: stopping it, which comes next, is what keeps it from acting.
             (Action::Fence, Some(_)) => Ok(Outcome::Fenced),
             (Action::Publish { .. }, _) => {
-                self.publish(&about.view)?;
+                self.publish(about.view.as_ref().ok_or("there is nothing to publish")?)?;
                 Ok(Outcome::Published)
             }
             (action, Some(unit)) => self.of_unit(effect, action, unit).await,
@@ -140,15 +141,13 @@ impl World {
         action: &Action,
         unit: &AboutUnit,
     ) -> Result<Outcome, Trouble> {
+        // One that was replaced while it was stopped begins nothing more.
+        self.store()?.check_owner()?;
         match action {
             Action::Prepare { carry, .. } => self.prepare(unit, carry.as_ref()).await,
-            Action::Start { conversation, opening } => {
-                let messages = unit.messages(opening);
-                self.open(unit, conversation, opening, messages).await
-            }
+            Action::Start { conversation, opening } => self.open(unit, conversation, opening).await,
             Action::Inject { conversation, message } => {
-                let messages = unit.messages(&[*message]);
-                self.inject(unit, conversation, *message, messages).await
+                self.inject(unit, conversation, *message).await
             }
             Action::Interrupt { .. } => self.interrupt(unit).await,
             Action::Stop { .. } => self.stop(unit).await,
@@ -185,7 +184,8 @@ impl World {
 #[derive(Debug)]
 pub(super) struct About {
     pub(super) unit: Option<AboutUnit>,
-    pub(super) view: super::projection::View,
+    /// What is published, if that is what is asked for.
+    view: Option<View>,
 }
 
 /// A unit, as far as its effects have to know it.
@@ -196,7 +196,8 @@ pub(super) struct AboutUnit {
     /// The packet's directory.
     pub(super) home: PathBuf,
     pub(super) captured: Option<CommitName>,
-    mail: Vec<(batch_api::MessageId, String)>,
+    /// What the agent is told, in its order.
+    pub(super) messages: Vec<String>,
 }
 
 impl About {
@@ -208,25 +209,24 @@ impl About {
                 attempt: effect.subject.attempt.clone().unwrap_or(attempt),
                 home: PathBuf::from(&unit.spec.home),
                 captured: unit.captured.as_ref().map(|capture| capture.commit.clone()),
-                mail: state
-                    .mail
-                    .values()
-                    .map(|mail| (mail.message.id, mail.message.text.to_string()))
+                messages: messages(&effect.action)
+                    .iter()
+                    .filter_map(|message| state.mail.get(message))
+                    .map(|mail| mail.message.text.to_string())
                     .collect(),
             }
         });
-        Self { unit, view: super::projection::View::of(state) }
+        let is_view = matches!(effect.action, Action::Publish { .. });
+        Self { unit, view: is_view.then(|| View::of(state)) }
     }
 }
 
-impl AboutUnit {
-    /// Texts of messages, in the order in which they were given.
-    fn messages(&self, wanted: &[batch_api::MessageId]) -> Vec<String> {
-        wanted
-            .iter()
-            .filter_map(|id| self.mail.iter().find(|(known, _)| known == id))
-            .map(|(_, text)| text.clone())
-            .collect()
+/// The messages that an action gives to an agent.
+fn messages(action: &Action) -> &[MessageId] {
+    match action {
+        Action::Start { opening, .. } => opening,
+        Action::Inject { message, .. } => std::slice::from_ref(message),
+        _ => &[],
     }
 }
 

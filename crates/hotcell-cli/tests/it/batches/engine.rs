@@ -176,6 +176,7 @@ impl Scene {
             assert_eq!(content.trim(), format!("first of {task}\nsecond of {task}"));
             let mark = fs::read_to_string(self.home_of(task).join(".DONE")).unwrap();
             assert!(mark.contains(&self.batch.to_string()), "{mark}");
+            assert!(mark.starts_with("Completed: 20"), "{mark}");
         }
         let merges = git(store, &["log", "--first-parent", "--format=%s", "integration"]);
         let mut merges: Vec<&str> = merges.trim().lines().collect();
