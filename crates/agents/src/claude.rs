@@ -18,7 +18,7 @@ use crate::capability::{Capabilities, Isolation, Receipts, Spending, Steering, S
 use crate::dialogue::{Dialogue, Heard, Key, NotNow, Said};
 use crate::event::{End, Event, Failure, Usage};
 use crate::json::{beginning, beginning_of, list, number, object, text};
-use crate::launch::{Launch, Task};
+use crate::launch::{File, Launch, Task};
 
 /// What Claude Code can do.
 pub const CAPABILITIES: Capabilities = Capabilities {
@@ -29,7 +29,8 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     isolation: Isolation::Gateway,
 };
 
-/// How it is started with its hands in the gateway alone.
+/// How it is started with its hands in the gateway alone. What may be secret or long
+/// is in files: arguments can be read by everybody on the host.
 #[must_use]
 pub fn launch(task: &Task<'_>) -> Launch {
     let gateway = task.gateway;
@@ -42,7 +43,16 @@ pub fn launch(task: &Task<'_>) -> Launch {
         "env": variables,
         "alwaysLoad": true,
     }}});
-    let mut launch = Launch::default();
+    let home = |file: &str| task.home.join(file);
+    let (settings, instructions) = (home("gateway.json"), home("instructions.md"));
+    let mut launch = Launch {
+        files: vec![
+            File { path: settings.clone(), content: servers.to_string() },
+            File { path: instructions.clone(), content: task.instructions.to_owned() },
+        ],
+        ..Launch::default()
+    };
+    let (settings, instructions) = (settings.to_string_lossy(), instructions.to_string_lossy());
     let mut words = vec![
         "-p",
         "--input-format",
@@ -58,11 +68,11 @@ pub fn launch(task: &Task<'_>) -> Launch {
         "--strict-mcp-config",
         "--permission-prompts",
         "none",
-        "--system-prompt",
-        task.instructions,
+        "--system-prompt-file",
+        &*instructions,
     ];
-    let (servers, allowed) = (servers.to_string(), format!("mcp__{}", gateway.name));
-    words.extend(["--mcp-config", &*servers, "--allowedTools", &*allowed]);
+    let allowed = format!("mcp__{}", gateway.name);
+    words.extend(["--mcp-config", &*settings, "--allowedTools", &*allowed]);
     words.extend(task.model.iter().flat_map(|model| ["--model", model]));
     launch.arguments = words.into_iter().map(str::to_owned).collect();
     launch.variable("HOME", task.home.to_string_lossy());

@@ -45,7 +45,8 @@ pub struct Launch {
     pub files: Vec<File>,
 }
 
-/// A file that is written before an agent is started.
+/// A file that is written before an agent is started, for its owner's eyes only: it may
+/// hold variables of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
     /// Where.

@@ -1,7 +1,10 @@
+use std::path::Path;
+
 use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::launch::Gateway;
 
 fn said(number: u128, text: &str) -> Said {
     Said { key: Key(Uuid::from_u128(number)), text: text.to_owned() }
@@ -55,6 +58,28 @@ fn a_turn_is_told_as_what_it_was() {
     let end = End::Completed { text: "Done.".into() };
     assert_eq!(hear(&mut claude, &result), [Event::Spent(spent), Event::Ended(end)]);
     assert_eq!(claude.interrupt(), Err(NotNow::Idle));
+}
+
+#[test]
+fn what_may_be_secret_or_long_is_no_argument() {
+    let gateway = Gateway {
+        name: "cell".into(),
+        program: "/tools".into(),
+        arguments: Vec::new(),
+        variables: vec![("TOKEN".into(), "token-of-the-lane".into())],
+    };
+    let launch = launch(&Task {
+        program: Path::new("claude"),
+        directory: Path::new("/empty"),
+        home: Path::new("/home"),
+        model: None,
+        instructions: "all of the instructions",
+        gateway: &gateway,
+    });
+    for kept in ["token-of-the-lane", "all of the instructions"] {
+        assert!(!launch.arguments.iter().any(|argument| argument.contains(kept)), "{kept}");
+        assert!(launch.files.iter().any(|file| file.content.contains(kept)), "{kept}");
+    }
 }
 
 #[test]

@@ -91,6 +91,7 @@ fn no_tool_is_offered_but_the_gateways(agent: Agent) {
     rig.write(opening);
     rig.until(is_end);
     let requests = rig.model.requests();
+    assert!(asked(&rig).contains("You work."), "the instructions arrive");
     let mut offered: Vec<String> = Vec::new();
     for tool in
         requests.iter().flat_map(|request| request["tools"].as_array().into_iter().flatten())
