@@ -7,7 +7,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AgentId, NotAnId};
-use crate::text::{text_value, word};
+use operation::text_value;
+
+use crate::text::word;
 
 word! {
     /// What a person or a supervising program is called: 1 to 64 letters, digits

@@ -21,7 +21,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::text::{text_value, word};
+use operation::text_value;
+
+use crate::text::word;
 
 /// A text that is no id of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::init::here;
-use crate::text::text_value;
+use operation::text_value;
 
 pub use self::result::{
     Contention, PacketProblem, Planned, PlannedTask, Remark, ScopeOverlap, SourceOfSettings,

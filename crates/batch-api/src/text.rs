@@ -1,38 +1,5 @@
 //! Text values: newtypes that parse once and print what they parsed.
 
-/// Gives a type with `FromStr` and `Display` its other faces: JSON and schema.
-macro_rules! text_value {
-    ($name:ident, $pattern:expr) => {
-        impl TryFrom<String> for $name {
-            type Error = <$name as ::std::str::FromStr>::Err;
-
-            fn try_from(text: String) -> Result<Self, Self::Error> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> Self {
-                value.to_string()
-            }
-        }
-
-        impl ::schemars::JsonSchema for $name {
-            fn schema_name() -> ::std::borrow::Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn inline_schema() -> bool {
-                true
-            }
-
-            fn json_schema(_: &mut ::schemars::SchemaGenerator) -> ::schemars::Schema {
-                ::schemars::json_schema!({ "type": "string", "pattern": $pattern })
-            }
-        }
-    };
-}
-
 /// A newtype over `String` that accepts what `$accepts` says, up to a length.
 macro_rules! word {
     ($(#[$doc:meta])* $name:ident, $length_max:literal, $pattern:expr, $accepts:expr) => {
@@ -72,8 +39,8 @@ macro_rules! word {
             }
         }
 
-        crate::text::text_value!($name, $pattern);
+        ::operation::text_value!($name, $pattern);
     };
 }
 
-pub(crate) use {text_value, word};
+pub(crate) use word;

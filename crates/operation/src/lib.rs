@@ -22,6 +22,7 @@ mod error;
 mod ids;
 mod present;
 mod table;
+mod text;
 pub mod tool;
 pub mod view;
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::file::{FileContent, LIST_DEFAULT, Listing, READ_DEFAULT};
 use crate::id::{WorkspaceId, WorkspaceRef};
-use crate::text::text_value;
+use operation::text_value;
 
 /// A path in a guest: absolute. A name that is no text is written in double
 /// quotes with octal escapes, as git does; results write it the same way.

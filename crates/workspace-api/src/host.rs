@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::profile;
 use crate::spec::EnvironmentRef;
-use crate::text::text_value;
+use operation::text_value;
 
 mod outcome;
 

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::text::text_value;
+use operation::text_value;
 
 /// Identifies a workspace for ever: `ws_` and 32 hexadecimal digits, which are
 /// a UUID of version 7 and so sort by time of creation.

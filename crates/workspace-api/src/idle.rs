@@ -12,8 +12,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::text::text_value;
 use crate::time::TimeSpan;
+use operation::text_value;
 
 /// How long a workspace may be idle: a span of time of at least a second, or
 /// `never`.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::output::OutputBytes;
 use crate::run::CommandEnd;
-use crate::text::text_value;
+use operation::text_value;
 
 /// Declares how a kind of job is named: a prefix and 32 hexadecimal digits, of
 /// which a unique beginning of at least four does.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::text_value;
+use operation::text_value;
 
 /// How many labels a workspace may have.
 pub const LABELS_MAX: usize = 64;

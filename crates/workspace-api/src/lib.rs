@@ -46,7 +46,6 @@ pub mod spec;
 pub mod state;
 pub mod summary;
 pub mod sync;
-mod text;
 pub mod time;
 pub mod workspace;
 

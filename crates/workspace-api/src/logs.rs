@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::id::{WorkspaceId, WorkspaceRef};
 use crate::ledger::LedgerEvent;
-use crate::text::text_value;
+use operation::text_value;
 
 /// Show what happened in a workspace
 ///

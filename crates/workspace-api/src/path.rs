@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::text_value;
+use operation::text_value;
 
 /// A path in `/workspace`: relative to it, or absolute below it. A name that is
 /// no text is written in double quotes with octal escapes, as git does; results

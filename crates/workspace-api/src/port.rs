@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::WorkspaceRef;
-use crate::text::text_value;
+use operation::text_value;
 
 /// A port in the guest, and the port of this host that leads to it: `8000:18000`;
 /// `8000` alone means any free one.

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::WorkspaceId;
-use crate::text::text_value;
+use operation::text_value;
 
 /// Shortest value of a secret, in bytes: a shorter one cannot be told from other
 /// text, so it could not be hidden.

@@ -22,8 +22,8 @@ use crate::id::WorkspaceRef;
 use crate::job::{JobStatus, Signal};
 use crate::port::PortMapping;
 use crate::run::CommandOptions;
-use crate::text::text_value;
 use crate::time::TimeSpan;
+use operation::text_value;
 
 /// Names a service within its workspace: 1 to 63 of `a-z`, `0-9` and `-`,
 /// starting with a letter.

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{WorkspaceId, WorkspaceRef};
-use crate::text::text_value;
+use operation::text_value;
 
 /// How many snapshots one workspace can have.
 pub const SNAPSHOTS_MAX: usize = 64;

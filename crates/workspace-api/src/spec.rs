@@ -6,7 +6,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::text::text_value;
+use operation::text_value;
 
 /// The name of an environment, such as `debian:12`, or its digest
 /// (`sha256:…`, at least eight digits).

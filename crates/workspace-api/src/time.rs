@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::{Deserialize, Serialize};
 
-use crate::text::text_value;
+use operation::text_value;
 
 /// A span of time: `30s`, `5m`, `1h 30m`; a plain number means seconds.
 ///

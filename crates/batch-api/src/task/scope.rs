@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::text_value;
+use operation::text_value;
 
 /// Files that a task may change: a path relative to its repository's root, which is a
 /// file or (certainly if it ends with `/`) a directory with everything in it, or a pattern of such paths with `*`,

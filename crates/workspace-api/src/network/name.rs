@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::text_value;
+use operation::text_value;
 
 /// A domain name in its one canonical form: lower case, without a final dot,
 /// labels of letters, digits, `-` and `_`. Names of other scripts are written in

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::name::DomainName;
-use crate::text::text_value;
+use operation::text_value;
 
 /// A host that may be reached: `example.org`, `*.example.org` for every name
 /// below it, or an address; with `:PORT` only at that port.

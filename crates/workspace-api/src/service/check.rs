@@ -7,7 +7,7 @@ use std::str::FromStr;
 use regex::bytes::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
-use crate::text::text_value;
+use operation::text_value;
 
 /// How it is found out whether a service is ready, all inside the guest:
 ///

@@ -13,7 +13,7 @@ use crate::id::{WorkspaceId, WorkspaceName};
 use crate::label::LabelFilter;
 use crate::spec::EnvironmentRef;
 use crate::state::WorkspaceState;
-use crate::text::text_value;
+use operation::text_value;
 
 /// List workspaces, the one with the newest activity first
 ///

@@ -1,7 +1,8 @@
 //! Text values: newtypes that parse once and print what they parsed.
 
-/// Gives a newtype over `String` that implements `FromStr` its other faces:
-/// printing, JSON, schema.
+/// Gives a type with `FromStr` and `Display` its other faces, JSON and schema, where
+/// `$pattern` is the regular expression of what it accepts.
+#[macro_export]
 macro_rules! text_value {
     ($name:ident, $pattern:expr) => {
         impl TryFrom<String> for $name {
@@ -33,5 +34,3 @@ macro_rules! text_value {
         }
     };
 }
-
-pub(crate) use text_value;
