@@ -238,8 +238,10 @@ impl DiskLayers {
 
     /// Removes the names of all layers that are not on record: what was killed
     /// before they came to use, or after they went out of use. Only for whoever
-    /// holds the workspace's lock, before there is a machine.
+    /// holds the workspace's lock, before there is a machine. With them goes
+    /// what a killed [`Self::replace`] left.
     pub(crate) fn tidy(&self) -> Result<(), FileError> {
+        remove_tree(&self.other().0)?;
         let chains = self.chains()?;
         let entries = fs::read_dir(&self.0).map_err(FileError::at("list", &self.0))?;
         let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
@@ -252,9 +254,9 @@ impl DiskLayers {
 
     /// Puts other layers in the place of these. All change in one step: whoever
     /// is killed here leaves all the old ones or all the new ones, and beside
-    /// them a directory that the next reset removes.
+    /// them a directory that the next start or reset removes.
     pub(crate) fn replace(&self, layers: &NewLayers) -> Result<(), FileError> {
-        let other = Self(self.0.with_extension("other"));
+        let other = self.other();
         remove_tree(&other.0)?;
         other.create(layers)?;
         rustix::fs::renameat_with(
@@ -266,6 +268,11 @@ impl DiskLayers {
         )
         .map_err(|errno| FileError::at("replace", &self.0)(errno.into()))?;
         remove_tree(&other.0)
+    }
+
+    /// Where layers lie on their way in, and for a moment on their way out.
+    fn other(&self) -> Self {
+        Self(self.0.with_extension("other"))
     }
 }
 
@@ -285,6 +292,19 @@ impl Frozen {
 mod tests {
     use super::*;
     use crate::home::disk_bytes;
+
+    #[test]
+    fn a_start_removes_what_a_killed_replacement_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let empty = directory.path().join("empty");
+        fs::write(&empty, "nothing").unwrap();
+        let disks = DiskLayers::at(directory.path().join("disks"));
+        disks.create(&NewLayers { empty: empty.clone(), over: None }).unwrap();
+        disks.other().create(&NewLayers { empty, over: None }).unwrap();
+        disks.tidy().unwrap();
+        assert!(!disks.other().0.exists());
+        assert!(disks.layer(FIRST_ROOT).exists());
+    }
 
     #[test]
     fn whoever_shares_a_layer_keeps_it() {
