@@ -1,6 +1,8 @@
 //! Folding: how a fact changes the state. Total, and without any policy: a fact
 //! that makes no sense here changes nothing.
 
+use std::collections::VecDeque;
+
 use batch_api::{Actor, EffectId, Epoch, Sequence, UnitId};
 
 use crate::effect::{Action, Effect, EffectState, Kind, Outcome};
@@ -68,18 +70,17 @@ impl State {
             Fact::Mailed { message } => {
                 if message.from != Actor::Engine {
                     for unit in &message.to {
-                        let times = self.mailed_at.entry(unit.clone()).or_default();
-                        times.push_back(stamp.at);
-                        if times.len() > Self::RATE_MAX {
-                            times.pop_front();
-                        }
+                        remember(self.mailed_at.entry(unit.clone()).or_default(), stamp.at);
+                    }
+                    if message.desk.is_some() {
+                        remember(&mut self.desks_mailed_at, stamp.at);
                     }
                 }
                 for unit in &message.to {
                     let queued = self.queued.entry(unit.clone()).or_default();
                     queued.insert((message.urgent, message.id));
                 }
-                self.mail.insert(message.id, Mail::new(message.clone()));
+                self.mail.insert(message.id, Mail::new(message.clone(), stamp.at));
             }
             Fact::Receipted { message, receipt } => {
                 if let (Some(mail), Some(unit)) = (self.mail.get_mut(message), &subject.unit) {
@@ -89,6 +90,9 @@ impl State {
                         queued.insert(place);
                     } else {
                         queued.remove(&place);
+                    }
+                    if let Receipt::Injecting { .. } = receipt {
+                        *mail.sent.entry(unit.clone()).or_default() += 1;
                     }
                     mail.receipts.insert(unit.clone(), receipt.clone());
                 }
@@ -142,6 +146,7 @@ impl State {
             | Fact::Revived
             | Fact::StatusRead { .. }
             | Fact::Used { .. }
+            | Fact::Deaf { .. }
             | Fact::Nudged { .. } => {
                 if let Some(id) = &subject.unit {
                     self.apply_to_unit(stamp, id, fact);
@@ -192,6 +197,7 @@ impl State {
                 unit.progress_at = stamp.at;
                 self.usage.add(*usage);
             }
+            Fact::Deaf { until } => unit.deaf_until = *until,
             Fact::Nudged { nudge: Nudge::Continue } => unit.intercepts += 1,
             Fact::Nudged { nudge: Nudge::WrapUp } => unit.wrapping_up = true,
             _ => {}
@@ -212,6 +218,12 @@ impl State {
                 }
             }
             _ => {}
+        }
+        if let (Action::Inject { message, .. }, Outcome::Deferred, Some(unit)) =
+            (&effect.action, outcome, &effect.subject.unit)
+            && let Some(times) = self.mail.get_mut(message).and_then(|mail| mail.sent.get_mut(unit))
+        {
+            *times = times.saturating_sub(1);
         }
         let Some(unit) = effect.subject.unit.as_ref().and_then(|id| self.units.get_mut(id)) else {
             return;
@@ -235,6 +247,14 @@ impl State {
     }
 }
 
+/// Notes the time of a message, for the rate.
+fn remember(times: &mut VecDeque<Time>, at: Time) {
+    times.push_back(at);
+    if times.len() > State::RATE_MAX {
+        times.pop_front();
+    }
+}
+
 impl Unit {
     /// Enters a phase; returns how long an agent was at work that is no longer.
     fn moved(&mut self, to: Phase, at: Time) -> u64 {
@@ -244,6 +264,7 @@ impl Unit {
                 self.contexts += 1;
                 self.intercepts = 0;
                 self.wrapping_up = false;
+                self.deaf_until = Time(0);
                 self.status_before = self.status;
                 self.progress_at = at;
                 // An agent that may write makes the last capture an old one.

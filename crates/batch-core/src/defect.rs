@@ -92,6 +92,12 @@ mod switch {
         StallForgotten,
         /// Whoever asks may rule.
         AnybodyRules,
+        /// An abort is a message like others, and stops nobody.
+        AbortIsOnlyMail,
+        /// What has expired is sent.
+        ExpiryIgnored,
+        /// What nobody is left to read waits for ever.
+        DeadLettersForgotten,
     }
 
     thread_local! {

@@ -21,7 +21,8 @@ pub fn due(state: &State, now: Time) -> Option<Time> {
     let waits = waits.filter(|_| !planted!(DeadlineForgotten));
     let units = state.units.values().flat_map(|unit| {
         let rest = matches!(unit.phase, Phase::Resting | Phase::Ready { .. });
-        [rest.then_some(unit.rest_until), stall(state, unit), unit_ceiling(state, unit)]
+        let hears = (unit.phase == Phase::Working).then_some(unit.deaf_until);
+        [rest.then_some(unit.rest_until), hears, stall(state, unit), unit_ceiling(state, unit)]
     });
     let queued = state.queued.values().flatten();
     let mail = queued.filter_map(|(_, message)| state.mail.get(message)?.message.expires);

@@ -36,6 +36,9 @@
 //! | publish | view | redo: the same text |
 //! | remove | attempt | look the lane up, else redo |
 //!
+//! An agent that hears nothing while it works *defers* what it is sent. That is no
+//! failure: nothing of it has arrived, and it is sent when the turn is over.
+//!
 //! To look something up is to make sure first that nothing is still at it: what
 //! an earlier engine started is over when the answer is given.
 
@@ -364,6 +367,8 @@ pub enum Outcome {
     Started,
     /// The agent has taken the message.
     Injected,
+    /// The agent hears nothing before its turn is over, and has not got the message.
+    Deferred,
     /// The agent was asked, or is not there.
     Interrupted,
     /// Nothing of it is left.
@@ -422,7 +427,7 @@ impl Outcome {
             Self::Fenced => matches!(kind, Kind::Fence),
             Self::Prepared { .. } => matches!(kind, Kind::Prepare),
             Self::Started => matches!(kind, Kind::Start),
-            Self::Injected => matches!(kind, Kind::Inject),
+            Self::Injected | Self::Deferred => matches!(kind, Kind::Inject),
             Self::Interrupted => matches!(kind, Kind::Interrupt),
             Self::Stopped => matches!(kind, Kind::Stop),
             Self::Captured { .. } => matches!(kind, Kind::Capture),

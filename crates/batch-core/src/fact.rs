@@ -127,6 +127,11 @@ pub enum Fact {
         /// How much more.
         usage: Usage,
     },
+    /// A unit's agent hears nothing before then, or before its turn is over.
+    Deaf {
+        /// When it is tried again.
+        until: Time,
+    },
     /// An agent was kept from ending its turn early, or told to wrap up.
     Nudged {
         /// What for.
@@ -223,4 +228,10 @@ pub enum Refusal {
     /// Too many at once.
     #[error("too many messages are under way")]
     TooMany,
+    /// Nobody reads what is sent there.
+    #[error("no agent of the batch has that role")]
+    NoAgent,
+    /// Such a message cannot be sent, or not there.
+    #[error("a message of that kind cannot be sent there")]
+    WrongKind,
 }

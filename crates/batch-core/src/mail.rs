@@ -20,9 +20,21 @@
 //! read once: if its conversation ends before it was seen, nobody knows, so it
 //! becomes uncertain and is not sent again.
 //!
-//! Recipients are units, not agents: the units that are not over when a message
-//! is accepted. One whose agent starts later receives it then, if it has not
-//! expired; one that is over by then never does.
+//! An **abort** is carried out and never injected: the unit is given up in the same
+//! decision, so the message is answered as it is accepted.
+//!
+//! **Recipients** are units, not agents; which attempt and conversation reads a
+//! message is settled when it is injected. Who is addressed by a role or as everyone
+//! is settled when the message is accepted: the units that are not over and whose
+//! merge has not been granted. Of **late joiners**,
+//!
+//! * a unit whose agent starts later, or is started again, receives it then, if it
+//!   has not expired;
+//! * a unit that was over receives nothing, also if it is tried again: what was sent
+//!   to it in its earlier life is dead, and stays so.
+//!
+//! A message may be for people instead: a **desk** reads it in its inbox. So are all
+//! messages of agents, for whoever sent what they answer, and for the owner.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -87,8 +99,7 @@ pub struct NotAText {
     bytes: usize,
 }
 
-/// What a message is for. (What ends a unit mechanically is no message: `abort`
-/// is a command.)
+/// What a message is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MailKind {
@@ -98,6 +109,8 @@ pub enum MailKind {
     Query,
     /// Is only to be known.
     Info,
+    /// Stops the unit, whatever its agent thinks of it.
+    Abort,
     /// Answers an escalation.
     Ruling,
     /// An agent's answer to a directive.
@@ -126,6 +139,9 @@ pub struct Message {
     pub kind: MailKind,
     /// The units that receive it; none if it is for the owner.
     pub to: Vec<UnitId>,
+    /// The desk that receives it, instead of units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desk: Option<Desk>,
     /// What it answers.
     pub answers: Option<MessageId>,
     /// When it is no longer worth delivering.
@@ -134,6 +150,16 @@ pub struct Message {
     pub urgent: Urgency,
     /// What it says.
     pub text: Text,
+}
+
+/// Where people, and programs in their place, read their mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Desk {
+    /// Whoever has the right to everything.
+    Operator,
+    /// Whatever watches over the batch.
+    Supervisor,
 }
 
 /// In which order messages are delivered.
@@ -203,14 +229,25 @@ pub struct Mail {
     pub message: Message,
     /// How far it has come, by recipient.
     pub receipts: BTreeMap<UnitId, Receipt>,
+    /// Into how many conversations of each recipient it was sent, at least on its way.
+    pub sent: BTreeMap<UnitId, u32>,
+    /// When it was accepted.
+    pub at: Time,
 }
 
 impl Mail {
     /// A message that was just accepted.
     #[must_use]
-    pub fn new(message: Message) -> Self {
+    pub fn new(message: Message, at: Time) -> Self {
         let receipts = message.to.iter().map(|unit| (unit.clone(), Receipt::Queued)).collect();
-        Self { message, receipts }
+        Self { message, receipts, sent: BTreeMap::new(), at }
+    }
+
+    /// Whether an earlier conversation of the unit may have had it: a directive that
+    /// opens another one is marked as such.
+    #[must_use]
+    pub fn is_repeated(&self, unit: &UnitId) -> bool {
+        self.sent.get(unit).is_some_and(|times| *times > 1)
     }
 
     /// Whether it is a directive that the unit has not fulfilled.

@@ -105,6 +105,8 @@ pub struct State {
     pub answers_order: VecDeque<RequestId>,
     /// Times of the last messages, by recipient, for the rate.
     pub mailed_at: BTreeMap<UnitId, VecDeque<Time>>,
+    /// Times of the last messages to desks.
+    pub desks_mailed_at: VecDeque<Time>,
 }
 
 impl State {
@@ -112,7 +114,7 @@ impl State {
     /// is a new one.
     pub const ANSWERS_MAX: usize = 10_000;
 
-    /// How many messages a unit may be sent within [`Self::RATE_SPAN`].
+    /// How many messages a unit, or all desks together, may be sent within [`Self::RATE_SPAN`].
     pub const RATE_MAX: usize = 8;
     /// Over which time the rate of messages is taken.
     pub const RATE_SPAN: Duration = Duration::from_secs(30);

@@ -44,6 +44,7 @@ impl fmt::Display for Fact {
             Self::Used { usage } => {
                 write!(f, "used {} tokens in {} calls", usage.tokens, usage.calls)
             }
+            Self::Deaf { until } => write!(f, "hears nothing while it works, until {}", until.0),
             Self::Nudged { nudge: Nudge::Continue } => f.write_str("is kept from ending early"),
             Self::Nudged { nudge: Nudge::WrapUp } => f.write_str("is told to wrap up"),
             Self::Mailed { message } => {
@@ -186,6 +187,7 @@ words! { Outcome {
     Self::Prepared { .. } => "the lane is there",
     Self::Started => "started",
     Self::Injected => "injected",
+    Self::Deferred => "not before its turn is over",
     Self::Interrupted => "asked",
     Self::Stopped => "nothing of it is left",
     Self::Captured { .. } => "captured",
@@ -250,6 +252,7 @@ words! { MailKind {
     Self::Steer => "steer",
     Self::Query => "query",
     Self::Info => "info",
+    Self::Abort => "abort",
     Self::Ruling => "ruling",
     Self::Reply => "reply",
     Self::Escalate => "escalation",

@@ -280,6 +280,8 @@ pub struct Unit {
     pub progress_at: Time,
     /// How often its early exits were intercepted in this context.
     pub intercepts: u32,
+    /// Its agent takes no message before then, or before its turn is over.
+    pub deaf_until: Time,
     /// Whether it was told to wrap up in this context.
     pub wrapping_up: bool,
     /// No context is opened before then.
@@ -336,6 +338,7 @@ impl Unit {
             working_since: None,
             progress_at: Time(0),
             intercepts: 0,
+            deaf_until: Time(0),
             wrapping_up: false,
             rest_until: Time(0),
             status: Status::default(),

@@ -22,6 +22,7 @@ impl Decider {
         }
         for _ in 0..Self::ROUNDS_MAX {
             let before = self.decision.facts.len();
+            self.expire();
             self.meet_doom();
             self.unblock();
             self.hold_ceilings();
@@ -29,7 +30,6 @@ impl Decider {
                 self.give_lanes();
                 self.open_contexts();
             }
-            self.expire();
             self.deliver();
             self.merge_next();
             self.end_batch();

@@ -3,14 +3,14 @@
 //! Whoever repeats a request gets the first answer, also a refusal. An answer is
 //! a fact: it is given once it is in the journal, with what it promises.
 
-use batch_api::{Actor, MessageId, RequestId, UnitId, WaitId};
+use batch_api::{Actor, MessageId, RequestId, Role, UnitId, WaitId};
 use serde::{Deserialize, Serialize};
 
 use super::Decider;
 use crate::defect::planted;
 use crate::fact::{Fact, Refusal, Reply};
 use crate::journal::{Digest, Subject};
-use crate::mail::{MailKind, Message, Receipt, Text, Urgency};
+use crate::mail::{Desk, MailKind, Message, Receipt, Text, Urgency};
 use crate::spec::BatchSpec;
 use crate::state::{Halt, State};
 use crate::time::Time;
@@ -50,8 +50,10 @@ pub enum Command {
     Send {
         /// To whom.
         to: Address,
-        /// Steer, query or info.
+        /// Steer, query, info or abort; a desk takes query and info.
         kind: MailKind,
+        /// The message that it answers.
+        answers: Option<MessageId>,
         /// Whether it overtakes.
         urgent: Urgency,
         /// When it is no longer worth delivering.
@@ -92,6 +94,21 @@ pub enum Address {
     Unit(UnitId),
     /// Every unit that is not over.
     Everyone,
+    /// Whoever has a role: for a unit, or for all. Workers are whom their units are.
+    Role {
+        /// The role.
+        role: Role,
+        /// For which unit.
+        unit: Option<UnitId>,
+    },
+    /// The operator's desk.
+    Operator,
+}
+
+/// Who receives a message.
+enum Recipients {
+    Units(Vec<UnitId>),
+    Desk(Desk),
 }
 
 /// Whether the actor may ask for that at all. An agent speaks for itself and
@@ -101,9 +118,20 @@ const fn may(actor: &Actor, command: &Command) -> bool {
         (Actor::Agent(_), Command::Reply { .. } | Command::Escalate { .. }) => true,
         (Actor::Agent(_) | Actor::Engine, _) => false,
         (_, Command::Reply { .. } | Command::Escalate { .. }) => false,
-        (Actor::Supervisor(_), Command::Start { .. } | Command::Abort) => false,
+        (
+            Actor::Supervisor(_),
+            Command::Start { .. }
+            | Command::Abort
+            | Command::Send { kind: MailKind::Abort, to: Address::Everyone, .. },
+        ) => false,
         (Actor::Supervisor(_) | Actor::Operator(_), _) => true,
     }
+}
+
+/// Whether a unit there receives mail: one that has been granted its merge reads
+/// nothing any more.
+fn receives(phase: Phase) -> bool {
+    !phase.is_over() && !phase.is_merged() && phase != Phase::Advancing
 }
 
 impl Decider {
@@ -156,9 +184,7 @@ impl Decider {
             Command::Retry { unit } => self.retry(unit),
             Command::Skip { unit } => self.give_up(unit, Goal::Skip { why: Skip::Told }),
             Command::Stop { unit } => self.give_up(unit, Goal::Fail { class: Class::Aborted }),
-            Command::Send { to, kind, urgent, expires, text } => {
-                self.send(actor, to, *kind, *urgent, *expires, text)
-            }
+            Command::Send { .. } => self.send(actor, command),
             Command::Rule { wait, unit, answer, text } => {
                 self.rule(actor, *wait, unit.as_ref(), *answer, text)
             }
@@ -223,47 +249,86 @@ impl Decider {
         Ok(Reply::Accepted)
     }
 
-    fn send(
-        &mut self,
-        actor: &Actor,
-        to: &Address,
-        kind: MailKind,
-        urgent: Urgency,
-        expires: Option<Time>,
-        text: &Text,
-    ) -> Result<Reply, Refusal> {
-        if !matches!(kind, MailKind::Steer | MailKind::Query | MailKind::Info) {
-            return Err(Refusal::NotAllowed);
-        }
-        // One that has been granted its merge reads nothing any more.
-        let receives =
-            |phase: Phase| !phase.is_over() && !phase.is_merged() && phase != Phase::Advancing;
-        let to: Vec<UnitId> = match to {
-            Address::Unit(unit) => vec![unit.clone()],
-            Address::Everyone => self
-                .state
-                .units
-                .values()
-                .filter(|unit| receives(unit.phase))
-                .map(|unit| unit.id().clone())
-                .collect(),
+    fn send(&mut self, actor: &Actor, command: &Command) -> Result<Reply, Refusal> {
+        let Command::Send { to, kind, answers, urgent, expires, text } = command else {
+            return Err(Refusal::WrongKind);
         };
-        if to.is_empty() || !to.iter().all(|id| self.unit(id).is_some_and(|u| receives(u.phase))) {
-            return Err(Refusal::NoUnit);
+        if answers.is_some_and(|message| !self.state.mail.contains_key(&message)) {
+            return Err(Refusal::NoMessage);
         }
-        // All of its recipients have room for it, or none receives it.
-        if !to.iter().all(|id| self.has_room(id)) {
+        let recipients = self.recipients(to)?;
+        let is_sent = match (&recipients, kind) {
+            (_, MailKind::Query | MailKind::Info) => true,
+            (Recipients::Units(_), MailKind::Steer | MailKind::Abort) => true,
+            (Recipients::Desk(_), MailKind::Steer | MailKind::Abort)
+            | (_, MailKind::Ruling | MailKind::Reply | MailKind::Escalate) => false,
+        };
+        if !is_sent {
+            return Err(Refusal::WrongKind);
+        }
+        let (to, desk) = match recipients {
+            Recipients::Units(units) => (units, None),
+            Recipients::Desk(desk) => (Vec::new(), Some(desk)),
+        };
+        // All of its recipients have room for it, or none receives it. There is always
+        // room for the end.
+        let has_room = match desk {
+            Some(_) => self.is_below_rate(&self.state.desks_mailed_at),
+            None => *kind == MailKind::Abort || to.iter().all(|id| self.has_room(id)),
+        };
+        if !has_room {
             return Err(Refusal::TooMany);
         }
         let id = self.next_message();
-        let (from, text) = (actor.clone(), text.clone());
-        let message = Message { id, from, kind, to, answers: None, expires, urgent, text };
+        let message = Message {
+            id,
+            from: actor.clone(),
+            kind: *kind,
+            to,
+            desk,
+            answers: *answers,
+            expires: *expires,
+            urgent: *urgent,
+            text: text.clone(),
+        };
         let subject = match message.to.as_slice() {
             [one] => Subject::unit(one),
             _ => Subject::BATCH,
         };
+        let to = message.to.clone();
         self.mail(subject, message);
+        if *kind == MailKind::Abort && !planted!(AbortIsOnlyMail) {
+            for unit in &to {
+                self.receipt(id, unit, Receipt::Answered);
+                self.note_of(unit, Fact::Doomed { goal: Goal::Fail { class: Class::Aborted } });
+            }
+        }
         Ok(Reply::Mailed { message: id })
+    }
+
+    /// Who receives what is sent to an address now.
+    fn recipients(&self, to: &Address) -> Result<Recipients, Refusal> {
+        let one = match to {
+            Address::Unit(unit) | Address::Role { role: Role::Worker, unit: Some(unit) } => unit,
+            Address::Everyone | Address::Role { role: Role::Worker, unit: None } => {
+                let units = self.state.units.values().filter(|unit| receives(unit.phase));
+                let all: Vec<UnitId> = units.map(|unit| unit.id().clone()).collect();
+                return if all.is_empty() { Err(Refusal::NoUnit) } else { Ok(Recipients::Units(all)) };
+            }
+            Address::Operator => return Ok(Recipients::Desk(Desk::Operator)),
+            Address::Role { role: Role::Supervisor, unit: None } => {
+                return Ok(Recipients::Desk(Desk::Supervisor));
+            }
+            Address::Role { .. } => return Err(Refusal::NoAgent),
+        };
+        let is_there = self.unit(one).is_some_and(|unit| receives(unit.phase));
+        if is_there { Ok(Recipients::Units(vec![one.clone()])) } else { Err(Refusal::NoUnit) }
+    }
+
+    /// Whether fewer messages than the rate allows were sent of late.
+    fn is_below_rate<'a>(&self, times: impl IntoIterator<Item = &'a Time>) -> bool {
+        let recent = times.into_iter().filter(|time| self.now.since(**time) < State::RATE_SPAN);
+        recent.count() < State::RATE_MAX
     }
 
     fn has_room(&self, id: &UnitId) -> bool {
@@ -271,9 +336,8 @@ impl Decider {
             let receipt = mail.receipts.get(id);
             receipt.is_some_and(|r| *r == Receipt::Queued) || mail.is_in_force(id)
         });
-        let recent = self.state.mailed_at.get(id).into_iter().flatten();
-        let recent = recent.filter(|time| self.now.since(**time) < State::RATE_SPAN).count();
-        under_way.count() < Self::UNDER_WAY_MAX && recent < State::RATE_MAX
+        let sent = self.state.mailed_at.get(id).into_iter().flatten();
+        under_way.count() < Self::UNDER_WAY_MAX && self.is_below_rate(sent)
     }
 
     fn rule(
@@ -288,23 +352,28 @@ impl Decider {
         if open.unit.as_ref() != unit {
             return Err(Refusal::NoWait);
         }
-        if let (Reason::Escalated { message }, Some(unit), Answer::Go) =
-            (&open.wait.reason, unit, answer)
-        {
-            let ruling = Message {
-                id: self.next_message(),
-                from: actor.clone(),
-                kind: MailKind::Ruling,
-                to: vec![unit.clone()],
-                answers: Some(*message),
-                expires: None,
-                urgent: Urgency::Urgent,
-                text: text.clone(),
-            };
-            self.mail(Subject::unit(unit), ruling);
-        }
+        let asked = match &open.wait.reason {
+            Reason::Escalated { message } | Reason::Undelivered { message } => Some(*message),
+            Reason::Stuck { .. } | Reason::Ceiling => None,
+        };
+        // Only an agent that asked, and goes on, has it told; of others it is on record.
+        let is_told =
+            matches!(open.wait.reason, Reason::Escalated { .. }) && answer == Answer::Go;
+        let id = self.next_message();
+        let ruling = Message {
+            id,
+            from: actor.clone(),
+            kind: MailKind::Ruling,
+            to: unit.filter(|_| is_told).into_iter().cloned().collect(),
+            desk: None,
+            answers: asked,
+            expires: None,
+            urgent: Urgency::Urgent,
+            text: text.clone(),
+        };
+        self.mail(unit.map_or(Subject::BATCH, Subject::unit), ruling);
         self.answer(wait, answer);
-        Ok(Reply::Accepted)
+        Ok(Reply::Mailed { message: id })
     }
 
     /// The unit of an agent that speaks for an attempt that is still going on.
@@ -329,6 +398,7 @@ impl Decider {
             from: actor.clone(),
             kind: MailKind::Reply,
             to: Vec::new(),
+            desk: None,
             answers: Some(to),
             expires: None,
             urgent: Urgency::Normal,
@@ -354,6 +424,7 @@ impl Decider {
             from: actor.clone(),
             kind: MailKind::Escalate,
             to: Vec::new(),
+            desk: None,
             answers: None,
             expires: None,
             urgent: Urgency::Normal,

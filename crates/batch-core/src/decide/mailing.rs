@@ -23,6 +23,11 @@ impl Decider {
         self.intend_of(id, Action::Start { conversation, opening });
     }
 
+    /// Whether something is to be delivered to a unit.
+    pub(super) fn has_queued(&self, id: &UnitId) -> bool {
+        self.state.queued.get(id).is_some_and(|queued| !queued.is_empty())
+    }
+
     /// What is to be delivered to a unit, in order.
     fn queued(&self, id: &UnitId) -> Vec<MessageId> {
         self.state.queued.get(id).into_iter().flatten().map(|(_, message)| *message).collect()
@@ -34,7 +39,7 @@ impl Decider {
             .state
             .units
             .values()
-            .filter(|unit| unit.phase == Phase::Working)
+            .filter(|unit| unit.phase == Phase::Working && unit.deaf_until <= self.now)
             .map(|unit| unit.id().clone())
             .collect();
         for id in &at_work {
@@ -133,6 +138,9 @@ impl Decider {
 
     /// Mail that nobody is left to read.
     pub(super) fn bury_mail(&mut self, id: &UnitId) {
+        if planted!(DeadLettersForgotten) {
+            return;
+        }
         let left: Vec<MessageId> = self
             .state
             .mail
@@ -151,6 +159,9 @@ impl Decider {
 
     /// Mail that is no longer worth delivering.
     pub(super) fn expire(&mut self) {
+        if planted!(ExpiryIgnored) {
+            return;
+        }
         let late: Vec<(MessageId, UnitId)> = self
             .state
             .queued
@@ -184,6 +195,7 @@ impl Decider {
             from: Actor::Engine,
             kind: MailKind::Info,
             to: vec![id.clone()],
+            desk: None,
             answers: None,
             expires: None,
             urgent: Urgency::Urgent,

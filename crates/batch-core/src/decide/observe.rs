@@ -96,9 +96,17 @@ impl Decider {
         }
     }
 
-    /// An agent ended its turn. If there is more to do it is told so, a few times.
+    /// An agent ended its turn. If there is more to do it is told so, a few times; what
+    /// waits for it begins another turn.
     fn turn_ended(&mut self, id: &UnitId) {
+        if self.unit(id).is_some_and(|unit| unit.deaf_until > self.now) {
+            self.note_of(id, Fact::Deaf { until: self.now });
+        }
         let Some(unit) = self.unit(id) else { return };
+        let takes_more = !unit.wrapping_up && unit.doom.is_none() && !self.state.is_waiting(id);
+        if takes_more && self.has_queued(id) {
+            return;
+        }
         let is_free = unit.intercepts >= Self::INTERCEPTS_MAX
             || unit.wrapping_up
             || unit.doom.is_some()

@@ -1,5 +1,7 @@
 //! Outcomes of effects: where they leave their unit.
 
+use std::time::Duration;
+
 use batch_api::{EffectId, UnitId};
 
 use super::takeover::is_batch_fence;
@@ -25,6 +27,7 @@ impl Decider {
         }
         match outcome {
             Outcome::Failed { why } => self.failed(&effect, &why),
+            Outcome::Deferred => self.deferred(&effect),
             // What is nowhere else stays where it is, until somebody has looked.
             Outcome::Unproved => self.ask_about(&effect),
             outcome => self.end(&effect, outcome),
@@ -61,6 +64,29 @@ impl Decider {
             self.receipt(*message, unit, receipt);
         }
         self.end(effect, Outcome::GivenUp);
+    }
+
+    /// An agent takes a message when its turn is over, and not before: the message
+    /// waits as if it had not been sent, until then. If that is missed, it is tried
+    /// again after a while.
+    fn deferred(&mut self, effect: &Effect) {
+        const AGAIN_AFTER: Duration = Duration::from_secs(60);
+        // Of an earlier try nobody may know what became of it.
+        if effect.tries > 1 {
+            return self.failed(effect, &Outcome::Deferred.to_string());
+        }
+        let (Action::Inject { message, .. }, Some(unit)) =
+            (&effect.action, effect.subject.unit.clone())
+        else {
+            return;
+        };
+        if !self.is_in_vain(effect) {
+            self.note_of(&unit, Fact::Deaf { until: self.now.after(AGAIN_AFTER) });
+        }
+        let is_over = self.unit(&unit).is_none_or(|unit| unit.phase.is_over());
+        let receipt = if is_over { Receipt::Dead } else { Receipt::Queued };
+        self.receipt(*message, &unit, receipt);
+        self.end(effect, Outcome::Deferred);
     }
 
     /// An effect is done again under the same key, or somebody is asked.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use batch_api::{Actor, Epoch, MessageId, RequestId, UnitId};
+use batch_api::{Actor, Epoch, MessageId, RequestId, Role, UnitId};
 
 use super::random::Random;
 use crate::decide::{Address, Command};
@@ -36,6 +36,8 @@ pub(super) struct Client {
     directives: BTreeMap<MessageId, (u64, Vec<UnitId>)>,
     /// Directives that were replied to, if the reply has arrived.
     replied: BTreeSet<(MessageId, UnitId)>,
+    /// Units that were aborted by a message, and when.
+    aborted: BTreeMap<UnitId, u64>,
     /// When the provider takes something again, as it was known before this turn.
     pub(super) limited_until: u64,
     pub(super) broken: Vec<String>,
@@ -61,7 +63,10 @@ impl Client {
                 self.escalated.remove(unit);
             }
             // A unit that was over, and its waits with it, may go on.
-            (_, Command::Retry { .. }) => self.escalated.clear(),
+            (_, Command::Retry { .. }) => {
+                self.escalated.clear();
+                self.aborted.clear();
+            }
             _ => {}
         }
         self.asked.insert(request.request.clone(), request.clone());
@@ -85,15 +90,19 @@ impl Client {
             0 => Command::Pause,
             1 => Command::Resume,
             2 => Command::Skip { unit },
+            3 if random.chance(500) => {
+                let (to, kind) = (Address::Unit(unit), MailKind::Abort);
+                Command::Send { to, kind, answers: None, urgent, expires, text }
+            }
             3 => Command::Stop { unit },
             4 => Command::Retry { unit },
             5 | 6 => {
                 let (to, kind) = (Address::Everyone, MailKind::Info);
-                Command::Send { to, kind, urgent, expires, text }
+                Command::Send { to, kind, answers: None, urgent, expires, text }
             }
             7 => {
-                let (to, kind) = (Address::Everyone, MailKind::Steer);
-                Command::Send { to, kind, urgent, expires, text }
+                let to = Address::Role { role: Role::Worker, unit: None };
+                Command::Send { to, kind: MailKind::Steer, answers: None, urgent, expires, text }
             }
             12 => Command::Abort,
             number => {
@@ -102,7 +111,8 @@ impl Client {
                     9 => MailKind::Info,
                     _ => MailKind::Steer,
                 };
-                Command::Send { to: Address::Unit(unit), kind, urgent, expires, text }
+                let to = Address::Unit(unit);
+                Command::Send { to, kind, answers: None, urgent, expires, text }
             }
         };
         let actor = Actor::Operator("anna".parse().expect("a name"));
@@ -153,6 +163,10 @@ impl Client {
             (Actor::Agent(agent), command, _) => {
                 self.broken.push(format!("{agent} was let do {command:?}"));
             }
+            (_, Command::Send { kind: MailKind::Abort, .. }, Reply::Mailed { message }) => {
+                let to = state.mail.get(message).map(|mail| mail.message.to.clone());
+                self.aborted.extend(to.unwrap_or_default().into_iter().map(|unit| (unit, now)));
+            }
             (_, Command::Send { kind, .. }, Reply::Mailed { message }) if kind.is_directive() => {
                 let to = state.mail.get(message).map(|mail| mail.message.to.clone());
                 self.directives.insert(*message, (now, to.unwrap_or_default()));
@@ -183,8 +197,19 @@ impl Client {
         if let Some((message, _)) = left_out {
             self.broken.push(format!("at {now}: {unit} goes on without knowing {message}"));
         }
+        if self.aborted.get(unit).is_some_and(|accepted| *accepted < now) {
+            self.broken.push(format!("at {now}: {unit} goes on although it was aborted"));
+        }
         if self.escalated.get(unit).is_some_and(|deadline| now < *deadline) {
             self.broken.push(format!("at {now}: {unit} goes on without the answer it waits for"));
+        }
+    }
+
+    /// A message is sent into a conversation for the first time.
+    pub(super) fn check_sent(&mut self, message: MessageId, now: u64, state: &State) {
+        let expires = state.mail.get(&message).and_then(|mail| mail.message.expires);
+        if expires.is_some_and(|expires| expires.0 <= now) {
+            self.broken.push(format!("at {now}: {message} is sent, and has expired"));
         }
     }
 

@@ -389,6 +389,8 @@ impl Run {
                     .map(|(_, times)| *times)
                     .sum();
                 let is_told = match receipt {
+                    // It is carried out, and nobody is told.
+                    _ if mail.message.kind == MailKind::Abort => times == 0,
                     Receipt::Seen { .. } | Receipt::Answered => times > 0,
                     Receipt::Uncertain { .. } | Receipt::Expired | Receipt::Dead => true,
                     Receipt::Queued | Receipt::Injecting { .. } | Receipt::Injected { .. } => false,
@@ -530,9 +532,16 @@ impl Run {
         match order {
             Order::Start(effect) => {
                 if let Some(unit) = &effect.subject.unit {
-                    match effect.action {
-                        Action::Start { .. } => {
-                            self.client.check_start(unit, self.world.now, state);
+                    let now = self.world.now;
+                    match &effect.action {
+                        Action::Start { opening, .. } => {
+                            self.client.check_start(unit, now, state);
+                            for message in opening {
+                                self.client.check_sent(*message, now, state);
+                            }
+                        }
+                        Action::Inject { message, .. } if effect.tries == 1 => {
+                            self.client.check_sent(*message, now, state);
                         }
                         Action::Advance { .. } => self.client.check_merge(unit, state),
                         _ => {}

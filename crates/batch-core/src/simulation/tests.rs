@@ -188,6 +188,7 @@ fn nonsense(random: &mut Random, scenario: &Scenario, state: &State) -> Input {
         Outcome::Prepared { base: name.clone() },
         Outcome::Started,
         Outcome::Injected,
+        Outcome::Deferred,
         Outcome::Interrupted,
         Outcome::Stopped,
         Outcome::Captured { commit: name.clone(), tree: name.clone() },
@@ -213,7 +214,7 @@ fn nonsense(random: &mut Random, scenario: &Scenario, state: &State) -> Input {
         .collect();
     let all: Vec<&Outcome> = outcomes.iter().collect();
     let of = if fitting.is_empty() || random.chance(200) { &all } else { &fitting };
-    let outcome = of[usize::try_from(random.below(20)).unwrap() % of.len()].clone();
+    let outcome = of[usize::try_from(random.below(21)).unwrap() % of.len()].clone();
     let effect = open.map_or_else(|| EffectId::numbered(random.below(50)), |open| open.id);
     match random.below(12) {
         0 => Input::Started { epoch: Epoch(state.epoch.0 + 1) },

@@ -313,6 +313,9 @@ impl World {
         if is_known && self.scenario.spec.receipts == Receipts::Dedupes {
             return Outcome::Injected;
         }
+        if !agent.is_idle && !self.scenario.hears {
+            return Outcome::Deferred;
+        }
         agent.unanswered.push(message);
         let was_idle = std::mem::take(&mut agent.is_idle);
         if was_idle {
