@@ -313,7 +313,11 @@ impl Decider {
             Address::Everyone | Address::Role { role: Role::Worker, unit: None } => {
                 let units = self.state.units.values().filter(|unit| receives(unit.phase));
                 let all: Vec<UnitId> = units.map(|unit| unit.id().clone()).collect();
-                return if all.is_empty() { Err(Refusal::NoUnit) } else { Ok(Recipients::Units(all)) };
+                return if all.is_empty() {
+                    Err(Refusal::NoUnit)
+                } else {
+                    Ok(Recipients::Units(all))
+                };
             }
             Address::Operator => return Ok(Recipients::Desk(Desk::Operator)),
             Address::Role { role: Role::Supervisor, unit: None } => {
@@ -357,8 +361,7 @@ impl Decider {
             Reason::Stuck { .. } | Reason::Ceiling => None,
         };
         // Only an agent that asked, and goes on, has it told; of others it is on record.
-        let is_told =
-            matches!(open.wait.reason, Reason::Escalated { .. }) && answer == Answer::Go;
+        let is_told = matches!(open.wait.reason, Reason::Escalated { .. }) && answer == Answer::Go;
         let id = self.next_message();
         let ruling = Message {
             id,
