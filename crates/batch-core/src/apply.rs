@@ -34,6 +34,7 @@ impl State {
     /// Folds one fact.
     pub fn apply(&mut self, stamp: Stamp, subject: &Subject, fact: &Fact) {
         self.sequence = stamp.sequence;
+        self.at = stamp.at;
         match fact {
             Fact::EngineStarted => {
                 self.epoch = stamp.epoch;

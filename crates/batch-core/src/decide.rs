@@ -32,6 +32,7 @@ pub use command::{Address, Command};
 pub use observe::Observation;
 
 use crate::apply::Stamp;
+use crate::defect::planted;
 use crate::effect::{Action, Found, Outcome};
 use crate::fact::{Fact, Reply};
 use crate::journal::{Draft, Subject};
@@ -235,12 +236,14 @@ impl Decider {
         }
         let Some(spec) = &self.state.spec else { return };
         let policy = spec.policy;
-        if !matches!(phase, Phase::Failed { .. }) || policy == FailurePolicy::SkipDependents {
+        if !matches!(phase, Phase::Failed { .. })
+            || policy == FailurePolicy::SkipDependents
+            || policy == FailurePolicy::StopNew && planted!(StopNewIgnored)
+        {
             return;
         }
-        self.doom_all(Goal::Skip { why: Skip::Stopped }, |phase| {
-            policy == FailurePolicy::StopAll || !phase.has_lane()
-        });
+        let stops_all = policy == FailurePolicy::StopAll && !planted!(StopAllIgnored);
+        self.doom_all(Goal::Skip { why: Skip::Stopped }, |phase| stops_all || !phase.has_lane());
     }
 
     /// Gives up every unit that is neither over nor merged, where `which` agrees.
@@ -264,7 +267,8 @@ impl Decider {
         let failures = self.unit(id).map_or(0, |unit| unit.failures(class));
         let rest_until = self.now.after(pause_after(failures));
         self.note_of(id, Fact::Failure { class, rest_until });
-        if failures < class.budget() { Verdict::Again } else { Verdict::Enough }
+        let has_more = failures < class.budget() || planted!(BudgetIgnored);
+        if has_more { Verdict::Again } else { Verdict::Enough }
     }
 
     /// Opens a wait, and says which.

@@ -98,6 +98,28 @@ mod switch {
         ExpiryIgnored,
         /// What nobody is left to read waits for ever.
         DeadLettersForgotten,
+        /// Who has been ready longest comes last.
+        Overtaken,
+        /// Lanes take more memory than there is.
+        MemoryIgnored,
+        /// However often something fails, there is another try.
+        BudgetIgnored,
+        /// A failed unit is tried again at once.
+        RestIgnored,
+        /// A unit has failed, and new ones start although nothing should.
+        StopNewIgnored,
+        /// A unit has failed, and the others go on although nothing should.
+        StopAllIgnored,
+        /// Nothing should start while the batch is paused, and does.
+        PauseIgnored,
+        /// What the batch may use is used up, and nothing stops.
+        BatchCeilingIgnored,
+        /// The time that a unit may take has passed, and another context opens.
+        TimeIgnored,
+        /// The provider takes something again, and nobody wakes up.
+        LimitNotWoken,
+        /// The clock is set back, and the engine believes it.
+        ClockBelieved,
     }
 
     thread_local! {

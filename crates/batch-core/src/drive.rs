@@ -10,6 +10,10 @@
 //! it, over [`Ports`] that do. An error of a turn ends the engine: it has no state
 //! any more that anybody may act on. Its successor folds the journal.
 //!
+//! A clock may be set back; the time of a batch stands still then. What agents use,
+//! which they tell many times in a second, is gathered before it becomes a fact
+//! (`gathering`).
+//!
 //! What carries orders out passes the engine's epoch on with each: gateways,
 //! registries and references refuse a lower one than they were fenced with.
 
@@ -27,6 +31,10 @@ use crate::journal::{
 };
 use crate::state::State;
 use crate::time::Time;
+
+mod gathering;
+
+use gathering::Gathering;
 
 /// What the world is to do. What it concerns is in the journal by now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +62,9 @@ pub trait Ports {
     /// as inputs. Breaks if the engine has to end.
     fn carry_out(&mut self, epoch: Epoch, orders: Vec<Order>, state: &State) -> ControlFlow<()>;
 
-    /// Waits for inputs, at the latest until `wake`. `None` if the engine is to
-    /// end: nobody needs it any more, or somebody said so.
+    /// Waits for inputs, at the latest until `wake`; it may be back earlier, with
+    /// nothing. `None` if the engine is to end: nobody needs it any more, or somebody
+    /// said so.
     fn wait(&mut self, state: &State, wake: Option<Time>) -> Option<Vec<Input>>;
 }
 
@@ -67,6 +76,7 @@ pub trait Ports {
 /// failed. What was not committed was not carried out.
 pub fn live<J: Journal>(engine: &mut Engine<J>, ports: &mut impl Ports) -> Result<(), Failure> {
     let mut inputs = vec![Input::Started { epoch: engine.epoch }];
+    let mut gathering = Gathering::default();
     loop {
         let orders = engine.turn(ports.now(), &mut inputs)?;
         let nothing = State::default();
@@ -77,9 +87,16 @@ pub fn live<J: Journal>(engine: &mut Engine<J>, ports: &mut impl Ports) -> Resul
         if engine.state.is_none() {
             return Ok(());
         }
-        match ports.wait(state, engine.wake(ports.now())) {
-            Some(next) => inputs = next,
-            None => return Ok(()),
+        let due = engine.wake(ports.now());
+        loop {
+            let wake = due.into_iter().chain(gathering.due()).min();
+            let Some(next) = ports.wait(state, wake) else { return Ok(()) };
+            let now = ports.now();
+            inputs = gathering.pass(now, next);
+            // Nothing is decided because an agent has told what can wait.
+            if !inputs.is_empty() || due.is_some_and(|due| due <= now) {
+                break;
+            }
         }
     }
 }
@@ -158,7 +175,8 @@ impl<J: Journal> Engine<J> {
     /// When it has to be woken, if nothing comes in before.
     #[must_use]
     pub fn wake(&self, now: Time) -> Option<Time> {
-        due(self.state.as_ref()?, now)
+        let state = self.state.as_ref()?;
+        due(state, now.max(state.at))
     }
 
     /// Decides on inputs, at least on the passing of time, and commits what was
@@ -173,6 +191,8 @@ impl<J: Journal> Engine<J> {
         }
         let mut turn = Turn::default();
         let Some(mut state) = self.state.take() else { return Ok(Vec::new()) };
+        // A clock that was set back is not believed.
+        let now = if planted!(ClockBelieved) { now } else { now.max(state.at) };
         let mut orders = Vec::new();
         for input in inputs.drain(..) {
             let (next, decision) = decide(state, now, input);

@@ -26,7 +26,8 @@ pub fn due(state: &State, now: Time) -> Option<Time> {
     });
     let queued = state.queued.values().flatten();
     let mail = queued.filter_map(|(_, message)| state.mail.get(message)?.message.expires);
-    let batch = [Some(state.limited_until), batch_ceiling(state), publication(state)];
+    let limited = Some(state.limited_until).filter(|_| !planted!(LimitNotWoken));
+    let batch = [limited, batch_ceiling(state), publication(state)];
     effects
         .chain(waits)
         .chain(units.flatten())
@@ -84,8 +85,10 @@ pub(crate) fn batch_ceiling(state: &State) -> Option<Time> {
     Some(Time(mean).after(Duration::from_millis(left / count)))
 }
 
-/// Whether tokens or money are used up.
-pub(crate) const fn has_used_up(ceiling: Ceiling, usage: Usage, grants: u64) -> bool {
-    usage.tokens >= ceiling.tokens.saturating_mul(grants + 1)
-        || usage.money_micros >= ceiling.money_micros.saturating_mul(grants + 1)
+/// Whether tokens, money, or time before the contexts of now are used up.
+pub(crate) fn has_used_up(ceiling: Ceiling, usage: Usage, worked_ms: u64, grants: u64) -> bool {
+    let allowed = |once: u64| once.saturating_mul(grants + 1);
+    usage.tokens >= allowed(ceiling.tokens)
+        || usage.money_micros >= allowed(ceiling.money_micros)
+        || worked_ms >= allowed(ceiling.time_ms) && !planted!(TimeIgnored)
 }

@@ -5,7 +5,8 @@
 //! git and lanes are stood in for by [`world`]. Engines die at every point of an
 //! effect's life (before it is started, while it is at work, when it is done and
 //! nobody has heard, and it is done after they are dead), or are stopped and wake
-//! up when another one owns the batch. Appends are lost, unheard or refused.
+//! up when another one owns the batch. Appends are lost, unheard or refused. The
+//! clock is set, also back.
 //! Agents crash, hang, lie, repeat themselves, leave things running and try to
 //! decide for themselves.
 //!
@@ -13,12 +14,15 @@
 //! twice, no piece of work is lost, every task comes to the branch once and only
 //! verified, a lane has one owner, nothing is alive at the end, whoever was
 //! answered gets the same answer for ever, and the journal folds to the state.
+//! What the journal must never say (one unit overtakes another, goes on without a
+//! budget, beyond a ceiling, against a limit or a halt) is audited by its facts alone.
 //! Once nothing goes wrong any more, every batch ends.
 //!
 //! `cargo xtask simulate` runs as many seeds as it is told; a seed that fails
 //! prints how to run it again.
 
 mod agents;
+mod audit;
 mod client;
 mod coverage;
 mod git;

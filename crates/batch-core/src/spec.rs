@@ -19,6 +19,10 @@ pub struct BatchSpec {
     pub owner: Actor,
     /// How many units may have a lane at once.
     pub lanes: u32,
+    /// How much memory all lanes together may take, in MiB; as much as they like if
+    /// nobody says. Verification, one workspace at a time, comes on top.
+    #[serde(default)]
+    pub memory_mib: Option<u64>,
     /// What happens to the others when a unit fails.
     pub policy: FailurePolicy,
     /// What is known of the agents' adapter.
@@ -41,14 +45,19 @@ pub struct UnitSpec {
     pub after: Vec<TaskId>,
     /// The tasks that touch the same files: never in a lane at the same time.
     pub apart: Vec<TaskId>,
+    /// How much memory its lane takes, in MiB.
+    #[serde(default)]
+    pub memory_mib: u64,
 }
 
 impl UnitSpec {
     /// The units of a plan in one repository, the most urgent first. `home` says
-    /// where a packet lies, by its task's position in the batch that was planned.
+    /// where a packet lies, by its task's position in the batch that was planned;
+    /// `memory_mib` what a lane takes.
     pub fn of(
         plan: &Plan,
         repository: &RepositoryName,
+        memory_mib: u64,
         home: impl Fn(usize) -> String,
     ) -> Vec<Self> {
         let unit = |task: &Planned| Self {
@@ -56,6 +65,7 @@ impl UnitSpec {
             home: home(task.position),
             after: task.depends_on.clone(),
             apart: task.conflicts_with.clone(),
+            memory_mib,
         };
         plan.by_urgency().map(unit).collect()
     }
@@ -126,6 +136,16 @@ pub enum SpecError {
     /// The number of lanes makes no sense.
     #[error("a batch has 1 to {max} lanes, not {0}", max = BatchSpec::LANES_MAX)]
     Lanes(u32),
+    /// A unit would never get a lane.
+    #[error("the lane of {unit} takes {needs_mib} MiB of memory, and all lanes together may take {memory_mib}")]
+    Memory {
+        /// The unit.
+        unit: UnitId,
+        /// What its lane takes.
+        needs_mib: u64,
+        /// What there is.
+        memory_mib: u64,
+    },
     /// A task is there twice.
     #[error("task {0} is there twice")]
     Twice(TaskId),
@@ -167,6 +187,11 @@ impl BatchSpec {
         }
         if !(1..=Self::LANES_MAX).contains(&self.lanes) {
             return Err(SpecError::Lanes(self.lanes));
+        }
+        let memory_mib = self.memory_mib.unwrap_or(u64::MAX);
+        if let Some(large) = self.units.iter().find(|spec| spec.memory_mib > memory_mib) {
+            let (unit, needs_mib) = (large.unit.clone(), large.memory_mib);
+            return Err(SpecError::Memory { unit, needs_mib, memory_mib });
         }
         let mut needs: BTreeMap<&TaskId, &UnitSpec> = BTreeMap::new();
         for spec in &self.units {
@@ -222,6 +247,7 @@ mod tests {
             batch: BatchId::from_uuid(Uuid::nil()),
             owner: parsed("operator:anna"),
             lanes: 2,
+            memory_mib: Some(2048),
             policy: FailurePolicy::SkipDependents,
             receipts: Receipts::Searchable,
             limits: Limits { unit: ceiling, batch: ceiling, stall_ms: 1, contexts: 1, wait_ms: 1 },
@@ -249,7 +275,7 @@ mod tests {
         let batch = Batch { tasks, ..Batch::default() };
         let planned = plan(&batch, Policy::default()).unwrap();
         let homes = ["one", "two", "three"];
-        let units = UnitSpec::of(&planned, &parsed("app"), |at| homes[at].to_owned());
+        let units = UnitSpec::of(&planned, &parsed("app"), 1024, |at| homes[at].to_owned());
         let of = |id: &str| units.iter().find(|unit| unit.unit == parsed(id)).unwrap();
         assert_eq!(units[0].unit, parsed("T-1@app/1"), "the longest chain begins with it");
         assert_eq!(of("T-2@app/1").after, [parsed("T-1")]);
@@ -265,8 +291,11 @@ mod tests {
             home: String::new(),
             after: after.iter().map(|task| parsed(task)).collect(),
             apart: Vec::new(),
+            memory_mib: 1024,
         };
         let refused = |units| spec(units).judge().unwrap_err();
+        let large = UnitSpec { memory_mib: 4096, ..unit("T-1@app/1", &[]) };
+        assert!(matches!(refused(vec![large]), SpecError::Memory { needs_mib: 4096, .. }));
         assert_eq!(refused(Vec::new()), SpecError::Empty);
         let circle = vec![unit("T-1@app/1", &["T-2"]), unit("T-2@app/1", &["T-1"])];
         assert_eq!(refused(circle), SpecError::Circle(parsed("T-1")));

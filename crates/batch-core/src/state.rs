@@ -56,6 +56,8 @@ pub struct OpenWait {
 pub struct State {
     /// The last record that was folded.
     pub sequence: Sequence,
+    /// When that was decided. Time does not go back behind it.
+    pub at: Time,
     /// The engine of now.
     pub epoch: Epoch,
     /// What was asked; `None` before the start.

@@ -136,7 +136,7 @@ impl Ports for Place {
         for order in orders {
             match order {
                 Order::Start(effect) => self.world.start(epoch, effect, state),
-                Order::Find(effect) => self.world.find(effect, state),
+                Order::Find(effect) => self.world.find(epoch, effect, state),
                 Order::Answer { request, reply } => {
                     if let Some(at) = self.waiting.iter().position(|(name, _)| *name == request) {
                         // Whoever asked may be gone; the answer is in the journal.

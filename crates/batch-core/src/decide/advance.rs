@@ -26,7 +26,7 @@ impl Decider {
             self.meet_doom();
             self.unblock();
             self.hold_ceilings();
-            if self.state.halt.is_none() {
+            if self.state.halt.is_none() || planted!(PauseIgnored) {
                 self.give_lanes();
                 self.open_contexts();
             }
@@ -77,9 +77,14 @@ impl Decider {
             return;
         }
         let Some(spec) = &self.state.spec else { return };
-        let is_reached = |time: Option<crate::time::Time>| time.is_some_and(|t| t <= self.now);
-        let batch = due::has_used_up(spec.limits.batch, self.state.usage, self.state.grants)
-            || is_reached(due::batch_ceiling(&self.state));
+        let is_reached = |time: Option<crate::time::Time>| {
+            time.is_some_and(|time| time <= self.now) && !planted!(TimeIgnored)
+        };
+        let state = &self.state;
+        let used_up_by_batch =
+            due::has_used_up(spec.limits.batch, state.usage, state.worked_ms, state.grants)
+                || is_reached(due::batch_ceiling(state));
+        let batch = used_up_by_batch && !planted!(BatchCeilingIgnored);
         let used_up: Vec<(UnitId, Phase)> = self
             .state
             .units
@@ -87,7 +92,12 @@ impl Decider {
             .filter(|unit| matches!(unit.phase, Phase::Working | Phase::Resting))
             .filter(|unit| {
                 batch
-                    || due::has_used_up(spec.limits.unit, unit.usage, unit.grants)
+                    || due::has_used_up(
+                        spec.limits.unit,
+                        unit.usage,
+                        unit.worked_ms,
+                        unit.grants,
+                    )
                     || is_reached(due::unit_ceiling(&self.state, unit))
             })
             .map(|unit| (unit.id().clone(), unit.phase))

@@ -1,8 +1,10 @@
 //! Who gets a lane, and who a context in it.
 //!
-//! A unit starts as soon as what it needs is merged. Among the ready the one that
-//! has been ready longest comes first, and nobody who touches the same files as
-//! one before him overtakes: so nobody starves.
+//! A unit starts as soon as what it needs is merged, a lane is free, and there is
+//! memory for it. Among the ready the one that has been ready longest comes first.
+//! It is overtaken only while it touches the same files as one in a lane, and never
+//! by one that touches the same files as itself; nobody overtakes one that waits for
+//! memory, for small ones could keep a large one waiting for ever. So nobody starves.
 
 use std::collections::BTreeSet;
 
@@ -41,12 +43,17 @@ impl Decider {
         if in_use >= lanes && !planted!(LaneTwice) {
             return;
         }
-        let ready = self.state.units.values().filter_map(|unit| match unit.phase {
+        // One that was given up in this decision leaves in its next round.
+        let wanted = self.state.units.values().filter(|unit| unit.doom.is_none());
+        let ready = wanted.filter_map(|unit| match unit.phase {
             Phase::Ready { since } => Some((since, unit.order, unit.id().clone())),
             _ => None,
         });
         let mut ready: Vec<_> = ready.collect();
         ready.sort();
+        if planted!(Overtaken) {
+            ready.reverse();
+        }
         let mut passed: Vec<UnitId> = Vec::new();
         for (_, _, id) in ready {
             let taken: BTreeSet<u32> = self.state.in_lanes().map(|unit| unit.lane).collect();
@@ -54,13 +61,26 @@ impl Decider {
             let (Some(lane), Some(unit)) = (free, self.unit(&id)) else { return };
             let in_lanes = self.state.in_lanes().map(|other| other.id());
             let is_apart = in_lanes.chain(&passed).all(|other| !self.touch(&id, other));
-            if unit.rest_until <= self.now && (is_apart || planted!(ConflictsTogether)) {
-                self.note_of(&id, Fact::Began { lane });
-                self.enter(&id, Phase::Preparing);
-            } else if unit.rest_until <= self.now {
-                passed.push(id);
+            if unit.rest_until > self.now {
+                continue;
             }
+            if !is_apart && !planted!(ConflictsTogether) {
+                passed.push(id);
+                continue;
+            }
+            if unit.spec.memory_mib > self.free_memory_mib() && !planted!(MemoryIgnored) {
+                return;
+            }
+            self.note_of(&id, Fact::Began { lane });
+            self.enter(&id, Phase::Preparing);
         }
+    }
+
+    /// How much memory further lanes may take.
+    fn free_memory_mib(&self) -> u64 {
+        let has = self.state.spec.as_ref().and_then(|spec| spec.memory_mib).unwrap_or(u64::MAX);
+        let taken = self.state.in_lanes().map(|unit| unit.spec.memory_mib);
+        taken.fold(has, u64::saturating_sub)
     }
 
     /// Whether two units touch the same files.
@@ -79,7 +99,8 @@ impl Decider {
         let idle: Vec<UnitId> = self
             .state
             .in_lanes()
-            .filter(|unit| unit.phase == Phase::Resting && unit.rest_until <= self.now)
+            .filter(|unit| unit.phase == Phase::Resting)
+            .filter(|unit| unit.rest_until <= self.now || planted!(RestIgnored))
             .filter(|unit| unit.doom.is_none())
             .filter(|unit| !self.state.is_waiting(unit.id()) || planted!(WaitIgnored))
             .map(|unit| unit.id().clone())

@@ -45,6 +45,17 @@ pub enum Observation {
     Exited,
 }
 
+impl Observation {
+    /// Whether its context may be over with it.
+    pub(crate) const fn ends_context(&self) -> bool {
+        match self {
+            Self::TurnEnded | Self::Exited | Self::Limited { .. } => true,
+            Self::Context { percent } => *percent >= Decider::FULL_PERCENT,
+            Self::Used { .. } | Self::Status { .. } | Self::Saw { .. } => false,
+        }
+    }
+}
+
 impl Decider {
     /// How often an agent is kept from ending its turn early, per context.
     const INTERCEPTS_MAX: u32 = 2;
@@ -63,16 +74,22 @@ impl Decider {
             return;
         }
         let Some(unit) = self.unit(id) else { return };
-        // Of an agent that is being ended nothing is believed any more.
+        if let Observation::Used { usage } = observation {
+            // What it used while it was being ended has to be paid for as well.
+            if unit.conversation() == *conversation && unit.phase.has_agent() {
+                self.note_of(id, Fact::Used { usage });
+            }
+            return;
+        }
+        // Of an agent that is being ended nothing else is believed any more.
         if unit.phase != Phase::Working || unit.conversation() != *conversation {
             return;
         }
         match observation {
-            Observation::Used { usage } => self.note_of(id, Fact::Used { usage }),
             Observation::Status { status } if status != unit.status => {
                 self.note_of(id, Fact::StatusRead { status });
             }
-            Observation::Status { .. } | Observation::Saw { .. } => {}
+            Observation::Status { .. } | Observation::Saw { .. } | Observation::Used { .. } => {}
             Observation::Context { percent } if percent >= Self::FULL_PERCENT => {
                 self.enter(id, Phase::Fencing { end: End::Full });
             }

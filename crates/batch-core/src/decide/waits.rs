@@ -51,17 +51,18 @@ impl Decider {
 
     fn answer_delivery(&mut self, wait: WaitId, answer: Answer) {
         let Some(effect) = self.waiting_for(wait) else { return };
-        match answer {
-            Answer::Go => self.restart(&effect),
-            Answer::GiveUp => {
-                if let (Action::Inject { message, .. }, Some(unit)) =
-                    (&effect.action, effect.subject.unit.clone())
-                {
-                    self.receipt(*message, &unit, Receipt::Dead);
-                }
-                self.end(&effect, Outcome::GivenUp);
-            }
+        if let (Action::Inject { message, .. }, Some(unit)) =
+            (&effect.action, effect.subject.unit.clone())
+        {
+            // It is sent again as any other: unless it has expired by now, and into
+            // whichever conversation goes on.
+            let next = match answer {
+                Answer::Go => Receipt::Queued,
+                Answer::GiveUp => Receipt::Dead,
+            };
+            self.receipt(*message, &unit, next);
         }
+        self.end(&effect, Outcome::GivenUp);
     }
 
     fn answer_stuck(&mut self, effect: batch_api::EffectId, answer: Answer) {

@@ -4,6 +4,7 @@
 use batch_api::{Actor, ConversationId, Epoch, MessageId, WaitId};
 
 use super::client::Request;
+use super::plan::Scenario;
 use super::world::{Event, World};
 use crate::decide::{Command, Observation};
 use crate::mail::Text;
@@ -107,7 +108,8 @@ impl World {
 
     /// An agent that does nothing any more is noticed, once engines stop dying.
     pub(super) fn check_hung(&mut self) {
-        const NOTICED_MS: u64 = 600_000;
+        // The clock may have been set back.
+        const NOTICED_MS: u64 = 600_000 + Scenario::CLOCK_MS_MAX;
         let latest = self.scenario.spec.limits.stall_ms + NOTICED_MS;
         let is_old = |at: u64| self.now > at.max(self.troubled_until) + latest;
         let of = |agent: &&Agent| agent.is_alive && agent.hung_at.is_some_and(is_old);

@@ -21,6 +21,8 @@ pub(super) struct Scenario {
     pub(super) troubled_until: u64,
     /// Whether agents take messages while they work.
     pub(super) hears: bool,
+    /// How far the engine's clock is ahead at first.
+    pub(super) clock_ms: u64,
     /// What the client does, at most.
     pub(super) commands: u64,
     /// Whether anybody answers what is asked of the owner.
@@ -38,6 +40,9 @@ pub(super) enum Owner {
 }
 
 impl Scenario {
+    /// How far the clock may be ahead.
+    pub(super) const CLOCK_MS_MAX: u64 = 5 * MINUTE_MS;
+
     /// The batch of a seed.
     pub(super) fn of(random: &mut Random) -> Self {
         let count = random.between(1, 5);
@@ -54,7 +59,8 @@ impl Scenario {
             let after = others(random, 300);
             let apart = others(random, 200);
             let home = format!("tasks/T-{number}");
-            units.push(UnitSpec { unit: id(number), home, after, apart });
+            let memory_mib = 512 * random.between(1, 8);
+            units.push(UnitSpec { unit: id(number), home, after, apart, memory_mib });
             let has_none = random.chance(30);
             steps.push(if has_none { 0 } else { u32::try_from(random.between(1, 3)).unwrap() });
             if random.chance(300) {
@@ -71,7 +77,7 @@ impl Scenario {
             money_micros: 1_000_000_000,
         };
         let batch = Ceiling {
-            time_ms: 3_000 * MINUTE_MS,
+            time_ms: if random.chance(80) { 3 * MINUTE_MS } else { 3_000 * MINUTE_MS },
             tokens: 10_000_000,
             money_micros: if random.chance(80) { 2_000 } else { 1_000_000_000 },
         };
@@ -79,6 +85,7 @@ impl Scenario {
             batch: BatchId::from_uuid(Uuid::from_u128(u128::from(random.next()))),
             owner: Actor::Operator("anna".parse().expect("a name")),
             lanes: u32::try_from(random.between(1, 3)).unwrap(),
+            memory_mib: random.chance(400).then_some(512 * random.between(8, 12)),
             policy: policies[usize::try_from(random.below(3)).unwrap()],
             receipts: receipts[usize::try_from(random.below(3)).unwrap()],
             limits: Limits {
@@ -97,6 +104,7 @@ impl Scenario {
             steps,
             hard,
             troubled_until: random.between(5, 60) * MINUTE_MS,
+            clock_ms: random.between(0, Self::CLOCK_MS_MAX),
             commands: random.between(0, 8),
             owner: if random.chance(300) { Owner::IsAway } else { Owner::Answers },
             // The last aborts the batch.
@@ -113,7 +121,9 @@ impl Scenario {
             home: format!("tasks/T-{number}"),
             after,
             apart: Vec::new(),
+            memory_mib: 1024,
         };
+        scenario.spec.memory_mib = None;
         scenario.spec.units = vec![unit(1, Vec::new()), unit(2, vec![id(1).task])];
         scenario.spec.receipts = Receipts::Searchable;
         scenario.spec.lanes = 1;
@@ -124,6 +134,7 @@ impl Scenario {
         scenario.hard = Vec::new();
         scenario.troubled_until = 0;
         scenario.hears = true;
+        scenario.clock_ms = 0;
         scenario.commands = 3;
         // Nothing but mail.
         scenario.whims = 5..12;

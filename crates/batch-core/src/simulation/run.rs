@@ -1,9 +1,10 @@
 //! One run: engines that live and die over a world, until the batch is over.
 
-use std::fmt::Write as _;
+mod judge;
+
 use std::ops::ControlFlow;
 
-use batch_api::{Actor, AttemptId, Epoch, Sequence};
+use batch_api::{Actor, Epoch};
 
 use super::client::{Client, Request};
 use super::coverage::{Coverage, Position};
@@ -12,11 +13,9 @@ use super::random::Random;
 use super::storage::{Fault, Storage};
 use super::world::{Event, World};
 use crate::decide::{Command, Input};
-use crate::drive::{self, Engine, Order, Ports, fold};
+use crate::drive::{self, Engine, Order, Ports};
 use crate::effect::Action;
-use crate::fact::Fact;
-use crate::journal::{Chain, Digest, Journal, Record};
-use crate::mail::{MailKind, Receipt};
+use crate::journal::Digest;
 use crate::state::{Halt, State};
 use crate::time::Time;
 use crate::unit::{Phase, Reason};
@@ -77,11 +76,14 @@ struct Run {
     chances: u64,
     turns: u64,
     is_over: bool,
+    /// How far the engine's clock is ahead of the world's time.
+    clock_ms: u64,
 }
 
 /// Runs a seed to its end.
 pub(super) fn run(scenario: Scenario, random: Random, crashes: Crashes) -> Report {
     let mut run = Run {
+        clock_ms: scenario.clock_ms,
         world: World::new(scenario, random),
         client: Client::default(),
         storage: Storage::default(),
@@ -203,6 +205,9 @@ impl Run {
 
     fn client_acts(&mut self, state: Option<&State>) {
         self.world.check_hung();
+        if self.world.trouble(30) {
+            self.clock_ms = self.world.random.between(0, Scenario::CLOCK_MS_MAX);
+        }
         let open: Vec<Request> = self.client.open.values().cloned().collect();
         for request in open {
             self.world.after(20, Event::Ask(request));
@@ -220,7 +225,7 @@ impl Run {
             }
             if world.scenario.commands > 0 && world.random.chance(300) {
                 world.scenario.commands -= 1;
-                let (now, whims) = (world.now, world.scenario.whims.clone());
+                let (now, whims) = (world.now + self.clock_ms, world.scenario.whims.clone());
                 let whim = self.client.whim(&mut world.random, state, now, whims);
                 if let Some(request) = whim {
                     // Sometimes the same is asked again although it was answered.
@@ -282,7 +287,7 @@ impl Run {
             let request = format!("stale{}", epoch.0).parse().expect("an id");
             let actor = Actor::Operator("anna".parse().expect("a name"));
             let mut inputs = vec![Input::Command { request, actor, command: Command::Pause }];
-            match engine.turn(Time(self.world.now), &mut inputs) {
+            match engine.turn(self.now(), &mut inputs) {
                 Err(_) => self.world.coverage.refused += 1,
                 Ok(_) => self.world.broken("an engine that was taken over goes on".to_owned()),
             }
@@ -347,118 +352,11 @@ impl Run {
         let delay = world.random.between(500, 40_000);
         world.after(delay, Event::Restart);
     }
-
-    /// The journal, folded, is the state.
-    fn check_fold(&mut self, state: &State) {
-        match fold(&mut self.storage.journal.clone(), self.world.scenario.spec.batch) {
-            Ok((folded, _)) if folded == *state => {}
-            Ok(_) => self.world.broken("the journal folds to another state".to_owned()),
-            Err(failure) => self.world.broken(format!("the journal cannot be folded: {failure:?}")),
-        }
-    }
-
-    fn check_end(&mut self) {
-        if !self.is_sound() {
-            return;
-        }
-        let batch = self.world.scenario.spec.batch;
-        let Ok((state, _)) = fold(&mut self.storage.journal.clone(), batch) else {
-            return self.world.broken("the journal cannot be folded".to_owned());
-        };
-        let mut broken = Vec::new();
-        for unit in state.units.values() {
-            let (id, is_done) = (unit.id(), unit.phase == Phase::Done);
-            let merged = self.world.git.merged.get(id).copied().unwrap_or(0);
-            let done = self.world.git.done.contains_key(id);
-            if (merged == 1, done) != (is_done, is_done) {
-                broken
-                    .push(format!("{id} is {:?}, merged {merged} times, done: {done}", unit.phase));
-            }
-        }
-        for mail in state.mail.values() {
-            for (unit, receipt) in &mail.receipts {
-                let id = mail.message.id;
-                let of = |conversation: &batch_api::ConversationId| {
-                    conversation.agent.attempt.unit == *unit
-                };
-                let times: u32 = self
-                    .world
-                    .seen
-                    .iter()
-                    .filter(|((message, conversation), _)| *message == id && of(conversation))
-                    .map(|(_, times)| *times)
-                    .sum();
-                let is_told = match receipt {
-                    // It is carried out, and nobody is told.
-                    _ if mail.message.kind == MailKind::Abort => times == 0,
-                    Receipt::Seen { .. } | Receipt::Answered => times > 0,
-                    Receipt::Uncertain { .. } | Receipt::Expired | Receipt::Dead => true,
-                    Receipt::Queued | Receipt::Injecting { .. } | Receipt::Injected { .. } => false,
-                };
-                if !is_told {
-                    broken.push(format!("{id} to {unit} is {receipt:?}, and came {times} times"));
-                }
-                if mail.message.kind == MailKind::Info
-                    && times > 1
-                    && !self.world.again.contains(&id)
-                {
-                    broken.push(format!("{id} came to {unit} {times} times"));
-                }
-            }
-        }
-        let alive = self.world.agents.values().find(|agent| agent.is_alive || agent.lingers);
-        if let Some(agent) = alive {
-            broken.push(format!("{} is alive at the end", agent.conversation));
-        }
-        if let Some((lane, _)) = self.world.git.lanes.iter().next() {
-            broken.push(format!("lane {lane} is left over"));
-        }
-        let everything = self.world.git.everything();
-        if let Some(lost) = self.world.written.iter().find(|piece| !everything.contains(piece)) {
-            broken.push(format!("`{lost}` is lost"));
-        }
-        for what in broken {
-            self.world.broken(what);
-        }
-    }
-
-    fn report(mut self) -> Report {
-        let lines = self.storage.journal.read(Sequence(0), usize::MAX).unwrap_or_default();
-        let mut story = String::new();
-        let mut chain = Chain::of(self.world.scenario.spec.batch);
-        for line in &lines {
-            let Ok(Record { at, epoch, subject, fact, .. }) = chain.check::<Fact>(line) else {
-                break;
-            };
-            let of = |attempt: &AttemptId| attempt.to_string();
-            let unit = subject.unit.as_ref().map(ToString::to_string);
-            let of = subject.attempt.as_ref().map(of).or(unit).unwrap_or_default();
-            let (sequence, seconds, ms) = (line.sequence.0, at.0 / 1000, at.0 % 1000);
-            let _ =
-                writeln!(story, "{sequence:4} {seconds:4}.{ms:03} [{}] {of:<12} {fact}", epoch.0);
-        }
-        let end = lines.last().map(|line| line.digest.to_string()).unwrap_or_default();
-        let seen =
-            format!("{end} {} {:?} {:?}", self.world.now, self.world.seen, self.world.written);
-        let batch = self.world.scenario.spec.batch;
-        let state = fold(&mut self.storage.journal, batch).map(|(state, _)| state);
-        let endings = state.unwrap_or_default().units.values().map(|unit| unit.phase).collect();
-        self.world.broken.append(&mut self.client.broken);
-        Report {
-            broken: self.world.broken,
-            coverage: self.world.coverage,
-            chances: self.chances,
-            records: u64::try_from(lines.len()).expect("a count"),
-            digest: Digest::of(seen.as_bytes()),
-            story,
-            endings,
-        }
-    }
 }
 
 impl Ports for Run {
     fn now(&self) -> Time {
-        Time(self.world.now)
+        Time(self.world.now + self.clock_ms)
     }
 
     fn carry_out(&mut self, epoch: Epoch, orders: Vec<Order>, state: &State) -> ControlFlow<()> {
@@ -490,9 +388,10 @@ impl Ports for Run {
                 return None;
             }
             self.turns += 1;
-            let is_woken = match (self.world.next_at(), wake) {
-                (next, Some(wake)) if next.is_none_or(|next| wake.0 < next) => {
-                    self.world.now = wake.0;
+            let wakes_at = wake.map(|wake| wake.0.saturating_sub(self.clock_ms));
+            let is_woken = match (self.world.next_at(), wakes_at) {
+                (next, Some(wake)) if next.is_none_or(|next| wake < next) => {
+                    self.world.now = self.world.now.max(wake);
                     true
                 }
                 (None, _) => {
@@ -508,7 +407,8 @@ impl Ports for Run {
                 }
             };
             let Some(live) = &mut self.live else { return None };
-            let has_input = !live.inbox.is_empty() || wake.is_some_and(|at| at.0 == self.world.now);
+            let is_due = wakes_at.is_some_and(|at| at <= self.world.now);
+            let has_input = !live.inbox.is_empty() || is_due;
             if is_woken && has_input {
                 let inputs = std::mem::take(&mut live.inbox);
                 self.may_fail_to_append();
@@ -521,18 +421,30 @@ impl Ports for Run {
 
 impl Run {
     fn may_fail_to_append(&mut self) {
-        if self.world.trouble(4) {
-            let faults = [Fault::Lost, Fault::Unheard, Fault::Full];
-            let fault = faults[usize::try_from(self.world.random.below(3)).expect("small")];
-            self.storage.next.replace(Some(fault));
-        }
+        let fault = match self.crashes {
+            Crashes::Often(_) if self.world.trouble(4) => {
+                let faults = [Fault::Lost, Fault::Unheard, Fault::Full];
+                Some(faults[usize::try_from(self.world.random.below(3)).expect("small")])
+            }
+            Crashes::Often(_) => None,
+            // An engine may also die while it appends: the one or the other.
+            Crashes::At(chance) => {
+                self.chances += 2;
+                match self.chances.checked_sub(chance) {
+                    Some(0) => Some(Fault::Lost),
+                    Some(1) => Some(Fault::Unheard),
+                    _ => None,
+                }
+            }
+        };
+        self.storage.next.replace(fault);
     }
 
     fn carry_out_one(&mut self, epoch: Epoch, order: Order, state: &State) {
+        let now = self.now().max(state.at).0;
         match order {
             Order::Start(effect) => {
                 if let Some(unit) = &effect.subject.unit {
-                    let now = self.world.now;
                     match &effect.action {
                         Action::Start { opening, .. } => {
                             self.client.check_start(unit, now, state);
@@ -551,7 +463,7 @@ impl Run {
             }
             Order::Find(effect) => self.world.find(epoch, effect),
             Order::Answer { request, reply } => {
-                self.client.answered(&request, &reply, self.world.now, state);
+                self.client.answered(&request, &reply, now, state);
             }
         }
     }

@@ -24,7 +24,7 @@ use crate::unit::{Status, Usage};
 const SEEDS: Range<u64> = 0..5_000;
 /// Within how many of them every planted defect has to be found, and every kind of
 /// effect to be hit by a death at each of its positions.
-const SEEDS_ENOUGH: u64 = 300;
+const SEEDS_ENOUGH: u64 = 1_000;
 /// Says which seeds to run: `FIRST..END`.
 const SEEDS_VARIABLE: &str = "HOTCELL_SIMULATION_SEEDS";
 

@@ -129,8 +129,9 @@ impl World {
         }
         let id = effect.id;
         self.withdraw(|event| matches!(event, Event::Do { effect, .. } if effect.id == id));
-        let is_slow = self.trouble(50);
-        let delay = self.random.between(1, if is_slow { 90_000 } else { 400 });
+        let (is_slow, hangs) = (self.trouble(50), self.trouble(5));
+        let longest = if hangs { 600_000 } else { 90_000 };
+        let delay = self.random.between(1, if is_slow || hangs { longest } else { 400 });
         self.after(delay, Event::Do { epoch, effect });
     }
 
@@ -195,6 +196,10 @@ impl World {
                 Outcome::Interrupted
             }
             (Action::Stop { conversation }, ..) => {
+                // A start that was given up may still be under way.
+                let (attempt, id) = (&effect.subject.attempt, effect.id);
+                let is_of = |other: &Effect| other.subject.attempt == *attempt && other.id != id;
+                self.withdraw(|event| matches!(event, Event::Do { effect, .. } if is_of(effect)));
                 if let Some(agent) = self.agents.get_mut(conversation) {
                     agent.is_alive = false;
                     agent.lingers = false;

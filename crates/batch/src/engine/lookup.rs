@@ -1,14 +1,20 @@
 //! What became of effects whose engine died. Nothing of it is at them any more:
 //! the store has another name, and what ran on the engine's threads ended with it.
 
+use batch_api::Epoch;
 use batch_core::effect::{Action, Effect, Found, Outcome};
 
 use super::work;
 use super::world::{About, AboutUnit, Trouble, World};
 
-pub(super) async fn find(world: &World, effect: &Effect, about: &About) -> Result<Found, Trouble> {
+pub(super) async fn find(
+    world: &World,
+    epoch: Epoch,
+    effect: &Effect,
+    about: &About,
+) -> Result<Found, Trouble> {
     let Some(unit) = &about.unit else { return Ok(Found::NotDone) };
-    world.store()?.check_owner()?;
+    world.check(epoch)?;
     let done = match &effect.action {
         Action::Prepare { .. } => prepared(world, unit).await?,
         Action::Commit => match world.store()?.result(&unit.attempt).await? {

@@ -50,8 +50,16 @@ pub struct World {
     pub(super) cells: Cells,
     pub(super) door: Door,
     runtime: Arc<Runtime>,
-    store: Arc<Mutex<Option<Store>>>,
-    under_way: Arc<Mutex<BTreeMap<EffectId, JoinHandle<()>>>>,
+    /// The store, and under which epoch it is ours.
+    store: Arc<Mutex<Option<(Epoch, Store)>>>,
+    under_way: Arc<Mutex<BTreeMap<EffectId, UnderWay>>>,
+}
+
+/// What is at an effect.
+#[derive(Debug)]
+struct UnderWay {
+    attempt: Option<AttemptId>,
+    task: JoinHandle<()>,
 }
 
 impl World {
@@ -81,7 +89,7 @@ impl World {
     pub(super) fn start(&self, epoch: Epoch, effect: Effect, state: &State) {
         let about = About::of(&effect, state);
         let world = self.clone();
-        self.at(effect.id, async move {
+        self.at(&effect.clone(), async move {
             let outcome = world.carry_out(epoch, &effect, about).await;
             let outcome =
                 outcome.unwrap_or_else(|trouble| Outcome::Failed { why: told(&*trouble) });
@@ -90,29 +98,37 @@ impl World {
     }
 
     /// Looks an effect up, of which nothing is under way any more.
-    pub(super) fn find(&self, effect: Effect, state: &State) {
+    pub(super) fn find(&self, epoch: Epoch, effect: Effect, state: &State) {
         let about = About::of(&effect, state);
         let world = self.clone();
-        self.at(effect.id, async move {
-            let found = lookup::find(&world, &effect, &about).await.unwrap_or(Found::Unknown);
+        self.at(&effect.clone(), async move {
+            let found = lookup::find(&world, epoch, &effect, &about).await;
+            let found = found.unwrap_or(Found::Unknown);
             world.door.tell(Input::Found { effect: effect.id, found });
         });
     }
 
     /// Has a task be at an effect, and nothing else: what was at it before is ended
-    /// first.
-    fn at(&self, effect: EffectId, task: impl Future<Output = ()> + Send + 'static) {
+    /// first. A stop ends whatever is still at its attempt: a start that was given up
+    /// may be so slow that it would come after it.
+    fn at(&self, effect: &Effect, task: impl Future<Output = ()> + Send + 'static) {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way.retain(|_, task| !task.is_finished());
-        let before = under_way.remove(&effect);
+        let attempt = effect.subject.attempt.clone();
+        let is_stop = matches!(effect.action, Action::Stop { .. });
+        let ends = |id: &EffectId, other: &UnderWay| {
+            *id == effect.id || is_stop && other.attempt == attempt
+        };
+        under_way.retain(|_, other| !other.task.is_finished());
+        let before: Vec<UnderWay> =
+            under_way.extract_if(.., |id, other| ends(id, other)).map(|(_, other)| other).collect();
         let task = self.runtime.spawn(async move {
-            if let Some(before) = before {
+            for UnderWay { task: before, .. } in before {
                 before.abort();
                 let _ = before.await;
             }
             task.await;
         });
-        under_way.insert(effect, task);
+        under_way.insert(effect.id, UnderWay { attempt, task });
     }
 
     async fn carry_out(
@@ -130,7 +146,11 @@ impl World {
                 self.publish(about.view.as_ref().ok_or("there is nothing to publish")?)?;
                 Ok(Outcome::Published)
             }
-            (action, Some(unit)) => self.of_unit(effect, action, unit).await,
+            (action, Some(unit)) => {
+                // One that was replaced while it was stopped begins nothing more.
+                self.check(epoch)?;
+                self.of_unit(effect, action, unit).await
+            }
             (action, None) => Err(format!("`{}` is about no unit", action.kind()).into()),
         }
     }
@@ -141,8 +161,6 @@ impl World {
         action: &Action,
         unit: &AboutUnit,
     ) -> Result<Outcome, Trouble> {
-        // One that was replaced while it was stopped begins nothing more.
-        self.store()?.check_owner()?;
         match action {
             Action::Prepare { carry, .. } => self.prepare(unit, carry.as_ref()).await,
             Action::Start { conversation, opening } => self.open(unit, conversation, opening).await,
@@ -169,14 +187,24 @@ impl World {
     async fn own(&self, epoch: Epoch) -> Result<(), Trouble> {
         let stores = self.setup.directory.join("repository");
         let store = Store::create(&stores, epoch, &self.setup.operator, &self.setup.base).await?;
-        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = Some(store);
+        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = Some((epoch, store));
         Ok(())
     }
 
     /// The store, which is there once the engine has fenced its predecessors.
     pub(super) fn store(&self) -> Result<Store, GitError> {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        store.clone().ok_or_else(|| GitError::NotOwned { path: self.setup.directory.clone() })
+        let store = store.as_ref().map(|(_, store)| store.clone());
+        store.ok_or_else(|| GitError::NotOwned { path: self.setup.directory.clone() })
+    }
+
+    /// Fails unless the engine of that epoch still owns the batch.
+    pub(super) fn check(&self, epoch: Epoch) -> Result<(), GitError> {
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*store {
+            Some((owner, store)) if *owner == epoch => store.check_owner(),
+            _ => Err(GitError::NotOwned { path: self.setup.directory.clone() }),
+        }
     }
 }
 

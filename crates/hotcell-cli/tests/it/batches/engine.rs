@@ -58,6 +58,7 @@ fn unit(task: &str, home: &Path, after: &[&str]) -> UnitSpec {
         home: home.to_string_lossy().into_owned(),
         after: after.iter().map(|task| task.parse().unwrap()).collect(),
         apart: Vec::new(),
+        memory_mib: 0,
     }
 }
 
@@ -67,6 +68,7 @@ fn spec(batch: BatchId, units: Vec<UnitSpec>) -> BatchSpec {
         batch,
         owner: "operator:anna".parse().unwrap(),
         lanes: 2,
+        memory_mib: None,
         policy: FailurePolicy::SkipDependents,
         receipts: Receipts::Unprovable,
         limits: Limits {
