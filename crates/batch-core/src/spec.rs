@@ -137,7 +137,9 @@ pub enum SpecError {
     #[error("a batch has 1 to {max} lanes, not {0}", max = BatchSpec::LANES_MAX)]
     Lanes(u32),
     /// A unit would never get a lane.
-    #[error("the lane of {unit} takes {needs_mib} MiB of memory, and all lanes together may take {memory_mib}")]
+    #[error(
+        "the lane of {unit} takes {needs_mib} MiB of memory, and all lanes together may take {memory_mib}"
+    )]
     Memory {
         /// The unit.
         unit: UnitId,

@@ -92,12 +92,7 @@ impl Decider {
             .filter(|unit| matches!(unit.phase, Phase::Working | Phase::Resting))
             .filter(|unit| {
                 batch
-                    || due::has_used_up(
-                        spec.limits.unit,
-                        unit.usage,
-                        unit.worked_ms,
-                        unit.grants,
-                    )
+                    || due::has_used_up(spec.limits.unit, unit.usage, unit.worked_ms, unit.grants)
                     || is_reached(due::unit_ceiling(&self.state, unit))
             })
             .map(|unit| (unit.id().clone(), unit.phase))
