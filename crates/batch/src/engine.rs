@@ -21,7 +21,10 @@ mod cell;
 mod claims;
 mod lane;
 mod lookup;
+mod outbox;
 mod projection;
+mod reviews;
+mod told;
 mod work;
 mod world;
 

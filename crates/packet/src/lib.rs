@@ -6,6 +6,7 @@
 //!   STATUS.md     how far it is             written by the agent  [`status`]
 //!   .DONE         that it is done           written by the engine [`done`]
 //!   .reviews/     what reviewers said       written by reviewers  [`review`]
+//!   outbox/       what it says to others    written by the agent  [`letter`]
 //! ```
 //!
 //! The files are Markdown, as Taskplane has it, and there is one parser: it takes
@@ -21,6 +22,7 @@
 mod document;
 pub mod done;
 mod field;
+pub mod letter;
 pub mod limits;
 mod place;
 mod problem;

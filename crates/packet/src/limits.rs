@@ -9,6 +9,13 @@ pub const STATUS_MAX_BYTES: usize = 1 << 20;
 /// A .DONE or a review larger than this is refused, in bytes.
 pub const NOTE_MAX_BYTES: usize = 256 << 10;
 
+/// A letter larger than this is refused, in bytes: its first line, and as much text as
+/// a message may have.
+pub const LETTER_MAX_BYTES: usize = 4096 + 256;
+
+/// Most reviews of one task that are looked at.
+pub const REVIEWS_MAX: usize = 1000;
+
 /// Most steps of a task.
 pub const STEPS_MAX: usize = 64;
 

@@ -1,5 +1,6 @@
 //! .reviews: what reviewers said, one file each, named `R003-code-step2.md`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -72,6 +73,17 @@ fn digits(text: &str) -> Option<u32> {
 #[error("a review is named like `R003-code-step2.md`")]
 pub struct NotAReview;
 
+/// The latest review of each gate of each step: it is the one that counts.
+#[must_use]
+pub fn latest(names: impl IntoIterator<Item = ReviewName>) -> Vec<ReviewName> {
+    let mut latest: BTreeMap<(u32, Gate), ReviewName> = BTreeMap::new();
+    for name in names {
+        let known = latest.entry((name.step, name.gate)).or_insert(name);
+        *known = name.max(*known);
+    }
+    latest.into_values().collect()
+}
+
 /// What a reviewer decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
@@ -141,6 +153,14 @@ mod tests {
         ] {
             assert_eq!(verdict(text.as_bytes()).ok(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn the_latest_review_of_each_gate_counts() {
+        let names = ["R001-plan-step1.md", "R010-code-step1.md", "R009-code-step1.md"];
+        let latest = latest(names.map(|name| name.parse().unwrap()));
+        let latest: Vec<String> = latest.iter().map(ToString::to_string).collect();
+        assert_eq!(latest, ["R001-plan-step1.md", "R010-code-step1.md"]);
     }
 
     #[test]

@@ -6,8 +6,11 @@
 //!              └──stop──▶ killed, and seen to be
 //! ```
 //!
-//! It finds its packet and what it is told in files, and is told while it works by
-//! nobody: a message to one at work waits until its turn is over.
+//! It finds its packet and what it is told in files, and says something by
+//! [letters](super::outbox). It is told by nobody while it works: a message to one at
+//! work is deferred until its turn is over.
+
+use std::path::PathBuf;
 
 use batch_api::{ConversationId, MessageId};
 use batch_core::decide::{Input, Observation};
@@ -55,7 +58,7 @@ impl World {
     ) -> Result<Outcome, Trouble> {
         let lane = self.existing(unit).await?;
         if !lane.running().await?.is_empty() {
-            return Err("an agent that is a command hears nothing while it works".into());
+            return Ok(Outcome::Deferred);
         }
         self.turn(unit, &lane, conversation).await?;
         self.seen(conversation, message);
@@ -73,10 +76,16 @@ impl World {
         Ok(Outcome::Interrupted)
     }
 
-    /// Ends an agent and all that it started, and sees that nothing is left.
-    pub(super) async fn stop(&self, unit: &AboutUnit) -> Result<Outcome, Trouble> {
+    /// Ends an agent and all that it started, and sees that nothing is left. What it has
+    /// said by then is heard.
+    pub(super) async fn stop(
+        &self,
+        unit: &AboutUnit,
+        conversation: &ConversationId,
+    ) -> Result<Outcome, Trouble> {
         if let Some(lane) = self.lane(&unit.attempt).await? {
             self.kill_all(&lane).await?;
+            self.take_letters(&lane, conversation).await?;
         }
         Ok(Outcome::Stopped)
     }
@@ -114,6 +123,7 @@ impl World {
         let prompt = claims::prompt(&unit.home)?;
         let told = unit.messages.join("\n\n---\n\n");
         lane.write(&packet_path("MESSAGES.md"), told.into_bytes()).await?;
+        self.give_reviews(lane, &unit.home).await?;
         let task = &conversation.agent.attempt.unit.task;
         let variables = [
             format!("BATCH_PACKET={PACKET}"),
@@ -123,9 +133,10 @@ impl World {
         let env = variables.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
         let options = CommandOptions { env, ..CommandOptions::default() };
         let command = lane.start(self.setup.agent.clone(), options).await?;
+        let packet = Packet { prompt, home: unit.home.clone() };
         let (world, lane, conversation) = (self.clone(), lane.clone(), conversation.clone());
         tokio::spawn(async move {
-            let end = world.watch(&lane, &command, &conversation, &prompt).await;
+            let end = world.watch(&lane, &command, &conversation, &packet).await;
             // What cannot be watched any more is as good as gone.
             world.observe(&conversation, end.unwrap_or(Observation::Exited));
         });
@@ -138,9 +149,10 @@ impl World {
         lane: &Cell,
         command: &Job,
         conversation: &ConversationId,
-        prompt: &Prompt,
+        packet: &Packet,
     ) -> Result<Observation, Trouble> {
         let mut written = 0;
+        let mut revise = self.revise(lane, &packet.home).await?;
         loop {
             let status = command.wait(SPELL).await?;
             let output = status.stdout_bytes + status.stderr_bytes;
@@ -149,9 +161,14 @@ impl World {
                 let usage = Usage { calls: 1, ..Usage::default() };
                 self.observe(conversation, Observation::Used { usage });
             }
-            if let Some(status) = packet_status(lane, prompt).await? {
+            if status.state != JobState::Running {
+                revise = self.revise(lane, &packet.home).await?;
+            }
+            if let Some(claimed) = packet_status(lane, &packet.prompt).await? {
+                let status = Status { revise, ..claimed };
                 self.observe(conversation, Observation::Status { status });
             }
+            self.take_letters(lane, conversation).await?;
             match (status.state, status.exit_code) {
                 (JobState::Running, _) => {}
                 (JobState::Ended, Some(0)) => return Ok(Observation::TurnEnded),
@@ -159,6 +176,12 @@ impl World {
             }
         }
     }
+}
+
+/// What an agent's claims are measured by.
+struct Packet {
+    prompt: Prompt,
+    home: PathBuf,
 }
 
 /// What the packet in a lane claims; none if it cannot be read as one.

@@ -91,6 +91,14 @@ impl Cell {
         Ok((done.exit_code == 0 && is_whole).then_some(done.stdout.tail.0))
     }
 
+    /// The names in a directory of the guest that do not begin with a dot; none if there
+    /// is no such directory.
+    pub(super) async fn names(&self, path: &str) -> Result<Vec<String>, OpError> {
+        let done = self.exec(&["ls", "-1", "--", path], Vec::new()).await?;
+        let listed = String::from_utf8_lossy(&done.stdout.tail.0).into_owned();
+        Ok(listed.lines().map(str::to_owned).collect())
+    }
+
     pub(super) async fn start(
         &self,
         command: Vec<String>,

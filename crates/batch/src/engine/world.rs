@@ -16,7 +16,7 @@ use workspace_api::spec::EnvironmentRef;
 
 use super::cell::Cells;
 use super::projection::View;
-use super::{Door, lookup};
+use super::{Door, lookup, told};
 
 /// Where a batch lives, and what its lanes are made of.
 #[derive(Debug, Clone)]
@@ -168,7 +168,7 @@ impl World {
                 self.inject(unit, conversation, *message).await
             }
             Action::Interrupt { .. } => self.interrupt(unit).await,
-            Action::Stop { .. } => self.stop(unit).await,
+            Action::Stop { conversation } => self.stop(unit, conversation).await,
             Action::Capture => self.capture(effect, unit).await,
             Action::Commit => self.commit(unit).await,
             Action::Merge { commit } => self.merge(unit, commit).await,
@@ -240,7 +240,7 @@ impl About {
                 messages: messages(&effect.action)
                     .iter()
                     .filter_map(|message| state.mail.get(message))
-                    .map(|mail| mail.message.text.to_string())
+                    .map(|mail| told::told(mail, unit.id(), state))
                     .collect(),
             }
         });

@@ -1,6 +1,7 @@
 //! Batches: packets found and planned, processes in custody. Only what runs needs machines.
 
 mod engine;
+mod mailbox;
 mod plans;
 mod processes;
 mod untrusted;

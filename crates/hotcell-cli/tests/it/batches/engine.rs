@@ -40,7 +40,7 @@ echo done
 /// What has to hold of whatever is merged: nothing that was merged before is gone.
 const VERIFY: &str = "test -f base && for file in *.txt; do grep -q second $file; done";
 
-fn packet(packets: &Path, task: &str, file: &str) -> PathBuf {
+pub(super) fn packet(packets: &Path, task: &str, file: &str) -> PathBuf {
     let home = packets.join(format!("{task}-write"));
     fs::create_dir_all(&home).unwrap();
     let prompt = format!(
@@ -51,7 +51,7 @@ fn packet(packets: &Path, task: &str, file: &str) -> PathBuf {
     home
 }
 
-fn unit(task: &str, home: &Path, after: &[&str]) -> UnitSpec {
+pub(super) fn unit(task: &str, home: &Path, after: &[&str]) -> UnitSpec {
     let task: TaskId = task.parse().unwrap();
     UnitSpec {
         unit: UnitId { task, repository: "app".parse().unwrap(), visit: 1 },
@@ -62,7 +62,7 @@ fn unit(task: &str, home: &Path, after: &[&str]) -> UnitSpec {
     }
 }
 
-fn spec(batch: BatchId, units: Vec<UnitSpec>) -> BatchSpec {
+pub(super) fn spec(batch: BatchId, units: Vec<UnitSpec>) -> BatchSpec {
     let ceiling = Ceiling { time_ms: 3_600_000, tokens: 1_000_000, money_micros: 1_000_000 };
     BatchSpec {
         batch,
@@ -83,7 +83,7 @@ fn spec(batch: BatchId, units: Vec<UnitSpec>) -> BatchSpec {
 }
 
 /// What the journal says, for somebody who has to understand why.
-fn told(directory: &Path) -> String {
+pub(super) fn told(directory: &Path) -> String {
     let journal = rusqlite::Connection::open(directory.join("journal.sqlite")).unwrap();
     let mut lines = journal.prepare("SELECT text FROM lines ORDER BY sequence").unwrap();
     let lines = lines.query_map([], |row| row.get::<_, String>(0)).unwrap();
