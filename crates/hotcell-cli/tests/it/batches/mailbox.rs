@@ -215,7 +215,12 @@ fn messages_reach_agents_and_agents_are_answered_by_rulings() {
     let abort = scene.send(to("TP-3"), MailKind::Abort, "not needed");
     assert_eq!(receipt(&scene.state(), abort, "TP-3"), Receipt::Answered);
 
-    assert_eq!(engine.join().unwrap().unwrap(), Some(Ending::Partial), "{}", told(&scene.directory()));
+    assert_eq!(
+        engine.join().unwrap().unwrap(),
+        Some(Ending::Partial),
+        "{}",
+        told(&scene.directory())
+    );
     let state = scene.state();
     for task in ["TP-1", "TP-2", "TP-4"] {
         assert_eq!(phase(&state, task), Some(Phase::Done), "{}", told(&scene.directory()));
