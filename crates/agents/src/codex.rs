@@ -28,6 +28,8 @@ use crate::event::{End, Event, Failure, Usage};
 use crate::json::{beginning, beginning_of, number, object, text};
 use crate::launch::{File, Launch, Task};
 
+pub use crate::launch::Provider;
+
 /// What Codex can do.
 pub const CAPABILITIES: Capabilities = Capabilities {
     steering: Steering::Folds,
@@ -67,17 +69,8 @@ const OFF: &[&str] = &[
     "workspace_dependencies",
 ];
 
-/// A provider of models that is not Codex's own, which speaks OpenAI's Responses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Provider {
-    /// Where it is, up to and with `/v1`.
-    pub url: String,
-    /// The variable that holds the key for it.
-    pub key_variable: String,
-}
-
 /// How it is started with its hands in the gateway alone, and with its own provider of
-/// models if there is no other.
+/// models if there is no other, which has to speak OpenAI's Responses.
 #[must_use]
 pub fn launch(task: &Task<'_>, provider: Option<&Provider>) -> Launch {
     let mut settings = toml_edit::DocumentMut::new();
@@ -125,6 +118,14 @@ pub fn launch(task: &Task<'_>, provider: Option<&Provider>) -> Launch {
     launch
 }
 
+/// The keys of the messages that a file of a conversation says were taken.
+#[must_use]
+pub fn taken(transcript: &str) -> Vec<Key> {
+    let entries = transcript.lines().filter_map(|line| object(line.as_bytes()));
+    let keys = entries.filter_map(|entry| Key::parse(text(&entry, "/payload/client_id")));
+    keys.collect()
+}
+
 /// What the agent is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
@@ -159,6 +160,7 @@ pub struct Codex {
     directory: String,
     model: Option<String>,
     instructions: String,
+    resume: Option<String>,
     asked: u64,
     pending: BTreeMap<u64, Purpose>,
     spoken: String,
@@ -174,6 +176,7 @@ impl Codex {
             directory: task.directory.to_string_lossy().into_owned(),
             model: task.model.map(str::to_owned),
             instructions: task.instructions.to_owned(),
+            resume: task.resume.map(str::to_owned),
             asked: 0,
             pending: BTreeMap::new(),
             spoken: String::new(),
@@ -207,15 +210,23 @@ impl Codex {
         match (purpose, std::mem::replace(&mut self.state, State::Idle)) {
             (Purpose::Initialize, State::Greeting(first)) if error.is_none() => {
                 self.state = State::Starting(first);
-                let start = json!({
+                let mut start = json!({
                     "cwd": self.directory,
                     "approvalPolicy": "never",
                     "sandbox": "read-only",
                     "model": self.model,
                     "baseInstructions": self.instructions,
                 });
+                let method = match &self.resume {
+                    Some(thread) => {
+                        start["threadId"] = json!(thread);
+                        start["excludeTurns"] = json!(true);
+                        "thread/resume"
+                    }
+                    None => "thread/start",
+                };
                 let greeted = json!({"method": "initialized"}).to_string();
-                let start = self.ask(Purpose::Thread, "thread/start", &start);
+                let start = self.ask(Purpose::Thread, method, &start);
                 Heard { events: Vec::new(), reply: vec![greeted, start] }
             }
             (Purpose::Thread, State::Starting(first)) if error.is_none() => {

@@ -68,6 +68,9 @@ pub enum NotNow {
     /// The conversation is not open yet.
     #[error("the conversation is not open yet")]
     Opening,
+    /// It is at work, and is told nothing until its turn is over.
+    #[error("the agent is at work, and is told nothing until its turn is over")]
+    Working,
     /// There is no turn to interrupt.
     #[error("the agent is not at work")]
     Idle,

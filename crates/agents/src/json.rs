@@ -37,3 +37,8 @@ pub(crate) fn beginning(text: &str) -> String {
 pub(crate) fn beginning_of(value: Option<&Value>) -> String {
     value.map(|value| beginning(&value.to_string())).unwrap_or_default()
 }
+
+/// A sum of dollars, in millionths of one.
+pub(crate) fn micro_dollars(dollars: Option<&Value>) -> Option<u64> {
+    format!("{:.0}", dollars?.as_f64()? * 1e6).parse().ok()
+}

@@ -17,6 +17,18 @@ pub struct Task<'a> {
     pub instructions: &'a str,
     /// Where it finds its tools.
     pub gateway: &'a Gateway,
+    /// The conversation to go on with, by the name that it was opened under; another
+    /// one if there is none.
+    pub resume: Option<&'a str>,
+}
+
+/// A provider of models other than the agent's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provider {
+    /// Where it is, up to and with `/v1`.
+    pub url: String,
+    /// The variable that holds the key for it.
+    pub key_variable: String,
 }
 
 /// A server of tools that an agent starts and speaks to, over the Model Context
@@ -56,6 +68,14 @@ pub struct File {
 }
 
 impl Launch {
+    pub(crate) fn file(&mut self, path: PathBuf, content: impl Into<String>) {
+        self.files.push(File { path, content: content.into() });
+    }
+
+    pub(crate) fn words(&mut self, words: &[&str]) {
+        self.arguments.extend(words.iter().map(|&word| word.to_owned()));
+    }
+
     pub(crate) fn variable(&mut self, name: &str, value: impl Into<String>) {
         self.variables.push((name.to_owned(), value.into()));
     }

@@ -20,10 +20,13 @@
 //! |---|---|---|---|
 //! | Claude Code | folded into the next result of a tool | `command_lifecycle started` with its key | taken once |
 //! | Codex | folded in after the tool that runs | `item/started` with its key | taken twice; the transcript can be searched |
-//! | pi | folded in after the tool that runs | none with a key; the text comes back | taken twice; the transcript can be searched |
-//! | ACP | differs by agent | none | nobody can tell |
+//! | OpenCode | folded in after the tool that runs | the answer to its prompt, at the end of the turn | taken twice; the conversation can be searched |
+//! | pi | folded in after the tool that runs | the text comes back, with the key in it | taken twice; the transcript can be searched |
+//! | ACP | waits until the turn is over: agents differ | as for OpenCode | as for OpenCode, if the agent loads conversations |
 //! | a command | it hears nothing | – | – |
 
+pub mod acp;
+mod adapter;
 mod capability;
 pub mod claude;
 pub mod codex;
@@ -32,8 +35,14 @@ mod dialogue;
 mod event;
 mod json;
 mod launch;
+mod mark;
+pub mod opencode;
+pub mod pi;
+mod proof;
 
+pub use adapter::{Adapter, Record, UnknownAdapter};
 pub use capability::{Capabilities, Isolation, Receipts, Spending, Steering, Surviving};
 pub use dialogue::{Dialogue, Heard, Key, LINE_BYTES_MAX, NotNow, Said};
 pub use event::{End, Event, Failure, TEXT_CHARACTERS_MAX, Usage};
-pub use launch::{File, Gateway, Launch, Task};
+pub use launch::{File, Gateway, Launch, Provider, Task};
+pub use proof::{PROVED, Proved, Unproved, proof};

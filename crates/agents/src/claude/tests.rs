@@ -75,6 +75,7 @@ fn what_may_be_secret_or_long_is_no_argument() {
         model: None,
         instructions: "all of the instructions",
         gateway: &gateway,
+        resume: None,
     });
     for kept in ["token-of-the-lane", "all of the instructions"] {
         assert!(!launch.arguments.iter().any(|argument| argument.contains(kept)), "{kept}");

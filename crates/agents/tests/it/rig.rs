@@ -8,19 +8,12 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use agent_lab::model::{Script, ScriptedModel};
-use agents::{Dialogue, Event, Gateway, Key, Launch, Said, Task, claude, codex};
+use agents::{Adapter, Dialogue, Event, Gateway, Key, Provider, Said, Task};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 /// How long a whole conversation may take.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// The agents that are tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Agent {
-    Claude,
-    Codex,
-}
 
 pub(crate) struct Rig {
     pub(crate) model: ScriptedModel,
@@ -43,15 +36,48 @@ fn tools() -> PathBuf {
     built
 }
 
+/// The program of an agent, at the version that is tried.
+pub(crate) fn program(adapter: Adapter) -> PathBuf {
+    match adapter {
+        Adapter::Pi => agent_lab::pi(),
+        other => agent_lab::programs().join(other.program().unwrap()),
+    }
+}
+
+/// What the scripted model is called, if it has no name of a real one.
+const fn model_of(adapter: Adapter) -> &'static str {
+    match adapter {
+        Adapter::ClaudeCode => "claude-sonnet-4-5",
+        Adapter::Codex => "scripted",
+        _ => "scripted/scripted",
+    }
+}
+
+/// What is started, and below which directory.
+pub(crate) struct Start<'a> {
+    pub(crate) adapter: Adapter,
+    pub(crate) model: &'a str,
+    pub(crate) resume: Option<&'a str>,
+    pub(crate) scratch: TempDir,
+}
+
+impl Start<'_> {
+    /// The same as for all tests, with nothing around it.
+    pub(crate) fn of(adapter: Adapter) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        Self { adapter, model: model_of(adapter), resume: None, scratch }
+    }
+}
+
 impl Rig {
     /// Starts an agent whose model follows a script.
-    pub(crate) fn start(agent: Agent, script: impl Script) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), agent, script)
+    pub(crate) fn start(adapter: Adapter, script: impl Script) -> Self {
+        Self::start_as(Start::of(adapter), ScriptedModel::start(script))
     }
 
-    /// Starts an agent below a directory in which something may be.
-    pub(crate) fn start_in(scratch: TempDir, agent: Agent, script: impl Script) -> Self {
-        let model = ScriptedModel::start(script);
+    /// Starts an agent with this model.
+    pub(crate) fn start_as(start: Start<'_>, model: ScriptedModel) -> Self {
+        let Start { adapter, scratch, .. } = start;
         let (directory, home) = (scratch.path().join("empty"), scratch.path().join("home"));
         fs::create_dir_all(&directory).unwrap();
         fs::create_dir_all(&home).unwrap();
@@ -61,29 +87,19 @@ impl Rig {
             arguments: vec![scratch.path().join("calls").to_string_lossy().into_owned()],
             variables: Vec::new(),
         };
-        let name = match agent {
-            Agent::Claude => "claude",
-            Agent::Codex => "codex",
-        };
-        let program = agent_lab::programs().join(name);
+        let program = program(adapter);
         let task = Task {
             program: &program,
             directory: &directory,
             home: &home,
-            model: Some(if agent == Agent::Claude { "claude-sonnet-4-5" } else { "scripted" }),
+            model: Some(start.model),
             instructions: "You work.",
             gateway: &gateway,
+            resume: start.resume,
         };
-        let (launch, dialogue): (Launch, Box<dyn Dialogue>) = match agent {
-            Agent::Claude => (claude::launch(&task), Box::new(claude::Claude::default())),
-            Agent::Codex => {
-                let provider = codex::Provider {
-                    url: format!("{}/v1", model.url()),
-                    key_variable: "SCRIPTED_KEY".into(),
-                };
-                (codex::launch(&task, Some(&provider)), Box::new(codex::Codex::new(&task)))
-            }
-        };
+        let provider =
+            Provider { url: format!("{}/v1", model.url()), key_variable: "SCRIPTED_KEY".into() };
+        let (launch, dialogue) = (adapter.launch(&task, Some(&provider)), adapter.dialogue(&task));
         for file in &launch.files {
             fs::create_dir_all(file.path.parent().unwrap()).unwrap();
             fs::write(&file.path, &file.content).unwrap();
@@ -94,7 +110,6 @@ impl Rig {
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("HOME", scratch.path().join("person"))
             .envs(launch.variables)
-            .env("ANTHROPIC_BASE_URL", model.url())
             .env("ANTHROPIC_API_KEY", "scripted")
             .env("SCRIPTED_KEY", "scripted")
             .current_dir(&directory)

@@ -1,0 +1,90 @@
+//! OpenCode, by the Agent Client Protocol ([`crate::acp`]).
+//!
+//! A message to one at work is folded in after the tool that runs, and is in the
+//! conversation from the moment it is sent: it is found there after a kill. The costs of a
+//! turn are told when it is over, in money; of tokens, it tells those of the last answer.
+//!
+//! For a cell every tool is switched off and denied but the gateway's, and neither skills
+//! nor settings of the person's are read: its home is its own. It looks for settings and
+//! plug-ins in the directory that it works in and in all above, and runs what it finds,
+//! even if it is told not to, with one exception: the directory of its own settings. So it
+//! works there ([`directory`]). Measured with version 1.18.33.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::capability::{Capabilities, Isolation, Receipts, Spending, Steering, Surviving};
+use crate::launch::{Launch, Provider, Task};
+
+/// What OpenCode can do.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    steering: Steering::Folds,
+    receipts: Receipts::Searchable,
+    interrupted: Surviving::GoesOn,
+    spending: Spending::MoneyAtEnd,
+    isolation: Isolation::Gateway,
+};
+
+/// Where it works, in its home.
+#[must_use]
+pub fn directory(home: &Path) -> PathBuf {
+    home.join(CONFIG).join("opencode")
+}
+
+/// Where all programs have their settings, in its home.
+const CONFIG: &str = "config";
+
+/// How it is started with its hands in the gateway alone. Its model is called
+/// `provider/model`; another provider than those it knows has to speak OpenAI's Chat
+/// Completions.
+#[must_use]
+pub fn launch(task: &Task<'_>, provider: Option<&Provider>) -> Launch {
+    let tools = format!("{}_*", task.gateway.name);
+    let mut settings = json!({
+        "share": "disabled",
+        "autoupdate": false,
+        "snapshot": false,
+        "permission": {"*": "deny", &*tools: "allow"},
+        "tools": {"*": false, &*tools: true},
+        "agent": {"build": {"prompt": task.instructions}},
+    });
+    if let Some(model) = task.model {
+        settings["model"] = json!(model);
+        // For titles: no other model is asked than the one that was chosen.
+        settings["small_model"] = json!(model);
+    }
+    if let (Some(Provider { url, key_variable }), Some(model)) = (provider, task.model) {
+        let (name, model) = model.split_once('/').unwrap_or(("other", model));
+        settings["provider"][name] = json!({
+            "npm": "@ai-sdk/openai-compatible",
+            "options": {"baseURL": url, "apiKey": format!("{{env:{key_variable}}}")},
+            "models": {model: {"name": model, "tool_call": true}},
+        });
+    }
+    let directory = directory(task.home);
+    let mut launch = Launch::default();
+    launch.file(directory.join("opencode.json"), settings.to_string());
+    launch.words(&["acp", "--cwd", &directory.to_string_lossy()]);
+    for (name, place) in [
+        ("HOME", ""),
+        ("XDG_CONFIG_HOME", CONFIG),
+        ("XDG_DATA_HOME", "data"),
+        ("XDG_STATE_HOME", "state"),
+        ("XDG_CACHE_HOME", "cache"),
+    ] {
+        launch.variable(name, task.home.join(place).to_string_lossy());
+    }
+    for name in [
+        "OPENCODE_DISABLE_AUTOUPDATE",
+        "OPENCODE_DISABLE_CLAUDE_CODE",
+        "OPENCODE_DISABLE_DEFAULT_PLUGINS",
+        "OPENCODE_DISABLE_EXTERNAL_SKILLS",
+        "OPENCODE_DISABLE_LSP_DOWNLOAD",
+        "OPENCODE_DISABLE_PROJECT_CONFIG",
+        "OPENCODE_PURE",
+    ] {
+        launch.variable(name, "1");
+    }
+    launch
+}
