@@ -41,6 +41,7 @@ use batch_core::time::Time;
 
 use crate::journal::SqliteJournal;
 
+pub(crate) use projection::replace;
 pub use world::{Setup, World};
 
 /// Most inputs that wait for a turn. Whoever brings more of them waits.

@@ -5,6 +5,7 @@
 //! * [`engine`]: the loop around the core, and the world that carries its orders out.
 //! * `configuration`, `discovery`: how a repository wants its batches, and its packets.
 //! * `planning`, `picture`, `initial`: the operations on packets.
+//! * `taskplane`: a batch as Taskplane's files.
 //! * `processes`: the operation on processes; `home`: where batches lie.
 
 mod configuration;
@@ -17,6 +18,7 @@ pub mod journal;
 mod picture;
 mod planning;
 mod processes;
+mod taskplane;
 
 use std::path::Path;
 

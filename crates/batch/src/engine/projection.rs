@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
+use std::sync::PoisonError;
 
 use batch_core::state::State;
 use batch_core::unit::Phase;
@@ -12,6 +13,10 @@ use serde::Serialize;
 
 use super::now;
 use super::world::{AboutUnit, Trouble, World};
+use crate::taskplane::Files;
+
+/// Where Taskplane's files lie in a batch's directory.
+const TASKPLANE: &str = "taskplane";
 
 /// The batch as its status file tells it.
 #[derive(Debug, Serialize)]
@@ -56,10 +61,24 @@ impl View {
 }
 
 impl World {
-    /// Writes the status file.
+    /// Writes the status file, and Taskplane's.
     pub(super) fn publish(&self, view: &View) -> Result<(), Trouble> {
+        // One that was replaced would write what is old.
+        self.store()?.check_owner()?;
         let text = serde_json::to_vec_pretty(view)?;
-        Ok(replace(&self.setup.directory.join("status.json"), &text)?)
+        let directory = &self.setup.directory;
+        replace(&directory.join("status.json"), &text)?;
+        let mut taskplane = self.taskplane.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = match taskplane.take() {
+            Some(files) => files,
+            None => {
+                let base = self.setup.base.clone();
+                Files::of(self.setup.batch, directory, base, directory.join(TASKPLANE))?
+            }
+        };
+        files.update()?;
+        *taskplane = Some(files);
+        Ok(())
     }
 
     /// Marks a packet as done: only the engine does, and only here.
@@ -83,7 +102,7 @@ impl World {
 }
 
 /// Puts a file in the place of another, whole or not at all.
-fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
+pub(crate) fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let making = path.with_extension("making");
     match fs::remove_file(&making) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),

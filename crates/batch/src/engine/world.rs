@@ -17,6 +17,7 @@ use workspace_api::spec::EnvironmentRef;
 use super::cell::Cells;
 use super::projection::View;
 use super::{Door, lookup, told};
+use crate::taskplane::Files;
 
 /// Where a batch lives, and what its lanes are made of.
 #[derive(Debug, Clone)]
@@ -52,6 +53,7 @@ pub struct World {
     runtime: Arc<Runtime>,
     /// The store, and under which epoch it is ours.
     store: Arc<Mutex<Option<(Epoch, Store)>>>,
+    pub(super) taskplane: Arc<Mutex<Option<Files>>>,
     under_way: Arc<Mutex<BTreeMap<EffectId, UnderWay>>>,
 }
 
@@ -76,7 +78,8 @@ impl World {
             .build()?;
         let (setup, store) = (Arc::new(setup), Arc::new(Mutex::new(None)));
         let (cells, runtime) = (Cells(cells), Arc::new(runtime));
-        Ok(Self { setup, cells, door, runtime, store, under_way: Arc::default() })
+        let (taskplane, under_way) = (Arc::default(), Arc::default());
+        Ok(Self { setup, cells, door, runtime, store, taskplane, under_way })
     }
 
     /// The batch.

@@ -230,6 +230,13 @@ fn messages_reach_agents_and_agents_are_answered_by_rulings() {
     let stores = fs::read_dir(scene.directory().join("repository")).unwrap();
     let store = stores.flatten().next().unwrap().path();
     assert_eq!(git(&store, &["show", "integration:one.txt"]).trim(), "blue");
+    // What reads Taskplane's files is told the same.
+    let taskplane = scene.directory().join("taskplane");
+    let told_state = fs::read(taskplane.join("batch-state.json")).unwrap();
+    let told_state: serde_json::Value = serde_json::from_slice(&told_state).unwrap();
+    assert_eq!((&told_state["succeededTasks"], &told_state["failedTasks"]), (&3.into(), &1.into()));
+    let events = fs::read_to_string(taskplane.join("events.jsonl")).unwrap();
+    assert!(events.lines().last().unwrap().contains(r#""type":"batch_complete""#), "{events}");
     // It was complete but for its reviews, and was kept from ending.
     let journal = told(&scene.directory());
     assert!(journal.contains(r#"{"steps":2,"checked":2,"revise":1}"#), "{journal}");
