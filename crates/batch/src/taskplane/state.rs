@@ -263,7 +263,11 @@ impl Projection {
         Task {
             task_id: &id.task,
             lane_number: passage.map_or(0, |passage| passage.lane),
-            session_name: if has_run { unit.conversation().agent.to_string() } else { String::new() },
+            session_name: if has_run {
+                unit.conversation().agent.to_string()
+            } else {
+                String::new()
+            },
             status: status(unit.phase).as_str(),
             task_folder: &unit.spec.home,
             started_at: passage.and_then(|passage| passage.started),
