@@ -40,7 +40,7 @@ pub enum Record {
         /// How their names end.
         ending: &'static str,
     },
-    /// Another process of the agent tells it: [`acp::Replay`].
+    /// Another process of the agent tells it: [`Adapter::replay`].
     Replay,
     /// Nowhere.
     Nowhere,
@@ -117,9 +117,7 @@ impl Adapter {
             Self::ClaudeCode => Box::new(claude::Claude::default()),
             Self::Codex => Box::new(codex::Codex::new(task)),
             Self::OpenCode => {
-                let directory = opencode::directory(task.home);
-                let task = Task { directory: &directory, ..task.clone() };
-                Box::new(acp::Acp::new(&task, acp::Told::Folding))
+                opencode::at_work(task, |task| Box::new(acp::Acp::new(task, acp::Told::Folding)))
             }
             Self::Pi => Box::new(pi::Pi::default()),
             Self::Acp => Box::new(acp::Acp::new(task, acp::Told::Waiting)),
@@ -136,6 +134,17 @@ impl Adapter {
             Self::Pi => Record::Files { directory: pi::SESSIONS, ending: ".jsonl" },
             Self::OpenCode | Self::Acp => Record::Replay,
             Self::Command => Record::Nowhere,
+        }
+    }
+
+    /// The search of a conversation that is over, for what was launched with the same
+    /// task, which goes on with it; nothing unless its record is [`Record::Replay`].
+    #[must_use]
+    pub fn replay(self, task: &Task<'_>) -> Option<acp::Replay> {
+        match self {
+            Self::OpenCode => Some(opencode::at_work(task, acp::Replay::new)),
+            Self::Acp => Some(acp::Replay::new(task)),
+            Self::ClaudeCode | Self::Codex | Self::Pi | Self::Command => None,
         }
     }
 

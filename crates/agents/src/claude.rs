@@ -7,10 +7,13 @@
 //!
 //! Every message bears its key as `uuid`. The agent tells by `command_lifecycle`
 //! when it has queued, taken and finished it, and takes a key once, in another
-//! process too. Costs are told with each result, for the session as a whole.
+//! process too: one that it had before is finished without being taken, and opens no
+//! turn. Costs are told with each result, for the session as a whole.
 //!
 //! For a cell it runs with no tools of its own, no settings, hooks or memory of the
 //! user's, and asks nobody for permission. Measured with version 2.1.328.
+
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
@@ -92,14 +95,23 @@ pub fn launch(task: &Task<'_>) -> Launch {
     launch
 }
 
-/// The keys of the messages that a file of a session says were taken. Those that were
-/// queued only are told otherwise.
+/// The keys of the messages that a file of a session says were taken: by themselves, or
+/// folded into a turn. Those that were queued only are told otherwise.
 #[must_use]
 pub fn taken(transcript: &str) -> Vec<Key> {
     let entries = transcript.lines().filter_map(|line| object(line.as_bytes()));
-    let of_user = entries.filter(|entry| text(entry, "/type") == "user");
-    of_user.filter_map(|entry| Key::parse(text(&entry, "/uuid"))).collect()
+    let keys = entries.filter_map(|entry| {
+        Key::parse(match (text(&entry, "/type"), text(&entry, "/attachment/type")) {
+            ("user", _) => text(&entry, "/uuid"),
+            ("attachment", "queued_command") => text(&entry, "/attachment/source_uuid"),
+            _ => "",
+        })
+    });
+    keys.collect()
 }
+
+/// Most messages that may wait to be taken.
+const WAITING_MAX: usize = 256;
 
 /// What the agent is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,16 +127,24 @@ enum State {
 pub struct Claude {
     state: State,
     requests: u64,
+    /// What was said and not taken yet.
+    waiting: BTreeSet<Key>,
+    /// Whether something was taken since the last result.
+    runs: bool,
 }
 
 impl Default for Claude {
     fn default() -> Self {
-        Self { state: State::New, requests: 0 }
+        Self { state: State::New, requests: 0, waiting: BTreeSet::new(), runs: false }
     }
 }
 
 impl Claude {
-    fn user(message: &Said) -> String {
+    fn user(&mut self, message: &Said) -> String {
+        while self.waiting.len() >= WAITING_MAX {
+            self.waiting.pop_first();
+        }
+        self.waiting.insert(message.key);
         json!({
             "type": "user",
             "message": {"role": "user", "content": message.text},
@@ -141,9 +161,39 @@ impl Claude {
         json!({"type": "control_request", "request_id": id, "request": request}).to_string()
     }
 
+    /// What becomes of a message.
+    fn lifecycle(&mut self, said: &Value) -> Vec<Event> {
+        let Some(key) = Key::parse(text(said, "/command_uuid")) else { return Vec::new() };
+        match text(said, "/state") {
+            "started" => {
+                self.waiting.remove(&key);
+                self.runs = true;
+                if self.state == State::Idle {
+                    self.state = State::Working;
+                }
+                vec![Event::Taken { key }]
+            }
+            "cancelled" => {
+                self.waiting.remove(&key);
+                vec![Event::Dropped { key }]
+            }
+            // It had it before.
+            "completed" if self.waiting.remove(&key) => {
+                let mut events = vec![Event::Taken { key }];
+                if !self.runs && self.waiting.is_empty() && self.state != State::Idle {
+                    self.state = State::Idle;
+                    events.push(Event::Ended(End::Completed { text: String::new() }));
+                }
+                events
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// What the result of a turn says.
     fn ended(&mut self, said: &Value) -> Vec<Event> {
         let was = std::mem::replace(&mut self.state, State::Idle);
+        self.runs = false;
         let micro_dollars = micro_dollars(said.get("total_cost_usd"));
         let of_models: Vec<&Value> = said
             .get("modelUsage")
@@ -196,7 +246,7 @@ impl Dialogue for Claude {
     fn open(&mut self, first: &Said) -> Vec<String> {
         self.state = State::Working;
         let initialize = self.control(&json!({"subtype": "initialize"}));
-        vec![initialize, Self::user(first)]
+        vec![initialize, self.user(first)]
     }
 
     fn hear(&mut self, line: &[u8]) -> Heard {
@@ -217,7 +267,7 @@ impl Dialogue for Claude {
             ("system", "permission_denied") => {
                 vec![Event::Denied { what: beginning(text(&said, "/tool_name")) }]
             }
-            ("command_lifecycle", _) => lifecycle(&said),
+            ("command_lifecycle", _) => self.lifecycle(&said),
             ("assistant", _) => spoken(&said),
             ("user", _) => list(&said, "/message/content")
                 .iter()
@@ -238,10 +288,10 @@ impl Dialogue for Claude {
     fn say(&mut self, message: &Said) -> Result<Vec<String>, NotNow> {
         match self.state {
             State::New => Err(NotNow::Opening),
-            State::Interrupting => Ok(vec![Self::user(message)]),
+            State::Interrupting => Ok(vec![self.user(message)]),
             State::Working | State::Idle => {
                 self.state = State::Working;
-                Ok(vec![Self::user(message)])
+                Ok(vec![self.user(message)])
             }
         }
     }
@@ -279,15 +329,6 @@ impl Claude {
             tool => tool,
         };
         Heard { events: vec![Event::Denied { what: beginning(what) }], reply: vec![reply] }
-    }
-}
-
-fn lifecycle(said: &Value) -> Vec<Event> {
-    let Some(key) = Key::parse(text(said, "/command_uuid")) else { return Vec::new() };
-    match text(said, "/state") {
-        "started" => vec![Event::Taken { key }],
-        "cancelled" => vec![Event::Dropped { key }],
-        _ => Vec::new(),
     }
 }
 

@@ -122,7 +122,7 @@ pub fn launch(task: &Task<'_>, provider: Option<&Provider>) -> Launch {
 #[must_use]
 pub fn taken(transcript: &str) -> Vec<Key> {
     let entries = transcript.lines().filter_map(|line| object(line.as_bytes()));
-    let keys = entries.filter_map(|entry| Key::parse(text(&entry, "/payload/client_id")));
+    let keys = entries.filter_map(|entry| Key::parse(text(&entry, "/payload/item/client_id")));
     keys.collect()
 }
 

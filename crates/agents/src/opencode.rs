@@ -32,6 +32,12 @@ pub fn directory(home: &Path) -> PathBuf {
     home.join(CONFIG).join("opencode")
 }
 
+/// Something for the same task in the directory where it works.
+pub(crate) fn at_work<T>(task: &Task<'_>, then: impl FnOnce(&Task<'_>) -> T) -> T {
+    let directory = directory(task.home);
+    then(&Task { directory: &directory, ..task.clone() })
+}
+
 /// Where all programs have their settings, in its home.
 const CONFIG: &str = "config";
 

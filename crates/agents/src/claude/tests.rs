@@ -61,6 +61,21 @@ fn a_turn_is_told_as_what_it_was() {
 }
 
 #[test]
+fn what_it_had_before_opens_no_turn() {
+    let mut claude = Claude::default();
+    let first = said(1, "work");
+    claude.open(&first);
+    let state = |state: &str| json!({"type": "command_lifecycle", "command_uuid": first.key, "state": state});
+    let end = Event::Ended(End::Completed { text: String::new() });
+    assert_eq!(hear(&mut claude, &state("completed")), [Event::Taken { key: first.key }, end]);
+    assert_eq!(claude.interrupt(), Err(NotNow::Idle));
+    // What is finished in its turn was told as taken.
+    claude.say(&first).unwrap();
+    assert_eq!(hear(&mut claude, &state("started")), [Event::Taken { key: first.key }]);
+    assert_eq!(hear(&mut claude, &state("completed")), []);
+}
+
+#[test]
 fn what_may_be_secret_or_long_is_no_argument() {
     let gateway = Gateway {
         name: "cell".into(),

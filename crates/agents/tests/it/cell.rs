@@ -6,8 +6,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::rc::Rc;
 
-use agent_lab::model::{ScriptedModel, Step};
+use agent_lab::model::Step;
 use agents::{Adapter, Event, PROVED};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -241,8 +242,8 @@ fn harmed(adapter: Adapter, model: &str) -> Result<(), String> {
         Some((name, arguments)) => Step::Insist((*name).to_owned(), arguments.clone()),
         None => Step::Say("All was tried.".to_owned()),
     };
-    let start = Start { adapter, model, resume: None, scratch };
-    let mut rig = Rig::start_as(start, ScriptedModel::start(script));
+    let start = Start { adapter, model, resume: None, scratch: Rc::new(scratch) };
+    let mut rig = Rig::start_as(&start, script);
     let opening = rig.dialogue.open(&said(1, "Begin."));
     rig.write(opening);
     let all = rig.until(|event| matches!(event, Event::Ended(_)));

@@ -4,4 +4,5 @@
 
 mod cell;
 mod conversation;
+mod death;
 mod rig;
