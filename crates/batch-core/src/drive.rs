@@ -32,6 +32,7 @@ use crate::journal::{
 use crate::state::State;
 use crate::time::Time;
 
+pub mod contract;
 mod gathering;
 
 use gathering::Gathering;

@@ -53,12 +53,13 @@ fn one_line(text: &str) -> String {
 impl Store {
     /// Makes of a capture what can be merged: the agent's commits, and one of the
     /// engine's over what the agent did not commit. It is called the attempt's result
-    /// from then on.
+    /// from then on, until a later capture is committed. What was made of that capture
+    /// before is found again.
     ///
     /// # Errors
     ///
     /// [`GitError::Refused`] if the agent's history does not contain the commit that
-    /// it began with; [`GitError::InTheWay`] if the attempt has another result.
+    /// it began with.
     pub async fn commit(
         &self,
         attempt: &AttemptId,
@@ -75,24 +76,39 @@ impl Store {
             let why = format!("its history does not contain {base}, with which it began");
             return Err(GitError::Refused(why));
         }
+        if let Some(found) = self.result_of(attempt, work).await? {
+            return Ok(found);
+        }
         let tree = self.tree(work).await?;
         let result = if tree == self.tree(&head).await? {
             head
         } else {
             self.write(&tree, &[&head], note, signature).await?
         };
-        match self.result(attempt).await? {
-            Some(found) if found == result => Ok(result),
-            Some(found) => {
-                Err(GitError::InTheWay(format!("attempt {attempt} has come to {found} already")))
-            }
-            None => {
-                let name = format!("{}/result", of_attempt(attempt));
-                let change = Change { name, to: result.clone(), from: From::Nowhere };
-                self.update(&[change]).await?;
-                Ok(result)
-            }
-        }
+        let name = format!("{}/result", of_attempt(attempt));
+        let from = match self.result(attempt).await? {
+            Some(earlier) => From::At(earlier),
+            None => From::Nowhere,
+        };
+        self.update(&[Change { name, to: result.clone(), from }]).await?;
+        Ok(result)
+    }
+
+    /// What a capture of an attempt came to, if that was committed. The result of an
+    /// earlier capture is not it.
+    ///
+    /// # Errors
+    ///
+    /// If git cannot be asked, or the store is not this engine's any more.
+    pub async fn result_of(
+        &self,
+        attempt: &AttemptId,
+        work: &CommitId,
+    ) -> Result<Option<CommitId>, GitError> {
+        let Some(found) = self.result(attempt).await? else { return Ok(None) };
+        let Some(head) = self.find(&format!("{work}^1")).await? else { return Ok(None) };
+        let is_same = self.tree(&found).await? == self.tree(work).await?;
+        Ok((is_same && contains(&self.git()?, &found, &head).await?).then_some(found))
     }
 
     /// The name of a commit's tree.

@@ -170,6 +170,22 @@ impl Store {
         Ok(self.find(commit.as_str()).await?.is_some())
     }
 
+    /// Whether the store holds a commit for good: something refers to it, or to what
+    /// came after it.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::integration`].
+    pub async fn keeps(&self, commit: &CommitId) -> Result<bool, GitError> {
+        if !self.holds(commit).await? {
+            return Ok(false);
+        }
+        let step = "looking for what refers to a commit";
+        let question = ["for-each-ref", "--count=1", "--format=%(refname)", "--contains"];
+        let question = question.into_iter().chain([commit.as_str()]).collect::<Vec<_>>();
+        Ok(self.git()?.line(&question).await.map_err(GitError::during(step))?.is_some())
+    }
+
     /// Whether the integration branch holds a commit.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! One run: engines that live and die over a world, until the batch is over.
 
 mod judge;
+mod rig;
 
 use std::ops::ControlFlow;
 
@@ -82,26 +83,30 @@ struct Run {
 
 /// Runs a seed to its end.
 pub(super) fn run(scenario: Scenario, random: Random, crashes: Crashes) -> Report {
-    let mut run = Run {
-        clock_ms: scenario.clock_ms,
-        world: World::new(scenario, random),
-        client: Client::default(),
-        storage: Storage::default(),
-        fresh: None,
-        live: None,
-        rest: Vec::new(),
-        stopped: Vec::new(),
-        crashes,
-        chances: 0,
-        turns: 0,
-        is_over: false,
-    };
+    let mut run = Run::new(scenario, random, crashes);
     run.live_on();
     run.check_end();
     run.report()
 }
 
 impl Run {
+    fn new(scenario: Scenario, random: Random, crashes: Crashes) -> Self {
+        Self {
+            clock_ms: scenario.clock_ms,
+            world: World::new(scenario, random),
+            client: Client::default(),
+            storage: Storage::default(),
+            fresh: None,
+            live: None,
+            rest: Vec::new(),
+            stopped: Vec::new(),
+            crashes,
+            chances: 0,
+            turns: 0,
+            is_over: false,
+        }
+    }
+
     fn live_on(&mut self) {
         let spec = Box::new(self.world.scenario.spec.clone());
         let owner = spec.owner.clone();

@@ -135,7 +135,7 @@ impl World {
         proof: Option<&CommitName>,
     ) -> Result<Outcome, Trouble> {
         if let Some(proof) = proof
-            && !self.store()?.holds(&work::id(proof)?).await?
+            && !self.store()?.keeps(&work::id(proof)?).await?
         {
             return Ok(Outcome::Unproved);
         }

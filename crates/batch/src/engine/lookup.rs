@@ -17,10 +17,7 @@ pub(super) async fn find(
     world.check(epoch)?;
     let done = match &effect.action {
         Action::Prepare { .. } => prepared(world, unit).await?,
-        Action::Commit => match world.store()?.result(&unit.attempt).await? {
-            Some(result) => Some(Outcome::Committed { commit: result.as_str().parse()? }),
-            None => None,
-        },
+        Action::Commit => committed(world, unit).await?,
         Action::Advance { to, .. } => {
             let (store, to) = (world.store()?, work::id(to)?);
             store.is_integrated(&to).await?.then_some(Outcome::Advanced)
@@ -35,6 +32,15 @@ pub(super) async fn find(
         _ => None,
     };
     Ok(done.map_or(Found::NotDone, Found::Done))
+}
+
+/// What was made of the last capture. An attempt that went on after it was committed is
+/// captured, and committed, again.
+async fn committed(world: &World, unit: &AboutUnit) -> Result<Option<Outcome>, Trouble> {
+    let Some(captured) = &unit.captured else { return Ok(None) };
+    let found = world.store()?.result_of(&unit.attempt, &work::id(captured)?).await?;
+    let commit = found.map(|found| found.as_str().parse()).transpose()?;
+    Ok(commit.map(|commit| Outcome::Committed { commit }))
 }
 
 /// A lane that is there was not used yet, and is made again if it is half-furnished:

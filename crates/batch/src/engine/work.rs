@@ -52,10 +52,10 @@ impl World {
     /// Makes commits of what was captured.
     pub(super) async fn commit(&self, unit: &AboutUnit) -> Result<Outcome, Trouble> {
         let store = self.store()?;
-        if let Some(result) = store.result(&unit.attempt).await? {
+        let captured = unit.captured.as_ref().ok_or("nothing was captured")?;
+        if let Some(result) = store.result_of(&unit.attempt, &id(captured)?).await? {
             return Ok(Outcome::Committed { commit: result.as_str().parse()? });
         }
-        let captured = unit.captured.as_ref().ok_or("nothing was captured")?;
         let lane = self.existing(unit).await?;
         let (base, note) = (self.base(&lane).await?, note(self, unit, "Work on"));
         let result =
