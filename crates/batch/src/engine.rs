@@ -38,6 +38,7 @@ use batch_core::drive::{Engine, Failure, Order, Ports, live};
 use batch_core::fact::Reply;
 use batch_core::state::{Ending, State};
 use batch_core::time::Time;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::journal::SqliteJournal;
 
@@ -119,21 +120,56 @@ pub fn run(
     visitors: Visitors,
 ) -> Result<Option<Ending>, Failure> {
     let mut engine = Engine::take_over(journal, world.batch())?;
-    live(&mut engine, &mut Place { world, visitors, waiting: Vec::new() })?;
+    live(&mut engine, &mut Place::new(world, visitors))?;
     Ok(engine.state().and_then(|state| state.ending))
 }
 
 /// What an engine lives among: the world, and whoever comes through the door.
-struct Place {
+#[derive(Debug)]
+pub struct Place {
     world: World,
     visitors: Visitors,
+    clock: Clock,
     /// Whoever waits for an answer.
     waiting: Vec<(RequestId, SyncSender<Reply>)>,
 }
 
+impl Place {
+    /// A world, and what comes through its door.
+    #[must_use]
+    pub fn new(world: World, visitors: Visitors) -> Self {
+        Self { world, visitors, clock: Clock::start(), waiting: Vec::new() }
+    }
+}
+
+/// The time of day when an engine begins, and from then on the time that passes, also
+/// while the machine sleeps. So nobody who sets the clock sets timers off, or holds
+/// them up, before the next engine begins.
+#[derive(Debug)]
+struct Clock {
+    start: Time,
+    started: Duration,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { start: now(), started: since_boot() }
+    }
+
+    fn now(&self) -> Time {
+        self.start.after(since_boot().saturating_sub(self.started))
+    }
+}
+
+fn since_boot() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    // The time since boot is never negative.
+    Duration::try_from(time).unwrap_or_default()
+}
+
 impl Ports for Place {
     fn now(&self) -> Time {
-        now()
+        self.clock.now()
     }
 
     fn carry_out(&mut self, epoch: Epoch, orders: Vec<Order>, state: &State) -> ControlFlow<()> {
@@ -156,7 +192,7 @@ impl Ports for Place {
         if state.is_over() {
             return None;
         }
-        let patience = wake.map_or(NAP, |wake| wake.since(now()).min(NAP));
+        let patience = wake.map_or(NAP, |wake| wake.since(self.now()).min(NAP));
         let first = match self.visitors.0.recv_timeout(patience) {
             Ok(event) => Some(event),
             Err(RecvTimeoutError::Timeout) => None,

@@ -50,6 +50,15 @@ fn commits_index_and_untracked_files_arrive_with_their_authors() {
     assert_eq!(body, "Hotcell-Unit: TP-7@app/1");
     assert!(!git_may(scene.store.path(), &["show", &format!("{result}:built")]));
     runtime().block_on(scene.store.check()).unwrap();
+
+    // The attempt goes on: its last capture is what it comes to.
+    write(&lane, "later", "later");
+    let later = scene.result(1, &lane);
+    assert_eq!(scene.file(&later, "later"), "later");
+    assert_eq!(scene.file(&later, "staged"), "staged, then changed");
+    let attempt = attempt(1);
+    let earlier = scene.store.result_of(&attempt, &received.work);
+    assert_eq!(runtime().block_on(earlier).unwrap(), None, "another capture's is not its");
 }
 
 #[test]

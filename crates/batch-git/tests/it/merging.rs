@@ -22,6 +22,9 @@ fn what_goes_together_is_merged_and_the_rest_is_named() {
     assert_eq!(scene.file(&two, "lines"), "ONE\ntwo\nthree\nfour\nFIVE");
     assert_eq!(merge(&two, &third), Merged::Conflict(vec!["lines".into()]));
     assert_eq!(merge(&two, &first), Merged::Already);
+    let keeps = |commit| runtime().block_on(store.keeps(commit)).unwrap();
+    assert!(keeps(&first), "a result is kept");
+    assert!(!keeps(&two), "a merge is nobody's until the branch has it");
     let parents = git(store.path(), &["log", "--first-parent", "--format=%s", two.as_str()]);
     assert_eq!(parents, "Merge TP-7\nMerge TP-7\nfirst");
 }

@@ -94,7 +94,7 @@ impl World {
         for _ in 0..KILLS_MAX {
             let running = lane.running().await?;
             if running.is_empty() {
-                return Ok(());
+                return lane.clear().await;
             }
             for command in running {
                 let _ = command.signal("KILL".parse()?).await;

@@ -109,6 +109,16 @@ impl Cell {
         Ok(Job { cell: self.clone(), id: started.id })
     }
 
+    /// Ends every process in it, and sees that none is left: also those that a command
+    /// has left behind, of which no list knows any more.
+    pub(super) async fn clear(&self) -> Result<(), Trouble> {
+        const SCRIPT: &str = include_str!("clear.sh");
+        match self.exec(&["sh", "-c", SCRIPT], Vec::new()).await?.exit_code {
+            0 => Ok(()),
+            _ => Err("what was left in the guest does not end".into()),
+        }
+    }
+
     /// The commands that run in the background.
     pub(super) async fn running(&self) -> Result<Vec<Job>, OpError> {
         let listed = self.cells.call(List { workspace: self.id.into() }).await?.commands;

@@ -63,7 +63,9 @@ impl World {
             // Half-furnished ones are thrown away: no agent was in it yet.
             self.discard(found).await?;
         }
-        let label: Label = format!("{BASE}={tip}").parse()?;
+        // All that the guest has of history is the commit that it starts from, so what
+        // is captured there can be told apart from nothing before it.
+        let label: Label = format!("{BASE}={start}").parse()?;
         let lane = self.make(&unit.attempt.to_string(), &start, Some(label)).await?;
         let prompt = claims::prompt(&unit.home)?;
         let read = |file| work::read_of_home(&unit.home, file, claims::FILE_BYTES_MAX);

@@ -79,9 +79,7 @@ pub(super) async fn resolve(
             ));
         }
     }
-    let is_commit = matches!(reference.len(), 40 | 64)
-        && reference.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_commit {
+    if is_commit(reference) {
         return Ok(reference.to_ascii_lowercase());
     }
     // The last two are what a tag object stands for, and all that end like it.
@@ -107,6 +105,11 @@ pub(super) async fn resolve(
     })
 }
 
+/// Whether a reference is the whole name of a commit.
+fn is_commit(reference: &str) -> bool {
+    matches!(reference.len(), 40 | 64) && reference.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// Clones one commit into a directory, which is empty.
 async fn fetch(
     clone: &Path,
@@ -116,6 +119,8 @@ async fn fetch(
 ) -> Result<Checkout, OpError> {
     let branch = match reference {
         "HEAD" => "main",
+        // git takes a branch of such a name for the commit, and warns all the time.
+        name if is_commit(name) => "main",
         name if !name.contains(['.', '~', '^', ':', ' ']) => name,
         _ => "main",
     };

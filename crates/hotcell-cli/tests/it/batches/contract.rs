@@ -1,0 +1,148 @@
+//! The real world of an engine, held to the contract that the simulated one passes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use batch::engine::{Door, Place, Setup, World, door};
+use batch_api::{AttemptId, BatchId, CommitName, ConversationId, Epoch};
+use batch_core::drive::contract::{Rig, check};
+use batch_core::spec::BatchSpec;
+use uuid::Uuid;
+use workspace::{Engine, Settings};
+
+use super::engine::{packet, spec, unit};
+use crate::support::*;
+
+/// An agent, and something that it leaves in a session of its own.
+const AGENT: &str = "setsid sleep 1234 & sleep 1234";
+
+/// How many of them nap in the guest.
+const NAPPING: &str = "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o 'sleep 123[4]' | wc -l";
+
+/// A batch whose engines are this process.
+struct Real {
+    scratch: tempfile::TempDir,
+    batch: BatchId,
+    cells: Arc<Engine>,
+    engines: BTreeMap<Epoch, (Door, Place)>,
+}
+
+impl Real {
+    fn new() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let operator = scratch.path().join("app");
+        fs::create_dir(&operator).unwrap();
+        git(&operator, &["init", "--quiet", "--initial-branch=main"]);
+        fs::write(operator.join("base"), "base\n").unwrap();
+        git(&operator, &["add", "--all"]);
+        git(&operator, &["commit", "--quiet", "--message=base"]);
+        for task in ["TP-1", "TP-2"] {
+            packet(&scratch.path().join("packets"), task, "anything");
+        }
+        let mut settings = Settings::from_environment(Some(program().to_owned())).unwrap();
+        settings.home = home().to_owned();
+        let cells = Arc::new(Engine::open(settings).unwrap());
+        let batch = BatchId::from_uuid(Uuid::now_v7());
+        Self { scratch, batch, cells, engines: BTreeMap::new() }
+    }
+
+    fn setup(&self) -> Setup {
+        Setup {
+            batch: self.batch,
+            directory: self.scratch.path().join("batch"),
+            operator: self.scratch.path().join("app"),
+            base: "main".into(),
+            environment: ENVIRONMENT.parse().unwrap(),
+            agent: ["sh", "-c", AGENT].map(str::to_owned).to_vec(),
+            verify: vec!["test -f one && test -f two".to_owned()],
+        }
+    }
+
+    /// What the operator's commands call a lane, if there is one.
+    fn lane(&self, attempt: &AttemptId) -> Option<String> {
+        let listed = hotcell().args(["--json", "workspace", "list"]).output().unwrap();
+        let listed = json(&listed);
+        let is_it = |labels: &serde_json::Value| {
+            labels["batch/for"] == attempt.to_string()
+                && labels["batch/id"] == self.batch.to_string()
+        };
+        let workspaces = listed["workspaces"].as_array().unwrap();
+        let lane = workspaces.iter().find(|workspace| is_it(&workspace["labels"]))?;
+        Some(lane["id"].as_str().unwrap().to_owned())
+    }
+
+    fn in_lane(&self, attempt: &AttemptId, script: &str) -> Option<String> {
+        let lane = self.lane(attempt)?;
+        let output = hotcell()
+            .args(["workspace", "exec", &lane, "--", "sh", "-c", script])
+            .output()
+            .unwrap();
+        output.status.success().then(|| text(&output.stdout))
+    }
+
+    fn store(&self) -> PathBuf {
+        let stores = fs::read_dir(self.setup().directory.join("repository")).unwrap();
+        stores.map(|entry| entry.unwrap().path()).next().unwrap()
+    }
+}
+
+impl Rig for Real {
+    type Ports = Place;
+
+    fn spec(&self) -> BatchSpec {
+        let home = |task: &str| self.scratch.path().join("packets").join(format!("{task}-write"));
+        let units = vec![unit("TP-1", &home("TP-1"), &[]), unit("TP-2", &home("TP-2"), &["TP-1"])];
+        spec(self.batch, units)
+    }
+
+    fn ports(&mut self, epoch: Epoch) -> &mut Place {
+        let (setup, cells) = (self.setup(), self.cells.clone());
+        let engine = self.engines.entry(epoch).or_insert_with(|| {
+            let (door, visitors) = door();
+            let world = World::new(setup, cells, door.clone()).unwrap();
+            (door, Place::new(world, visitors))
+        });
+        &mut engine.1
+    }
+
+    fn wanted(&self) -> [String; 2] {
+        ["one".to_owned(), "two".to_owned()]
+    }
+
+    fn write(&mut self, attempt: &AttemptId, piece: &str) {
+        self.in_lane(attempt, &format!("echo {piece} > {piece}")).unwrap();
+    }
+
+    fn lane_holds(&mut self, attempt: &AttemptId, piece: &str) -> bool {
+        self.in_lane(attempt, &format!("test -f {piece}")).is_some()
+    }
+
+    fn commit_holds(&mut self, commit: &CommitName, piece: &str) -> bool {
+        let file = format!("{commit}:{piece}");
+        let store = self.store();
+        let mut git = Command::new("git");
+        git.args(["cat-file", "-e", &file]).current_dir(store).status().unwrap().success()
+    }
+
+    fn is_alive(&mut self, conversation: &ConversationId) -> bool {
+        let napping = self.in_lane(&conversation.agent.attempt, NAPPING).unwrap();
+        napping.trim() != "0"
+    }
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        let attempts = ["TP-1@app/1#1", "TP-2@app/1#1", "TP-2@app/1#2"];
+        for lane in attempts.iter().filter_map(|attempt| self.lane(&attempt.parse().unwrap())) {
+            let _ = hotcell().args(["--yes", "workspace", "delete", &lane]).output();
+        }
+    }
+}
+
+#[test]
+fn the_real_world_keeps_the_contract() {
+    check(Real::new());
+}
