@@ -77,9 +77,18 @@ pub(crate) fn metadata() -> Result<cargo_metadata::Metadata> {
     Ok(cargo_metadata::MetadataCommand::new().manifest_path(manifest).exec()?)
 }
 
+/// Builds the unit tests of a package, optimised, and says where they lie.
+pub(crate) fn unit_tests(package: &str) -> Result<PathBuf> {
+    made_by("test", &["--no-run", "--release", "--lib", "--package", package], &[])
+}
+
 fn build(arguments: &[&str], variables: &[(&str, &str)]) -> Result<PathBuf> {
+    made_by("build", arguments, variables)
+}
+
+fn made_by(task: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Result<PathBuf> {
     let mut child = Command::new(cargo())
-        .args(["build", "--message-format", "json-render-diagnostics"])
+        .args([task, "--message-format", "json-render-diagnostics"])
         .args(arguments)
         .envs(variables.iter().copied())
         .current_dir(root())
@@ -93,10 +102,10 @@ fn build(arguments: &[&str], variables: &[(&str, &str)]) -> Result<PathBuf> {
             program = artifact.executable.or(program);
         }
     }
-    ensure!(child.wait()?.success(), "cargo build {} failed", arguments.join(" "));
+    ensure!(child.wait()?.success(), "cargo {task} {} failed", arguments.join(" "));
     match program {
         Some(program) => Ok(program.into_std_path_buf()),
-        None => bail!("cargo build {} made no program", arguments.join(" ")),
+        None => bail!("cargo {task} {} made no program", arguments.join(" ")),
     }
 }
 

@@ -97,8 +97,15 @@ impl Decider {
             })
             .map(|unit| (unit.id().clone(), unit.phase))
             .collect();
-        if batch && self.state.halt.is_none() {
-            self.note(Subject::BATCH, Fact::Halted { halt: Some(Halt::Ceiling) });
+        let is_asked = |open: &OpenWait| open.unit.is_none() && open.wait.reason == Reason::Ceiling;
+        // A batch that has ended at its ceiling asks anew if a unit is tried again.
+        let asks = state.units.values().any(|unit| !unit.phase.is_over())
+            && !state.waits.values().any(is_asked)
+            && matches!(state.halt, None | Some(Halt::Ceiling));
+        if batch && asks {
+            if self.state.halt.is_none() {
+                self.note(Subject::BATCH, Fact::Halted { halt: Some(Halt::Ceiling) });
+            }
             self.ask(Subject::BATCH, Reason::Ceiling, Answer::GiveUp);
         }
         for (id, phase) in &used_up {
