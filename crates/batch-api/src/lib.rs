@@ -3,10 +3,11 @@
 //!
 //! * [`id`]: who and what is spoken of.
 //! * [`actor`]: who speaks.
-//! * [`init`], [`plan`], [`processes`]: operations, a module each; the table of them is [`operations`].
+//! * [`init`], [`plan`], [`control`], [`processes`]: operations; the table of them is [`operations`].
 //! * [`task`]: what a task is, in the words of its packet.
 
 pub mod actor;
+pub mod control;
 pub mod id;
 pub mod init;
 pub mod plan;
@@ -28,6 +29,14 @@ operation::operations! {
     BatchOperations:
     init::Init,
     plan::Plan,
+    control::start::Start,
+    control::status::Status,
+    control::status::List,
+    control::change::Pause,
+    control::change::Resume,
+    control::change::Abort,
+    control::change::Retry,
+    control::change::Skip,
     processes::Processes,
 }
 

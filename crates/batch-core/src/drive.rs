@@ -27,7 +27,7 @@ use crate::due::due;
 use crate::effect::{Effect, EffectState};
 use crate::fact::{Fact, Reply};
 use crate::journal::{
-    AppendError, Chain, ChainError, Draft, Journal, LINES_MAX, Line, StorageError,
+    AppendError, Chain, ChainError, Claim, Draft, Journal, LINES_MAX, Line, StorageError,
 };
 use crate::state::State;
 use crate::time::Time;
@@ -157,6 +157,15 @@ impl<J: Journal> Engine<J> {
     /// If the journal cannot be claimed or read, or is not whole.
     pub fn take_over(mut journal: J, batch: BatchId) -> Result<Self, Failure> {
         let claim = journal.claim()?;
+        Self::owning(journal, claim, batch)
+    }
+
+    /// Goes on with a batch whose journal was claimed: folds it.
+    ///
+    /// # Errors
+    ///
+    /// If the journal cannot be read, or is not whole.
+    pub fn owning(mut journal: J, claim: Claim, batch: BatchId) -> Result<Self, Failure> {
         let (state, chain) = fold(&mut journal, batch)?;
         Ok(Self { journal, chain, epoch: claim.epoch, state: Some(state) })
     }

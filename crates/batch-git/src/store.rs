@@ -43,6 +43,15 @@ pub struct Store {
 }
 
 impl Store {
+    /// The commit that a name stands for in the operator's repository.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or no repository.
+    pub async fn base_of(operator: &Path, name: &str) -> Result<CommitId, GitError> {
+        commit_of(operator, name).await
+    }
+
     /// Copies the operator's repository for the engine of `epoch`, with an
     /// integration branch that begins at `base`, any name that a commit has there.
     /// If `directory` holds a store already, it is claimed and stays what it is.

@@ -5,6 +5,7 @@
 //! is a path below the repository, and what is not known in it is an error with its
 //! line. What Taskplane's says and nothing here reads is told.
 
+mod agent;
 mod own;
 mod taskplane;
 
@@ -14,6 +15,9 @@ use batch_api::AreaName;
 use batch_api::plan::{PacketProblem, Remark, SourceOfSettings};
 use batch_core::plan::{Policy, Weights};
 use file_tree::TreePath;
+use workspace_api::spec::EnvironmentRef;
+
+pub use agent::{AgentKind, AgentSetup, LaneMode};
 
 /// Our own configuration.
 pub(crate) const OWN_FILE: &str = ".hotcell/batch.toml";
@@ -34,6 +38,18 @@ pub(crate) const AREAS_MAX: usize = 256;
 /// Most that a task of any size may weigh.
 const WEIGHT_MAX: u32 = 1000;
 
+/// Most lines that verify what is merged.
+const VERIFY_MAX: usize = 64;
+
+/// Most words of an agent's command.
+const WORDS_MAX: usize = 256;
+
+/// Longest line, word or name in it, in bytes.
+const TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// What a batch begins with unless the configuration says otherwise.
+const BASE: &str = "HEAD";
+
 /// How a repository wants its batches.
 #[derive(Debug, Clone)]
 pub(crate) struct Configuration {
@@ -42,6 +58,14 @@ pub(crate) struct Configuration {
     pub(crate) areas: BTreeMap<AreaName, TreePath>,
     /// How many lanes, and what tasks weigh.
     pub(crate) policy: Policy,
+    /// What lanes start from.
+    pub(crate) environment: EnvironmentRef,
+    /// The commit that a batch begins with, by a name that it has there.
+    pub(crate) base: String,
+    /// Lines for the guest's shell that have to succeed on what is merged.
+    pub(crate) verify: Vec<String>,
+    /// What does the work; nothing is started without it.
+    pub(crate) agent: Option<AgentSetup>,
 }
 
 impl Default for Configuration {
@@ -50,6 +74,10 @@ impl Default for Configuration {
             source: SourceOfSettings::Defaults,
             areas: BTreeMap::new(),
             policy: Policy::default(),
+            environment: EnvironmentRef::default(),
+            base: BASE.to_owned(),
+            verify: Vec::new(),
+            agent: None,
         }
     }
 }
@@ -114,11 +142,27 @@ pub(crate) fn taskplane(text: &str) -> Read {
 /// What is written for a repository that has none: every key, and what it means.
 pub(crate) fn written(configuration: &Configuration) -> String {
     let Policy { lanes, weights: Weights { small, medium, large } } = configuration.policy;
+    let text_of = |text: &str| toml_edit::Value::from(text).to_string();
+    let (environment, base) =
+        (text_of(configuration.environment.as_str()), text_of(&configuration.base));
+    let verify: toml_edit::Array = configuration.verify.iter().collect();
+    let agent = match &configuration.agent {
+        Some(agent) => agent.written(),
+        None => AgentSetup::EXAMPLE.to_owned(),
+    };
     let mut text = format!(
         "# How Hotcell runs batches of tasks in this repository: docs/batches.md of Hotcell.\n\
          version = 1\n\n\
          # Most tasks that run at the same time.\n\
          lanes = {lanes}\n\n\
+         # What lanes start from, as `hotcell prepare` makes it.\n\
+         environment = {environment}\n\n\
+         # The commit that a batch begins with.\n\
+         base = {base}\n\n\
+         # Lines for a shell that have to succeed on whatever is merged, in a machine of its own.\n\
+         verify = {verify}\n\n\
+         # What does the work.\n\
+         {agent}\n\
          # What a task of each size weighs; one is about half an hour of work.\n\
          [sizes]\nS = {small}\nM = {medium}\nL = {large}\n\n\
          # Where packets lie: a directory each, with a sub-directory for every task.\n\

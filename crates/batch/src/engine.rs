@@ -42,6 +42,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::journal::SqliteJournal;
 
+pub use crate::configuration::{AgentKind, AgentSetup, LaneMode};
 pub(crate) use projection::replace;
 pub use world::{Setup, World};
 
@@ -107,19 +108,34 @@ pub fn now() -> Time {
     Time::default().after(since)
 }
 
-/// Takes a batch over and runs it until it is over, or until nobody needs it any
-/// more; how it ended, if it did. It blocks: it belongs on a thread of its own.
+/// Takes a batch over and runs it until it is over; how it ended, if it did. It blocks:
+/// it belongs on a thread of its own.
 ///
 /// # Errors
 ///
-/// If the journal cannot be taken over or written. The batch is whole then, and
-/// another engine goes on with it.
+/// If the journal cannot be taken over or written. The batch is whole then, and another
+/// engine goes on with it.
 pub fn run(
     world: World,
     journal: SqliteJournal,
     visitors: Visitors,
 ) -> Result<Option<Ending>, Failure> {
-    let mut engine = Engine::take_over(journal, world.batch())?;
+    let engine = Engine::take_over(journal, world.batch())?;
+    go_on(world, engine, visitors)
+}
+
+/// Runs the engine of a batch until the batch is over, or until nobody needs it any
+/// more; how it ended, if it did. It blocks: it belongs on a thread of its own.
+///
+/// # Errors
+///
+/// If the journal cannot be written. The batch is whole then, and another engine goes
+/// on with it.
+pub(crate) fn go_on(
+    world: World,
+    mut engine: Engine<SqliteJournal>,
+    visitors: Visitors,
+) -> Result<Option<Ending>, Failure> {
     live(&mut engine, &mut Place::new(world, visitors))?;
     Ok(engine.state().and_then(|state| state.ending))
 }

@@ -4,6 +4,11 @@
 //! <home>/batches/<id>/     mode 0700, one batch each
 //!   journal.sqlite …       its journal, see `journal`
 //!   custody/               the registry of its processes, see `custody`
+//!   setup.json             how it was made, see `control::setup`
+//!   engine.sock            the door of its engine; engine.log what that says
+//!   repository/            its store of commits, see `batch_git`
+//!   status.json            how far it is, for other programs
+//! <home>/batches/.new-…    a batch that is being made
 //! ```
 
 use std::fs;
@@ -12,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 use batch_api::BatchId;
 use operation::{ErrorKind, OpError};
+
+use crate::control::Place;
 
 /// The registry of processes within a batch's directory.
 const CUSTODY: &str = "custody";
@@ -29,6 +36,16 @@ impl BatchesHome {
     /// The registry of a batch's processes.
     pub(crate) fn custody(&self, batch: BatchId) -> PathBuf {
         self.directory(batch).join(CUSTODY)
+    }
+
+    /// The directory that holds all of them.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A batch, whether it is there or not.
+    pub(crate) fn place(&self, batch: BatchId) -> Place {
+        Place::new(batch, self.directory(batch))
     }
 
     fn directory(&self, batch: BatchId) -> PathBuf {

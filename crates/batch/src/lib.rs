@@ -3,12 +3,14 @@
 //! * [`custody`]: the processes of agents and tools, none of which outlives its engine.
 //! * [`journal`]: the journal of a batch in SQLite, and its traces in files.
 //! * [`engine`]: the loop around the core, and the world that carries its orders out.
+//! * `control`: that engine as a process of its own, and the operations on it.
 //! * `configuration`, `discovery`: how a repository wants its batches, and its packets.
 //! * `planning`, `picture`, `initial`: the operations on packets.
 //! * `taskplane`: a batch as Taskplane's files.
 //! * `processes`: the operation on processes; `home`: where batches lie.
 
 mod configuration;
+mod control;
 pub mod custody;
 mod discovery;
 pub mod engine;
@@ -20,21 +22,23 @@ mod planning;
 mod processes;
 mod taskplane;
 
-use std::path::Path;
-
+use control::Starter;
+pub use control::{ENGINE_SUBCOMMAND, run_engine};
 use home::BatchesHome;
+use workspace::Settings;
 
 /// Carries out every operation on batches.
 #[derive(Debug, Clone)]
 pub struct Batches {
     home: BatchesHome,
+    starter: Starter,
 }
 
 impl Batches {
-    /// Those within the directory that holds everything of Hotcell's.
+    /// Those of an operator's settings.
     #[must_use]
-    pub fn within(home: &Path) -> Self {
-        Self { home: BatchesHome::within(home) }
+    pub fn of(settings: &Settings) -> Self {
+        Self { home: BatchesHome::within(&settings.home), starter: Starter::of(settings) }
     }
 }
 

@@ -4,22 +4,38 @@ use std::collections::BTreeSet;
 
 use batch_api::plan::{Contention, PacketProblem, Plan, PlanFormat, Planned, PlannedTask};
 use batch_core::plan::{self, Batch, Dependency, Known, Task};
+use batch_core::spec::UnitSpec;
 use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use packet::status::{Progress, StepStatus};
+use workspace_api::spec::Shape;
 
 use crate::Batches;
+use crate::configuration::Configuration;
 use crate::discovery::{self, Found, Packet, Repository};
 use crate::picture;
 
 impl Handler<Plan> for Batches {
     async fn handle(&self, plan: Plan, _: &mut Call<NoEvents>) -> Result<Planned, OpError> {
-        tokio::task::spawn_blocking(move || planned(&plan)).await.map_err(|error| {
-            OpError::new(ErrorKind::Internal, &error).during("planning ended early")
-        })?
+        tokio::task::spawn_blocking(move || outlined(&plan).map(|outline| outline.planned))
+            .await
+            .map_err(|error| {
+                OpError::new(ErrorKind::Internal, &error).during("planning ended early")
+            })?
     }
 }
 
-fn planned(request: &Plan) -> Result<Planned, OpError> {
+/// A plan, and all that it was made from.
+#[derive(Debug)]
+pub(crate) struct Outline {
+    pub(crate) planned: Planned,
+    pub(crate) repository: Repository,
+    pub(crate) configuration: Configuration,
+    /// What is to be done, the most urgent first; empty if there are problems.
+    pub(crate) units: Vec<UnitSpec>,
+}
+
+/// Plans what is asked for.
+pub(crate) fn outlined(request: &Plan) -> Result<Outline, OpError> {
     let directory = discovery::directory(&request.directory);
     let repository = Repository::around(&directory)?;
     let read = repository.configuration();
@@ -41,10 +57,12 @@ fn planned(request: &Plan) -> Result<Planned, OpError> {
         completed: 0,
         picture: None,
     };
+    let mut units = Vec::new();
+    let configuration = read.configuration;
     if !planned.problems.is_empty() {
-        return Ok(planned);
+        return Ok(Outline { planned, repository, configuration, units });
     }
-    let found = Found::look(&repository, &read.configuration, &directory, &request.tasks)?;
+    let found = Found::look(&repository, &configuration, &directory, &request.tasks)?;
     planned.completed = found.completed_here;
     planned.remarks.extend(found.remarks);
     planned.problems.extend(found.problems);
@@ -52,7 +70,12 @@ fn planned(request: &Plan) -> Result<Planned, OpError> {
     let is_graph_known = broken.is_empty();
     let batch = batch(&found.wanted, &found.completed, &found.pending);
     match plan::plan(&batch, policy) {
-        Ok(plan) if is_graph_known => fill(&mut planned, &plan, &found.wanted),
+        Ok(plan) if is_graph_known => {
+            fill(&mut planned, &plan, &found.wanted);
+            let home = |at: usize| home(&repository, &found.wanted[at]);
+            units =
+                UnitSpec::of(&plan, &repository.name(), Shape::default().memory_mib.into(), home);
+        }
         Ok(_) => {}
         Err(problems) => planned.problems.extend(problems.into_iter().filter_map(|problem| {
             let (line, fault) = (problem.line, problem.fault);
@@ -72,7 +95,13 @@ fn planned(request: &Plan) -> Result<Planned, OpError> {
     if planned.problems.is_empty() && request.format == PlanFormat::Svg {
         planned.picture = Some(picture::draw(&planned));
     }
-    Ok(planned)
+    Ok(Outline { planned, repository, configuration, units })
+}
+
+/// A packet's directory.
+fn home(repository: &Repository, packet: &Packet) -> String {
+    let file = repository.path.join(&packet.file);
+    file.parent().unwrap_or(&file).to_string_lossy().into_owned()
 }
 
 type Place = (batch_api::AreaName, batch_api::TaskId);

@@ -30,7 +30,7 @@ impl Program {
     /// As the environment sets it up.
     fn open() -> Result<Self, OpError> {
         let settings = settings()?;
-        let batches = Batches::within(&settings.home);
+        let batches = Batches::of(&settings);
         Ok(Self { engine: Engine::open(settings)?, batches })
     }
 }

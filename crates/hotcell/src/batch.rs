@@ -2,6 +2,11 @@
 
 use std::path::Path;
 
+use batch_api::BatchId;
+use batch_api::control::change::{Abort, Changed, Pause, Resume, Resumed, Retry, Skip};
+use batch_api::control::start::Start;
+use batch_api::control::status::{BatchStatus, BatchSummary, List, Status};
+use batch_api::control::{Target, UnitRef};
 use batch_api::init::{Init, Initialised};
 use batch_api::plan::{Plan, Planned};
 use batch_api::processes::{ProcessList, Processes};
@@ -65,5 +70,108 @@ impl Batches {
     /// If there is no such batch.
     pub async fn processes(&self, processes: Processes) -> Result<ProcessList, Error> {
         self.call(processes, &mut Call::quiet()).await
+    }
+
+    /// Starts a batch, whose engine goes on when this program has ended.
+    ///
+    /// # Errors
+    ///
+    /// Everything that stands against it, at once.
+    pub async fn start(&self, start: Start) -> Result<Batch, Error> {
+        let started = self.call(start, &mut Call::quiet()).await?;
+        Ok(Batch { batches: self.clone(), id: started.id })
+    }
+
+    /// The batch that is meant: the named one, or that of a repository.
+    ///
+    /// # Errors
+    ///
+    /// If none is meant, or several are.
+    pub async fn find(&self, target: Target) -> Result<Batch, Error> {
+        let found = self.call(Status { target }, &mut Call::quiet()).await?;
+        Ok(Batch { batches: self.clone(), id: found.id })
+    }
+
+    /// All batches, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be listed.
+    pub async fn list(&self) -> Result<Vec<BatchSummary>, Error> {
+        Ok(self.call(List::default(), &mut Call::quiet()).await?.batches)
+    }
+}
+
+/// A batch. Dropping this does nothing to it.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    batches: Batches,
+    id: BatchId,
+}
+
+impl Batch {
+    /// Identifies it for ever.
+    #[must_use]
+    pub const fn id(&self) -> BatchId {
+        self.id
+    }
+
+    /// How far it is. It needs no engine for that.
+    ///
+    /// # Errors
+    ///
+    /// If its journal cannot be read.
+    pub async fn status(&self) -> Result<BatchStatus, Error> {
+        self.batches.call(Status { target: self.id.into() }, &mut Call::quiet()).await
+    }
+
+    /// Opens no more lanes and contexts; agents at work go on.
+    ///
+    /// # Errors
+    ///
+    /// If it stands still for another reason, or no engine answers.
+    pub async fn pause(&self) -> Result<Changed, Error> {
+        let pause = Pause { target: self.id.into(), request_id: None };
+        self.batches.call(pause, &mut Call::quiet()).await
+    }
+
+    /// Lets it go on: after a pause, or after its engine or the host died.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if it is over.
+    pub async fn resume(&self) -> Result<Resumed, Error> {
+        let resume = Resume { take_over: false, target: self.id.into(), request_id: None };
+        self.batches.call(resume, &mut Call::quiet()).await
+    }
+
+    /// Stops everything that it does, for good, after it was captured.
+    ///
+    /// # Errors
+    ///
+    /// If no engine answers.
+    pub async fn abort(&self) -> Result<Changed, Error> {
+        let abort = Abort { target: self.id.into(), request_id: None };
+        self.batches.call(abort, &mut Call::quiet()).await
+    }
+
+    /// Tries a task again that has failed or was skipped.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such task, or it is elsewhere.
+    pub async fn retry(&self, unit: UnitRef) -> Result<Changed, Error> {
+        let retry = Retry { unit, target: self.id.into(), request_id: None };
+        self.batches.call(retry, &mut Call::quiet()).await
+    }
+
+    /// Leaves a task out, and what depends on it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such task, or it is merged already.
+    pub async fn skip(&self, unit: UnitRef) -> Result<Changed, Error> {
+        let skip = Skip { unit, target: self.id.into(), request_id: None };
+        self.batches.call(skip, &mut Call::quiet()).await
     }
 }

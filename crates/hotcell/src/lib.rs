@@ -35,8 +35,10 @@ use operation::{Handler, Operation};
 use workspace::{Engine, Settings};
 
 pub use background::BackgroundCommand;
-pub use batch::Batches;
-pub use batch_api::{init as batch_init, plan as batch_plan, processes as batch_processes};
+pub use batch::{Batch, Batches};
+pub use batch_api::{
+    control as batch_control, init as batch_init, plan as batch_plan, processes as batch_processes,
+};
 pub use operation::{Call, ErrorKind, OpError as Error};
 pub use service::{Service, ServiceDefinition};
 pub use shell::Shell;
@@ -118,7 +120,7 @@ impl Client {
         if let Some(accelerator) = options.accelerator {
             settings.accelerator = accelerator;
         }
-        let batches = ::batch::Batches::within(&settings.home);
+        let batches = ::batch::Batches::of(&settings);
         Ok(Self { engine: Arc::new(Engine::open(settings)?), batches })
     }
 

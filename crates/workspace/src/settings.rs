@@ -49,7 +49,8 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("NO_COLOR", "Do not use colour"),
 ];
 
-const HOME_VARIABLE: &str = "HOTCELL_HOME";
+/// Names the directory that holds everything of ours.
+pub const HOME_VARIABLE: &str = "HOTCELL_HOME";
 const ACCELERATOR_VARIABLE: &str = "HOTCELL_ACCELERATOR";
 const PROGRAM_VARIABLE: &str = "HOTCELL_PROGRAM";
 const PUBLIC_VARIABLE: &str = "HOTCELL_EGRESS_PUBLIC";
@@ -253,6 +254,16 @@ pub(crate) fn surroundings() -> Result<Surroundings, OpError> {
 pub(crate) fn set_variables() -> Vec<&'static str> {
     let ours = VARIABLES.iter().map(|(name, _)| *name).filter(|name| name.starts_with("HOTCELL"));
     ours.filter(|name| env::var_os(name).is_some()).collect()
+}
+
+/// The variables that a process of ours needs which goes on by itself, such as the engine
+/// of a batch: those that Hotcell reads, and where its user's things lie. Nothing else of
+/// this environment reaches it.
+#[must_use]
+pub fn handed_on() -> Vec<(&'static str, OsString)> {
+    const THEIRS: [&str; 4] = ["HOME", "TMPDIR", "https_proxy", "no_proxy"];
+    let names = VARIABLES.iter().map(|(name, _)| *name).chain(THEIRS);
+    names.filter_map(|name| Some((name, env::var_os(name)?))).collect()
 }
 
 /// What a variable of this process's environment holds, which somebody names in a

@@ -31,9 +31,15 @@ fn commits_index_and_untracked_files_arrive_with_their_authors() {
     assert_eq!(received.head.as_str(), git(&lane, &["rev-parse", "HEAD"]));
     assert_eq!((received.commits, received.changed), (1, 4));
     assert_eq!(received.findings, []);
-    // The same bundle, and the same state captured again, are the same.
+    // The same bundle, and the same state captured again, are the same; also if whoever
+    // held locks there was killed.
     assert_eq!(scene.receive(1, &bundle).unwrap(), received);
+    for lock in ["index.lock", "config.lock", "refs/hotcell/work.lock"] {
+        write(&lane, &format!(".git/{lock}"), "");
+    }
+    assert!(!git_may(&lane, &["config", "user.name", "Agent"]));
     assert_eq!(scene.receive(1, &scene.captured(&lane)).unwrap(), received);
+    assert!(git_may(&lane, &["config", "user.name", "Agent"]), "the next context can go on");
     let captures = git(scene.store.path(), &["for-each-ref", "--format=%(refname:lstrip=8)"]);
     let captures: Vec<&str> = captures.lines().filter(|name| !name.is_empty()).collect();
     assert_eq!(captures, ["heads/idea", "heads/integration", "hotcell/work", "stash"]);

@@ -3,7 +3,14 @@
 use batch_api::plan::{LANES_MAX, SourceOfSettings};
 use toml_edit::{Document, Item, TableLike, TomlError};
 
-use super::{OWN_FILE, Read, WEIGHT_MAX, shown, suggestion};
+use super::{
+    AgentKind, AgentSetup, OWN_FILE, Read, TEXT_BYTES_MAX, VERIFY_MAX, WEIGHT_MAX, WORDS_MAX,
+    shown, suggestion,
+};
+
+/// Every key of the file.
+const KEYS: &[&str] =
+    &["version", "lanes", "environment", "base", "verify", "agent", "sizes", "areas"];
 
 /// The version of the file that is read.
 const VERSION: i64 = 1;
@@ -20,7 +27,7 @@ pub(super) fn read(text: &str) -> Read {
         }
     };
     let mut file = File { text, read: &mut read };
-    file.table("", document.as_table(), &["version", "lanes", "sizes", "areas"], File::root);
+    file.table("", document.as_table(), KEYS, File::root);
     if document.get("version").is_none() {
         read.problem(OWN_FILE, 1, format!("found no version; expected `version = {VERSION}`"));
     }
@@ -91,6 +98,20 @@ impl File<'_, '_> {
                     self.read.configuration.policy.lanes = u8::try_from(lanes).unwrap_or(LANES_MAX);
                 }
             }
+            "environment" => {
+                let Some(text) = self.line(name, item, line) else { return };
+                match text.parse() {
+                    Ok(environment) => self.read.configuration.environment = environment,
+                    Err(error) => self.problem(line, format!("found no environment: {error}")),
+                }
+            }
+            "base" => {
+                if let Some(base) = self.line(name, item, line) {
+                    self.read.configuration.base = base;
+                }
+            }
+            "verify" => self.read.configuration.verify = self.lines(name, item, line, VERIFY_MAX),
+            "agent" => self.agent(item, line),
             "sizes" => self.section(name, item, line, &["S", "M", "L"], Self::size),
             _ => self.section(name, item, line, &[], Self::area),
         }
@@ -133,6 +154,95 @@ impl File<'_, '_> {
         }
     }
 
+    /// What does the work. What is missing or wrong in it is all told, and then there is
+    /// none.
+    fn agent(&mut self, item: &Item, line: u32) {
+        let before = self.read.problems.len();
+        self.section("agent", item, line, &["kind", "command", "lane"], |_, _, _, _| {});
+        let Some(table) = item.as_table_like() else { return };
+        let at = |file: &Self, item: &Item| {
+            item.span().map_or(line, |span| line_of(file.text, span.start))
+        };
+        let names = |known: &[&str]| {
+            known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        };
+        let kinds: Vec<&str> = AgentKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        let Some(said) = table.get("kind") else {
+            let message = format!("found no `kind` in [agent]; expected one of {}", names(&kinds));
+            return self.problem(line, message);
+        };
+        let found =
+            said.as_str().and_then(|said| AgentKind::ALL.iter().find(|it| it.as_str() == said));
+        let Some(kind) = found.copied() else {
+            let message = format!("found another `kind`; expected one of {}", names(&kinds));
+            return self.problem(at(self, said), message);
+        };
+        let mut lane = kind.lanes().first().copied();
+        if let Some(said) = table.get("lane") {
+            let modes: Vec<&str> = kind.lanes().iter().map(|mode| mode.as_str()).collect();
+            lane = said
+                .as_str()
+                .and_then(|said| kind.lanes().iter().find(|it| it.as_str() == said))
+                .copied();
+            if lane.is_none() {
+                let message = format!(
+                    "found another `lane` for `{}`; expected one of {}",
+                    kind.as_str(),
+                    names(&modes)
+                );
+                self.problem(at(self, said), message);
+            }
+        }
+        let command = match (kind, table.get("command")) {
+            (AgentKind::Command, Some(command)) => {
+                let place = at(self, command);
+                let words = self.lines("command", command, place, WORDS_MAX);
+                if words.is_empty() && self.read.problems.len() == before {
+                    self.problem(place, "found an empty `command`; expected a program");
+                }
+                words
+            }
+            (AgentKind::Command, None) => {
+                let message = "found no `command` in [agent]; expected a program and its arguments";
+                self.problem(line, message);
+                Vec::new()
+            }
+        };
+        if let (Some(lane), true) = (lane, self.read.problems.len() == before) {
+            self.read.configuration.agent = Some(AgentSetup { kind, command, lane });
+        }
+    }
+
+    /// A text that is not empty and not too long.
+    fn line(&mut self, name: &str, item: &Item, line: u32) -> Option<String> {
+        let text = item.as_str().filter(|text| is_text(text));
+        if text.is_none() {
+            let message = format!(
+                "found another value for `{name}`; expected a text of 1 to {TEXT_BYTES_MAX} bytes"
+            );
+            self.problem(line, message);
+        }
+        text.map(str::to_owned)
+    }
+
+    /// A list of such texts.
+    fn lines(&mut self, name: &str, item: &Item, line: u32, most: usize) -> Vec<String> {
+        let texts = item.as_array().filter(|list| list.len() <= most).and_then(|list| {
+            let text = |value: &toml_edit::Value| {
+                value.as_str().filter(|text| is_text(text)).map(str::to_owned)
+            };
+            list.iter().map(text).collect::<Option<Vec<String>>>()
+        });
+        if texts.is_none() {
+            let message = format!(
+                "found another value for `{name}`; expected a list of at most {most} texts, each of \
+                 1 to {TEXT_BYTES_MAX} bytes"
+            );
+            self.problem(line, message);
+        }
+        texts.unwrap_or_default()
+    }
+
     fn number(&mut self, name: &str, item: &Item, line: u32, most: u32) -> Option<u32> {
         let number = item.as_integer().and_then(|number| u32::try_from(number).ok());
         let number = number.filter(|number| (1..=most).contains(number));
@@ -141,4 +251,9 @@ impl File<'_, '_> {
         }
         number
     }
+}
+
+/// Whether a text says something, and can be an argument of a program.
+fn is_text(text: &str) -> bool {
+    (1..=TEXT_BYTES_MAX).contains(&text.len()) && !text.contains('\0')
 }

@@ -16,8 +16,21 @@ fn what_is_written_is_read() {
         let path = TreePath::parse(path.as_bytes()).unwrap();
         configuration.areas.insert(name.parse().unwrap(), path);
     }
+    assert_eq!(own(&written(&configuration)).configuration.agent, None);
+    configuration.base = "release/\"1\"".into();
+    configuration.environment = "debian:12-build".parse().unwrap();
+    configuration.verify = vec!["make test".into(), "test -f 'a b'".into()];
+    configuration.agent = Some(AgentSetup {
+        kind: AgentKind::Command,
+        command: vec!["sh".into(), "-c".into(), "echo \"$1\"\nexit 0".into()],
+        lane: LaneMode::Guest,
+    });
     let read = own(&written(&configuration));
     assert_eq!(told(&read), "");
+    assert_eq!(read.configuration.agent, configuration.agent);
+    assert_eq!(read.configuration.base, configuration.base);
+    assert_eq!(read.configuration.environment, configuration.environment);
+    assert_eq!(read.configuration.verify, configuration.verify);
     assert_eq!(read.configuration.areas, configuration.areas);
     assert_eq!(read.configuration.policy, configuration.policy);
 }
@@ -26,7 +39,7 @@ fn what_is_written_is_read() {
 fn what_is_not_known_is_an_error_with_its_line() {
     let text = "lane = 3\nlanes = 0\n\n[sizes]\nM = 2\nXL = 8\n\n[areas]\ncore = \"../outside\"\nall = \"x\"\n\"a b\" = \"x\"\nweb = 3\n";
     insta::assert_snapshot!(told(&own(text)), @r"
-    .hotcell/batch.toml:1: found the key `lane`; expected one of `version`, `lanes`, `sizes`, `areas`, `lanes` perhaps
+    .hotcell/batch.toml:1: found the key `lane`; expected one of `version`, `lanes`, `environment`, `base`, `verify`, `agent`, `sizes`, `areas`, `lanes` perhaps
     .hotcell/batch.toml:2: found another value for `lanes`; expected 1 to 64
     .hotcell/batch.toml:6: found the key `XL` in [sizes]; expected one of `S`, `M`, `L`, `L` perhaps
     .hotcell/batch.toml:9: `../outside` is no path within the tree: it has a `..`; expected a directory below the repository
@@ -37,6 +50,23 @@ fn what_is_not_known_is_an_error_with_its_line() {
     ");
     let broken = own("version = 1\nlanes = = 3\n");
     assert_eq!(broken.problems[0].line, 2, "{}", told(&broken));
+}
+
+#[test]
+fn everything_that_is_wrong_with_an_agent_is_told() {
+    let text = "version = 1\nenvironment = \"a b\"\nbase = \"\"\nverify = \"make\"\n\n[agent]\nkind = \"command\"\nlane = \"cell\"\ncommand = []\nmodle = \"x\"\n";
+    insta::assert_snapshot!(told(&own(text)));
+    for (table, expected) in [
+        ("agent = 3", "found a value for `agent`; expected a table [agent]"),
+        ("[agent]\ncommand = [\"x\"]", "found no `kind` in [agent]; expected one of `command`"),
+        ("[agent]\nkind = \"clod\"", "found another `kind`; expected one of `command`"),
+        ("[agent]\nkind = \"command\"", "found no `command` in [agent]"),
+        ("[agent]\nkind = \"command\"\ncommand = [3]", "found another value for `command`"),
+    ] {
+        let read = own(&format!("version = 1\n{table}\n"));
+        assert!(told(&read).contains(expected), "{}", told(&read));
+        assert_eq!(read.configuration.agent, None);
+    }
 }
 
 #[test]

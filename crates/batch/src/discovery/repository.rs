@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use batch_api::RepositoryName;
 use file_tree::{Root, TreePath};
 use operation::{ErrorKind, OpError};
 use rustix::fs::{Mode, OFlags};
@@ -14,6 +15,9 @@ use crate::configuration::{
 
 /// How far upwards the repository is looked for, in directories.
 const LEVELS_MAX: usize = 64;
+
+/// What a repository is called whose directory has no name that can be used.
+const NAMELESS: &str = "repository";
 
 /// An opened repository.
 #[derive(Debug)]
@@ -83,6 +87,19 @@ impl Repository {
         let path = TreePath::parse(name.as_bytes()).map_err(|error| error.to_string())?;
         let Some(bytes) = bytes(&self.root, &path, FILE_MAX_BYTES)? else { return Ok(None) };
         String::from_utf8(bytes).map(Some).map_err(|_| "found no text in UTF-8".to_owned())
+    }
+
+    /// What units call it: after its directory, as far as that makes a name.
+    pub(crate) fn name(&self) -> RepositoryName {
+        let called = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let called = called.to_ascii_lowercase();
+        let plain = called.chars().map(|c| match c {
+            'a'..='z' | '0'..='9' | '.' | '_' | '-' => c,
+            _ => '-',
+        });
+        let plain: String = plain.take(RepositoryName::LENGTH_MAX).collect();
+        let plain = plain.trim_start_matches(['.', '_', '-']);
+        plain.parse().unwrap_or_else(|_| NAMELESS.parse().expect("it is a name"))
     }
 
     /// How a path is told: relative to the repository if it lies there.

@@ -132,7 +132,7 @@ impl World {
         ];
         let env = variables.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
         let options = CommandOptions { env, ..CommandOptions::default() };
-        let command = lane.start(self.setup.agent.clone(), options).await?;
+        let command = lane.start(self.setup.agent.command.clone(), options).await?;
         let packet = Packet { prompt, home: unit.home.clone() };
         let (world, lane, conversation) = (self.clone(), lane.clone(), conversation.clone());
         tokio::spawn(async move {

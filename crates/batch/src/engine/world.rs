@@ -9,6 +9,7 @@ use batch_core::decide::Input;
 use batch_core::effect::{Action, Effect, Found, Outcome};
 use batch_core::state::State;
 use batch_git::{GitError, Store};
+use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use workspace::Engine;
@@ -16,15 +17,18 @@ use workspace_api::spec::EnvironmentRef;
 
 use super::cell::Cells;
 use super::projection::View;
-use super::{Door, lookup, told};
+use super::{AgentSetup, Door, lookup, told};
 use crate::taskplane::Files;
 
-/// Where a batch lives, and what its lanes are made of.
-#[derive(Debug, Clone)]
+/// Where a batch lives, and what its lanes are made of. It is written down when the
+/// batch is made, so it holds nothing that is secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Setup {
     /// The batch.
     pub batch: BatchId,
-    /// A directory of the batch's own.
+    /// A directory of the batch's own. It is where this is found, so it is not written.
+    #[serde(skip)]
     pub directory: PathBuf,
     /// The operator's checkout.
     pub operator: PathBuf,
@@ -32,8 +36,8 @@ pub struct Setup {
     pub base: String,
     /// What lanes start from.
     pub environment: EnvironmentRef,
-    /// The program that is the agent, in the guest, with its arguments.
-    pub agent: Vec<String>,
+    /// What does the work.
+    pub agent: AgentSetup,
     /// Lines for the guest's shell that have to succeed on what is merged.
     pub verify: Vec<String>,
 }

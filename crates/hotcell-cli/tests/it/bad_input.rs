@@ -119,6 +119,14 @@ const CASES: &[Case] = &[
     case("host.disconnect", "{host} --dry-run", Skipped),
     case("batch.init", "{directory} --dry-run", Skipped),
     case("batch.plan", "{tasks}", Skipped),
+    case("batch.start", "{tasks}", Skipped),
+    case("batch.status", "{batch}", Skipped),
+    case("batch.list", "", Skipped),
+    case("batch.pause", "{batch}", Skipped),
+    case("batch.resume", "{batch}", Skipped),
+    case("batch.abort", "{batch}", Skipped),
+    case("batch.retry", "{unit} {batch}", Skipped),
+    case("batch.skip", "{unit} {batch}", Skipped),
     case("batch.processes", "{batch} --orphans", Skipped),
 ];
 
@@ -198,8 +206,16 @@ fn mistakes(placeholder: &str) -> &'static [Mistake] {
         ("../x", MALFORMED),
         ("bat_00000000000000000000000000000000", UNKNOWN),
     ];
+    const UNIT: &[Mistake] = &[
+        ("", MALFORMED),
+        ("7", MALFORMED),
+        ("../x", MALFORMED),
+        ("TP-7@app", MALFORMED),
+        ("TP-7@app/01", MALFORMED),
+    ];
     match placeholder {
         "{batch}" => BATCH,
+        "{unit}" => UNIT,
         "{directory}" => DIRECTORY,
         "{tasks}" => TASKS,
         "{host}" => HOST,
@@ -311,6 +327,7 @@ impl Sweep {
             "{host}" => "cursor".to_owned(),
             "{directory}" => ".".to_owned(),
             "{tasks}" => "all".to_owned(),
+            "{unit}" => "TP-7".to_owned(),
             "{batch}" => "bat_0190a6f2c3d4750e8f001122334455ff".to_owned(),
             word => word.to_owned(),
         }

@@ -3,6 +3,7 @@
 mod contract;
 mod engine;
 mod mailbox;
+mod parts;
 mod plans;
 mod processes;
 mod untrusted;

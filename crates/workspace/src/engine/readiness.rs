@@ -171,6 +171,15 @@ impl Engine {
         self.warm_template(reference, shape)
     }
 
+    /// Whether workspaces of an environment and a shape can be created at once.
+    ///
+    /// # Errors
+    ///
+    /// Why not, and what to do about it.
+    pub fn check_prepared(&self, reference: &EnvironmentRef, shape: Shape) -> Result<(), OpError> {
+        self.warm_template(reference, shape).map(drop)
+    }
+
     /// The template that a new workspace starts from, or what to do to get one.
     pub(super) fn warm_template(
         &self,

@@ -13,7 +13,7 @@ use batch_core::spec::BatchSpec;
 use uuid::Uuid;
 use workspace::{Engine, Settings};
 
-use super::engine::{packet, spec, unit};
+use super::parts::{packet, spec, unit};
 use crate::support::*;
 
 /// An agent, and something that it leaves in a session of its own.
@@ -56,7 +56,9 @@ impl Real {
             operator: self.scratch.path().join("app"),
             base: "main".into(),
             environment: ENVIRONMENT.parse().unwrap(),
-            agent: ["sh", "-c", AGENT].map(str::to_owned).to_vec(),
+            agent: batch::engine::AgentSetup::guest(
+                ["sh", "-c", AGENT].map(str::to_owned).to_vec(),
+            ),
             verify: vec!["test -f one && test -f two".to_owned()],
         }
     }

@@ -1,33 +1,28 @@
-//! Batches, with real workspaces, a real repository, and agents that are commands.
+//! Batches, run by the program: with real workspaces, a real repository, and agents that
+//! are commands. Nothing here knows an engine but by what the program says of it.
 
 use std::fs;
-use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use batch::engine::{Request, Setup, World, door, run};
-use batch::journal::SqliteJournal;
-use batch_api::{Actor, BatchId, TaskId, UnitId};
-use batch_core::decide::Command;
-use batch_core::fact::Reply;
-use batch_core::spec::{BatchSpec, Ceiling, FailurePolicy, Limits, Receipts, UnitSpec};
-use batch_core::state::Ending;
-use uuid::Uuid;
-use workspace::{Engine, Settings};
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::Value;
 
 use crate::support::*;
 
 /// What the agents do: read the packet, look how far it is, do one step, commit the
 /// first and leave the second, and check the boxes of what is there. Contexts may end
-/// anywhere, so none of them trusts that an earlier one did what it began.
+/// anywhere, so none of them trusts that an earlier one did what it began. A packet may
+/// tell them to wait.
 const AGENT: &str = r#"
 set -eu
 file=$(sed -n 's/^Write: //p' $BATCH_PACKET/PROMPT.md)
 git config user.name Agent; git config user.email agent@example.org
 if ! grep -qs first $file; then
     echo "first of $BATCH_TASK" > $file
+    if grep -q '^Wait' $BATCH_PACKET/PROMPT.md; then sleep 10000; fi
     git add --all; git commit --quiet --message "$BATCH_TASK: first"
     sed -i '0,/\[ \]/s//[x]/' $BATCH_PACKET/STATUS.md
 else
@@ -40,178 +35,228 @@ echo done
 /// What has to hold of whatever is merged: nothing that was merged before is gone.
 const VERIFY: &str = "test -f base && for file in *.txt; do grep -q second $file; done";
 
-pub(super) fn packet(packets: &Path, task: &str, file: &str) -> PathBuf {
-    let home = packets.join(format!("{task}-write"));
-    fs::create_dir_all(&home).unwrap();
-    let prompt = format!(
-        "# Task: {task} - Write a file\n\n**Size:** S\n\n## Mission\n\nWrite: {file}\n\n\
-         ## Steps\n\n### Step 1: Begin\n\n- [ ] It is there\n\n### Step 2: Go on\n\n- [ ] It is whole\n"
-    );
-    fs::write(home.join("PROMPT.md"), prompt).unwrap();
-    home
-}
-
-pub(super) fn unit(task: &str, home: &Path, after: &[&str]) -> UnitSpec {
-    let task: TaskId = task.parse().unwrap();
-    UnitSpec {
-        unit: UnitId { task, repository: "app".parse().unwrap(), visit: 1 },
-        home: home.to_string_lossy().into_owned(),
-        after: after.iter().map(|task| task.parse().unwrap()).collect(),
-        apart: Vec::new(),
-        memory_mib: 0,
-    }
-}
-
-pub(super) fn spec(batch: BatchId, units: Vec<UnitSpec>) -> BatchSpec {
-    let ceiling = Ceiling { time_ms: 3_600_000, tokens: 1_000_000, money_micros: 1_000_000 };
-    BatchSpec {
-        batch,
-        owner: "operator:anna".parse().unwrap(),
-        lanes: 2,
-        memory_mib: None,
-        policy: FailurePolicy::SkipDependents,
-        receipts: Receipts::Unprovable,
-        limits: Limits {
-            unit: ceiling,
-            batch: ceiling,
-            stall_ms: 600_000,
-            contexts: 4,
-            wait_ms: 600_000,
-        },
-        units,
-    }
-}
-
-/// What the journal says, for somebody who has to understand why.
-pub(super) fn told(directory: &Path) -> String {
-    let journal = rusqlite::Connection::open(directory.join("journal.sqlite")).unwrap();
-    let mut lines = journal.prepare("SELECT text FROM lines ORDER BY sequence").unwrap();
-    let lines = lines.query_map([], |row| row.get::<_, String>(0)).unwrap();
-    lines.map(Result::unwrap).collect::<Vec<_>>().join("\n")
-}
-
-/// A repository, packets of three tasks, and a place for the batch.
+/// A repository with packets, and a home that shares what was prepared.
 struct Scene {
-    scratch: PathBuf,
-    batch: BatchId,
+    scratch: tempfile::TempDir,
 }
-
-/// Names the scene for a process of the test's own, which is an engine.
-const SCENE: &str = "BATCH_TEST_SCENE";
 
 impl Scene {
-    fn new(scratch: &Path) -> Self {
-        fs::write(scratch.join("id"), BatchId::from_uuid(Uuid::now_v7()).to_string()).unwrap();
-        let scene = Self::at(scratch);
-        let operator = scene.operator();
-        fs::create_dir(&operator).unwrap();
-        git(&operator, &["init", "--quiet", "--initial-branch=main"]);
-        fs::write(operator.join("base"), "base\n").unwrap();
-        git(&operator, &["add", "--all"]);
-        git(&operator, &["commit", "--quiet", "--message=base"]);
-        for (task, file) in TASKS {
-            packet(&scratch.join("packets"), task, file);
-        }
+    /// A repository that can start batches, in which nothing is to be done yet.
+    fn new() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        sharing_home(scratch.path(), &["environments", "kernels", "initrds", "templates"]);
+        let scene = Self { scratch };
+        fs::create_dir_all(scene.app().join(".hotcell")).unwrap();
+        fs::create_dir_all(scene.app().join("tasks")).unwrap();
+        git(&scene.app(), &["init", "--quiet", "--initial-branch=main"]);
+        let text = |text: &str| serde_json::to_string(text).unwrap();
+        let configuration = format!(
+            "version = 1\nlanes = 2\nenvironment = \"{ENVIRONMENT}\"\nbase = \"main\"\n\
+             verify = [{}]\n[agent]\nkind = \"command\"\ncommand = [\"sh\", \"-c\", {}]\n\
+             [areas]\ntasks = \"tasks\"\n",
+            text(VERIFY),
+            text(AGENT)
+        );
+        fs::write(scene.app().join(".hotcell/batch.toml"), configuration).unwrap();
+        fs::write(scene.app().join(".gitignore"), "/tasks\n/.hotcell\n").unwrap();
+        fs::write(scene.app().join("base"), "base\n").unwrap();
+        git(&scene.app(), &["add", "--all"]);
+        git(&scene.app(), &["commit", "--quiet", "--message=base"]);
         scene
     }
 
-    fn at(scratch: &Path) -> Self {
-        let batch = fs::read_to_string(scratch.join("id")).unwrap().parse().unwrap();
-        Self { scratch: scratch.to_owned(), batch }
+    fn app(&self) -> PathBuf {
+        self.scratch.path().join("app")
     }
 
-    fn operator(&self) -> PathBuf {
-        self.scratch.join("app")
+    fn home(&self) -> PathBuf {
+        self.scratch.path().join("home")
     }
 
-    fn directory(&self) -> PathBuf {
-        self.scratch.join("batch")
+    fn directory(&self, batch: &str) -> PathBuf {
+        self.home().join("batches").join(batch)
     }
 
     fn home_of(&self, task: &str) -> PathBuf {
-        self.scratch.join("packets").join(format!("{task}-write"))
+        self.app().join("tasks").join(format!("{task}-write"))
     }
 
-    /// Runs an engine until the batch is over.
-    fn run(&self) -> Option<Ending> {
-        let setup = Setup {
-            batch: self.batch,
-            directory: self.directory(),
-            operator: self.operator(),
-            base: "main".into(),
-            environment: ENVIRONMENT.parse().unwrap(),
-            agent: ["sh", "-c", AGENT].map(str::to_owned).to_vec(),
-            verify: vec![VERIFY.to_owned()],
+    /// A packet that wants a file written, with a line for its agent.
+    fn packet(&self, task: &str, file: &str, after: &str, line: &str) {
+        let home = self.home_of(task);
+        fs::create_dir_all(&home).unwrap();
+        let prompt = format!(
+            "# Task: {task} - Write a file\n\n**Size:** S\n\n## Dependencies\n\n- {after}\n\n\
+             ## File Scope\n\n- `{file}`\n\n## Mission\n\nWrite: {file}\n{line}\n\n\
+             ## Steps\n\n### Step 1: Begin\n\n- [ ] It is there\n\n\
+             ### Step 2: Go on\n\n- [ ] It is whole\n"
+        );
+        fs::write(home.join("PROMPT.md"), prompt).unwrap();
+    }
+
+    /// Three tasks, of which the second waits for the first.
+    fn three(&self) {
+        for (task, file, after) in TASKS {
+            self.packet(task, file, after, "");
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = hotcell_in(&self.home());
+        command.arg("batch").args(arguments).current_dir(self.app());
+        command
+    }
+
+    fn batch(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    #[track_caller]
+    fn told(&self, arguments: &[&str]) -> Value {
+        let output = self.batch(&[arguments, &["--json"]].concat());
+        assert_code(&output, 0);
+        json(&output)
+    }
+
+    /// Starts a batch from a terminal that is then closed, with all that runs in it.
+    fn start(&self, arguments: &[&str]) -> String {
+        let mut command = self.command(&[&["start", "--id-only"], arguments].concat());
+        let terminal = command.process_group(0).stdout(Stdio::piped()).spawn().unwrap();
+        let group = Pid::from_child(&terminal);
+        let output = terminal.wait_with_output().unwrap();
+        assert_code(&output, 0);
+        // Whatever stayed in its group would die here.
+        let _ = kill_process_group(group, Signal::KILL);
+        text(&output.stdout).trim().to_owned()
+    }
+
+    fn status(&self) -> Value {
+        self.told(&["status"])
+    }
+
+    /// What a unit does, in the words of the status.
+    fn state_of(&self, task: &str) -> String {
+        let status = self.status();
+        let units = status["units"].as_array().unwrap();
+        let is_it = |unit: &&Value| unit["id"].as_str().unwrap().starts_with(&format!("{task}@"));
+        units.iter().find(is_it).unwrap()["state"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until a batch is somewhere, and says why it is not if it never is.
+    #[track_caller]
+    fn until(&self, batch: &str, what: &str, mut is_so: impl FnMut() -> bool) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while !is_so() {
+            assert!(std::time::Instant::now() < deadline, "{what}: {}", self.explain(batch));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// What journal and log say, for somebody who has to understand why.
+    fn explain(&self, batch: &str) -> String {
+        let directory = self.directory(batch);
+        let journal = rusqlite::Connection::open(directory.join("journal.sqlite")).unwrap();
+        let mut lines = journal.prepare("SELECT text FROM lines ORDER BY sequence").unwrap();
+        let lines = lines.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        let log = fs::read_to_string(directory.join("engine.log")).unwrap_or_default();
+        format!("{}\n{log}", lines.map(Result::unwrap).collect::<Vec<_>>().join("\n"))
+    }
+
+    /// The engine's process.
+    fn engine(&self, batch: &str) -> Option<u32> {
+        processes_of(&self.directory(batch)).into_iter().find(|pid| {
+            let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            text(&words).contains(&format!("batch-engine\0{batch}"))
+        })
+    }
+
+    /// Waits until there is a file in some lane.
+    #[track_caller]
+    fn until_written(&self, batch: &str, file: &str) {
+        let in_home = |arguments: &[&str]| {
+            hotcell_in(&self.home()).arg("workspace").args(arguments).output().unwrap()
         };
-        let mut settings = Settings::from_environment(Some(program().to_owned())).unwrap();
-        settings.home = home().to_owned();
-        let cells = Arc::new(Engine::open(settings).unwrap());
-        let (door, visitors) = door();
-        let world = World::new(setup, cells, door.clone()).unwrap();
-        let journal = SqliteJournal::create(&self.directory(), self.batch).unwrap();
-        let engine = std::thread::spawn(move || run(world, journal, visitors));
-        let (answer, answered) = sync_channel(1);
-        let units = vec![
-            unit("TP-1", &self.home_of("TP-1"), &[]),
-            unit("TP-2", &self.home_of("TP-2"), &["TP-1"]),
-            unit("TP-3", &self.home_of("TP-3"), &[]),
-        ];
-        // Whoever repeats it gets the first answer, from any engine.
-        let start = Request {
-            request: "start-1".parse().unwrap(),
-            actor: Actor::Operator("anna".parse().unwrap()),
-            command: Command::Start { spec: Box::new(spec(self.batch, units)) },
-            answer,
-        };
-        assert!(door.ask(start));
-        assert_eq!(answered.recv_timeout(PATIENCE).unwrap(), Reply::Accepted);
-        engine.join().unwrap().unwrap()
+        self.until(batch, file, || {
+            text(&in_home(&["list", "--id-only"]).stdout)
+                .lines()
+                .any(|lane| in_home(&["exec", lane, "--", "test", "-s", file]).status.success())
+        });
+    }
+
+    fn store(&self, batch: &str) -> PathBuf {
+        let stores = fs::read_dir(self.directory(batch).join("repository")).unwrap();
+        let stores: Vec<PathBuf> = stores.map(|entry| entry.unwrap().path()).collect();
+        let [store] = &*stores else { panic!("{stores:?}") };
+        store.clone()
     }
 
     /// That the work of all is in one branch, each once, and nothing else is left.
-    fn assert_done(&self, before: &str) {
-        let stores = fs::read_dir(self.directory().join("repository")).unwrap();
-        let stores: Vec<PathBuf> = stores.map(|entry| entry.unwrap().path()).collect();
-        let [store] = &*stores else { panic!("{stores:?}") };
-        for (task, file) in TASKS {
-            let content = git(store, &["show", &format!("integration:{file}")]);
+    fn assert_done(&self, batch: &str, before: &str) {
+        let store = self.store(batch);
+        for (task, file, _) in TASKS {
+            let content = git(&store, &["show", &format!("integration:{file}")]);
             assert_eq!(content.trim(), format!("first of {task}\nsecond of {task}"));
             let mark = fs::read_to_string(self.home_of(task).join(".DONE")).unwrap();
-            assert!(mark.contains(&self.batch.to_string()), "{mark}");
-            assert!(mark.starts_with("Completed: 20"), "{mark}");
+            assert!(mark.contains(batch) && mark.starts_with("Completed: 20"), "{mark}");
         }
-        let merges = git(store, &["log", "--first-parent", "--format=%s", "integration"]);
+        let merges = git(&store, &["log", "--first-parent", "--format=%s", "integration"]);
         let mut merges: Vec<&str> = merges.trim().lines().collect();
         assert_eq!(merges.pop(), Some("base"));
         assert_eq!(merges.len(), TASKS.len(), "{merges:?}");
         let position = |task: &str| merges.iter().position(|merge| merge.ends_with(task)).unwrap();
         assert!(position("TP-2") < position("TP-1"), "what it needs was merged before: {merges:?}");
-        let authors = git(store, &["log", "--format=%an", "integration"]);
+        let authors = git(&store, &["log", "--format=%an", "integration"]);
         assert!(authors.contains("Agent") && authors.contains("Hotcell"), "{authors}");
-        git(store, &["fsck", "--strict"]);
+        git(&store, &["fsck", "--strict"]);
         assert_eq!(self.checkout(), before);
-        let listed = hotcell().args(["--json", "workspace", "list"]).output().unwrap();
-        let listed = text(&listed.stdout);
-        assert!(!listed.contains(&self.batch.to_string()), "{listed}");
+        let listed = hotcell_in(&self.home()).args(["--json", "workspace", "list"]).output();
+        assert_eq!(json(&listed.unwrap())["workspaces"], Value::Array(vec![]));
     }
 
     /// What the operator sees.
     fn checkout(&self) -> String {
-        git(&self.operator(), &["status", "--porcelain=v2", "--branch"])
+        git(&self.app(), &["status", "--porcelain=v2", "--branch"])
     }
 }
 
-/// The tasks, and the files that they write.
-const TASKS: [(&str, &str); 3] = [("TP-1", "one.txt"), ("TP-2", "two.txt"), ("TP-3", "three.txt")];
+impl Drop for Scene {
+    fn drop(&mut self) {
+        for entry in fs::read_dir(self.home().join("batches")).into_iter().flatten().flatten() {
+            let batch = entry.file_name().into_string().unwrap();
+            self.engine(&batch).into_iter().for_each(kill);
+        }
+        let listed = hotcell_in(&self.home()).args(["workspace", "list", "--id-only"]).output();
+        for id in text(&listed.unwrap().stdout).lines() {
+            let _ = hotcell_in(&self.home()).args(["--yes", "workspace", "delete", id]).output();
+        }
+    }
+}
+
+/// The tasks, the files that they write, and what has to be merged before.
+const TASKS: [(&str, &str, &str); 3] =
+    [("TP-1", "one.txt", "None"), ("TP-2", "two.txt", "TP-1"), ("TP-3", "three.txt", "None")];
 
 #[test]
-fn three_tasks_become_one_branch() {
-    let scratch = tempfile::tempdir().unwrap();
-    let scene = Scene::new(scratch.path());
+fn three_tasks_become_one_branch_after_the_terminal_was_closed() {
+    let scene = Scene::new();
+    scene.three();
     let before = scene.checkout();
-    let ending = scene.run();
-    assert_eq!(ending, Some(Ending::Completed), "{}", told(&scene.directory()));
-    scene.assert_done(&before);
+    let batch = scene.start(&["--request-id", "night"]);
+    assert_eq!(scene.start(&["--request-id", "night"]), batch, "repeated, it is the same batch");
+    let other = scene.batch(&["start", "tasks/TP-1-write", "--request-id", "night"]);
+    assert_code(&other, 114);
+    assert_eq!(scene.status()["engine"], "alive");
+    scene.until(&batch, "it ends", || scene.status()["state"] == "completed");
+    scene.assert_done(&batch, &before);
+    scene.until(&batch, "its engine ends", || scene.engine(&batch).is_none());
+    assert_eq!(scene.start(&["--request-id", "night"]), batch, "whatever became of it");
+    let listed = scene.told(&["list"]);
+    assert_eq!(listed["batches"].as_array().unwrap().len(), 1, "{listed}");
+    assert_eq!(listed["batches"][0]["done"], 3);
+    assert_eq!(scene.told(&["list", "--open"])["batches"], Value::Array(vec![]));
+    let again = scene.batch(&["start"]);
+    assert_code(&again, 114);
+    assert!(text(&again.stderr).contains("3 tasks are done"), "{}", text(&again.stderr));
 }
 
 /// How often the engine is killed.
@@ -219,34 +264,109 @@ const KILLS: u32 = 6;
 
 #[test]
 fn engines_that_are_killed_come_to_the_same_branch() {
-    if let Some(scratch) = std::env::var_os(SCENE) {
-        // This process is an engine.
-        let ending = Scene::at(Path::new(&scratch)).run();
-        assert_eq!(ending, Some(Ending::Completed));
-        return;
-    }
-    let scratch = tempfile::tempdir().unwrap();
-    let scene = Scene::new(scratch.path());
+    let scene = Scene::new();
+    scene.three();
     let before = scene.checkout();
-    let name = "batches::engine::engines_that_are_killed_come_to_the_same_branch";
+    let batch = scene.start(&[]);
     let mut killed = 0;
-    for life in 0..=KILLS {
-        let mut engine = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", name, "--nocapture"])
-            .env(SCENE, scratch.path())
-            .spawn()
-            .unwrap();
-        if life == KILLS {
-            let status = engine.wait().unwrap();
-            assert!(status.success(), "{status}\n{}", told(&scene.directory()));
-        } else {
-            // Each of them comes further than the one before it.
-            std::thread::sleep(Duration::from_millis(1500 + 900 * u64::from(life)));
-            engine.kill().unwrap();
-            killed += u32::from(engine.wait().unwrap().signal().is_some());
+    for life in 0..KILLS {
+        // Each of them comes further than the one before it.
+        std::thread::sleep(Duration::from_millis(1500 + 900 * u64::from(life)));
+        let Some(engine) = scene.engine(&batch) else { break };
+        kill(engine);
+        scene.until(&batch, "it dies", || scene.engine(&batch) != Some(engine));
+        // A fast machine may have been done before.
+        if scene.status()["state"] == "completed" {
+            break;
+        }
+        killed += 1;
+        assert_eq!(scene.status()["engine"], "gone");
+        let resumed = scene.told(&["resume"]);
+        assert_eq!(resumed["outcome"], "started", "{resumed}");
+        assert_eq!(scene.told(&["resume"])["outcome"], "alive", "there is one engine");
+    }
+    assert!(killed > 0);
+    scene.until(&batch, "it ends", || scene.status()["state"] == "completed");
+    scene.assert_done(&batch, &before);
+}
+
+#[test]
+fn a_batch_is_paused_resumed_and_aborted_and_its_units_are_skipped_and_tried_again() {
+    let scene = Scene::new();
+    scene.packet("TP-1", "one.txt", "None", "");
+    scene.packet("TP-2", "two.txt", "TP-1", "Wait");
+    scene.packet("TP-3", "three.txt", "TP-2", "");
+    let before = scene.checkout();
+    let batch = scene.start(&[]);
+
+    let pause = ["pause", "--request-id", "p-1"];
+    let paused = scene.told(&pause);
+    assert_eq!(scene.status()["state"], "paused");
+    assert_eq!(scene.told(&["resume"])["outcome"], "alive");
+    assert_eq!(scene.status()["state"], "running");
+    assert_eq!(scene.told(&pause), paused, "repeated, it gets the first answer");
+    assert_eq!(scene.status()["state"], "running", "and does nothing");
+    let reused = scene.batch(&["abort", "--request-id", "p-1"]);
+    assert_code(&reused, 114);
+    let mut unknown = scene.batch(&["skip", "TP-9"]);
+    assert_code(&unknown, 113);
+    unknown = scene.batch(&["retry", "TP-3"]);
+    assert_code(&unknown, 114);
+
+    scene.until_written(&batch, "two.txt");
+    assert_eq!(scene.state_of("TP-2"), "working");
+    scene.told(&["skip", "TP-2", &batch]);
+    scene.until(&batch, "it ends", || scene.status()["state"] == "partial");
+    assert_eq!(scene.state_of("TP-3"), "skipped", "what it needs is missing");
+    let captures = git(&scene.store(&batch), &["for-each-ref", "--format=%(refname)"]);
+    assert!(captures.contains("/TP-2/"), "what it had done is captured: {captures}");
+    scene.until(&batch, "its engine ends", || scene.engine(&batch).is_none());
+    let over = scene.batch(&["resume"]);
+    assert_code(&over, 114);
+
+    // An engine is started for it, which finds everything over but this.
+    scene.packet("TP-2", "two.txt", "TP-1", "");
+    scene.told(&["retry", "TP-2"]);
+    scene.until(&batch, "all is done", || scene.status()["state"] == "completed");
+    assert_eq!(scene.checkout(), before);
+    let integrated = git(&scene.store(&batch), &["ls-tree", "--name-only", "integration"]);
+    assert!(integrated.contains("two.txt") && integrated.contains("three.txt"), "{integrated}");
+
+    // One task is started as a hundred are.
+    scene.packet("TP-4", "four.txt", "None", "Wait");
+    let second = scene.start(&["tasks/TP-4-write/PROMPT.md"]);
+    scene.until_written(&second, "four.txt");
+    scene.told(&["abort"]);
+    scene.until(&second, "it ends", || scene.status()["state"] == "failed");
+    let captures = git(&scene.store(&second), &["for-each-ref", "--format=%(refname)"]);
+    let captured = captures.lines().find(|name| name.ends_with("/hotcell/work")).unwrap();
+    let content = git(&scene.store(&second), &["show", &format!("{captured}:four.txt")]);
+    assert_eq!(content, "first of TP-4\n");
+    assert_code(&scene.batch(&["status", "bat_"]), 2);
+    assert_code(&scene.batch(&["status", &batch[..24]]), 0);
+}
+
+#[test]
+fn a_start_that_was_killed_leaves_a_batch_that_can_be_resumed() {
+    let scene = Scene::new();
+    scene.packet("TP-1", "one.txt", "None", "Wait");
+    let batch = scene.start(&["--request-id", "night"]);
+    let engine = scene.engine(&batch).unwrap();
+    kill(engine);
+    scene.until(&batch, "it dies", || scene.engine(&batch).is_none());
+    // As a start leaves it that was killed before it had started the engine.
+    for entry in fs::read_dir(scene.directory(&batch)).unwrap() {
+        let entry = entry.unwrap();
+        match entry.file_name().to_str().unwrap() {
+            "setup.json" => {}
+            "repository" => fs::remove_dir_all(entry.path()).unwrap(),
+            _ => fs::remove_file(entry.path()).unwrap(),
         }
     }
-    // A fast machine may be done before the last of them.
-    assert!(killed > 0);
-    scene.assert_done(&before);
+    let status = scene.status();
+    assert_eq!((&status["state"], &status["engine"]), (&"new".into(), &"never".into()));
+    assert_eq!(status["units"].as_array().unwrap().len(), 1);
+    assert!(text(&scene.batch(&["status"]).stderr).contains("batch resume"));
+    assert_eq!(scene.told(&["resume"])["outcome"], "started");
+    assert_eq!(scene.status()["state"], "running");
 }

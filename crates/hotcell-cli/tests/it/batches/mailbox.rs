@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use batch::engine::{Door, Request, Setup, World, door, run};
+use batch::engine::{AgentSetup, Door, Request, Setup, World, door, run};
 use batch::journal::SqliteJournal;
 use batch_api::{BatchId, MessageId, WaitId};
 use batch_core::decide::{Address, Command};
@@ -19,7 +19,7 @@ use batch_core::unit::{Answer, Class, Phase, Reason};
 use uuid::Uuid;
 use workspace::{Engine, Settings};
 
-use super::engine::{packet, spec, told, unit};
+use super::parts::{packet, spec, told, unit};
 use crate::support::*;
 
 /// What the agents do, by their task. Whoever says something waits until it is heard.
@@ -155,7 +155,7 @@ fn messages_reach_agents_and_agents_are_answered_by_rulings() {
         operator: repository(scratch.path()),
         base: "main".into(),
         environment: ENVIRONMENT.parse().unwrap(),
-        agent: ["sh", "-c", AGENT].map(str::to_owned).to_vec(),
+        agent: AgentSetup::guest(["sh", "-c", AGENT].map(str::to_owned).to_vec()),
         verify: Vec::new(),
     };
     let mut settings = Settings::from_environment(Some(program().to_owned())).unwrap();

@@ -1,0 +1,132 @@
+//! Batches as text.
+
+use operation::{Present, Screen};
+
+use super::start::Started;
+use super::status::{
+    BatchList, BatchState, BatchStatus, BatchSummary, EngineState, UnitState, UnitStatus,
+    UsageStatus,
+};
+
+impl Present for Started {
+    fn present(&self, screen: &mut Screen) {
+        for remark in &self.remarks {
+            screen.note(format!("note: {}: {}", remark.file, remark.message));
+        }
+        screen.line(self.id.to_string());
+        let tasks =
+            if self.tasks == 1 { "1 task".to_owned() } else { format!("{} tasks", self.tasks) };
+        screen.note(format!("{tasks}, {} at a time, from {:.12}", self.lanes, self.base.as_str()));
+        screen.note(format!("`hotcell batch status {}` shows how far it is", self.id));
+    }
+}
+
+impl Present for BatchList {
+    fn present(&self, screen: &mut Screen) {
+        self.batches.iter().for_each(|batch| screen.line(line(batch)));
+        if self.batches.is_empty() {
+            screen.note("No batches; `hotcell batch start` makes one");
+        }
+    }
+}
+
+fn line(batch: &BatchSummary) -> String {
+    let BatchSummary { id, units, done, waits, .. } = batch;
+    let state = batch.state.map_or("unreadable", word);
+    let engine = match (batch.engine, batch.state) {
+        (EngineState::Gone | EngineState::Never, Some(state)) if !state.is_over() => {
+            "  no engine: `hotcell batch resume` starts one"
+        }
+        _ => "",
+    };
+    let waits = if *waits == 0 { String::new() } else { format!("  waits for {waits}") };
+    let trouble = batch.trouble.as_ref().map(|why| format!("  {why}")).unwrap_or_default();
+    let repository = batch.repository.as_deref().unwrap_or("-");
+    format!("{id}  {state:<9}  {done}/{units}  {repository}{waits}{engine}{trouble}")
+}
+
+/// A state as people say it.
+const fn word(state: BatchState) -> &'static str {
+    match state {
+        BatchState::New => "new",
+        BatchState::Running => "running",
+        BatchState::Paused => "paused",
+        BatchState::Ceiling => "ceiling",
+        BatchState::Aborting => "aborting",
+        BatchState::Completed => "completed",
+        BatchState::Partial => "partial",
+        BatchState::Failed => "failed",
+    }
+}
+
+impl Present for BatchStatus {
+    fn present(&self, screen: &mut Screen) {
+        let done = self.units.iter().filter(|unit| unit.state == UnitState::Done).count();
+        screen.line(format!("{}  {}", self.id, word(self.state)));
+        screen.line(format!("{}, since {}", self.repository, self.created));
+        screen.line(format!("{done} of {} done{}", self.units.len(), used(self.usage)));
+        let width = self.units.iter().map(|unit| unit.id.to_string().len()).max();
+        for unit in &self.units {
+            screen.line(unit_line(unit, width.unwrap_or_default()));
+        }
+        for wait in &self.waits {
+            let unit = wait.unit.as_ref().map_or("the batch".to_owned(), ToString::to_string);
+            screen.line(format!(
+                "{}: {unit} waits for {} to say: {}; by {}, or else: {}",
+                wait.id, wait.owner, wait.reason, wait.deadline, wait.default
+            ));
+        }
+        match (self.engine, self.state) {
+            (_, state) if state.is_over() => {}
+            (EngineState::Alive, BatchState::Paused) => {
+                screen.note(format!("`hotcell batch resume {}` lets it go on", self.id));
+            }
+            (EngineState::Alive, _) => {}
+            (EngineState::Never, _) => screen.note(format!(
+                "no engine has begun with it; `hotcell batch resume {}` starts one",
+                self.id
+            )),
+            (EngineState::Gone, _) => screen.note(format!(
+                "its engine is gone; `hotcell batch resume {}` starts another, which goes on",
+                self.id
+            )),
+        }
+    }
+}
+
+fn unit_line(unit: &UnitStatus, width: usize) -> String {
+    let mut line =
+        format!("  {:<width$}  {:<10}  {}", unit.id.to_string(), unit.state.as_str(), unit.about);
+    if let Some(lane) = unit.lane {
+        line.push_str(&format!(", in lane {lane}"));
+    }
+    if unit.attempt > 1 {
+        line.push_str(&format!(", attempt {}", unit.attempt));
+    }
+    if unit.steps > 0 {
+        line.push_str(&format!(", {} of {} steps", unit.steps_complete, unit.steps));
+    }
+    for failure in &unit.failures {
+        line.push_str(&format!(", {}: {}", failure.times, failure.what));
+    }
+    line
+}
+
+fn used(usage: UsageStatus) -> String {
+    let UsageStatus { tokens, money_micros, calls, worked_ms } = usage;
+    let mut text = String::new();
+    if tokens > 0 {
+        text.push_str(&format!(", {tokens} tokens"));
+    }
+    if money_micros > 0 {
+        let (dollars, cents) = (money_micros / 1_000_000, money_micros / 10_000 % 100);
+        text.push_str(&format!(", {dollars}.{cents:02} dollars"));
+    }
+    if calls > 0 {
+        text.push_str(&format!(", {calls} calls"));
+    }
+    if worked_ms > 0 {
+        text.push_str(&format!(", {} s of work", worked_ms / 1000));
+    }
+    text
+}
