@@ -70,7 +70,8 @@ impl Present for BatchStatus {
             screen.line(unit_line(unit, width.unwrap_or_default()));
         }
         for wait in &self.waits {
-            let unit = wait.unit.as_ref().map_or("the batch".to_owned(), ToString::to_string);
+            let unit =
+                wait.unit.as_ref().map_or_else(|| "the batch".to_owned(), ToString::to_string);
             screen.line(format!(
                 "{}: {unit} waits for {} to say: {}; by {}, or else: {}",
                 wait.id, wait.owner, wait.reason, wait.deadline, wait.default
@@ -95,38 +96,28 @@ impl Present for BatchStatus {
 }
 
 fn unit_line(unit: &UnitStatus, width: usize) -> String {
-    let mut line =
-        format!("  {:<width$}  {:<10}  {}", unit.id.to_string(), unit.state.as_str(), unit.about);
-    if let Some(lane) = unit.lane {
-        line.push_str(&format!(", in lane {lane}"));
-    }
+    let mut parts = vec![unit.about.clone()];
+    parts.extend(unit.lane.map(|lane| format!("in lane {lane}")));
     if unit.attempt > 1 {
-        line.push_str(&format!(", attempt {}", unit.attempt));
+        parts.push(format!("attempt {}", unit.attempt));
     }
     if unit.steps > 0 {
-        line.push_str(&format!(", {} of {} steps", unit.steps_complete, unit.steps));
+        parts.push(format!("{} of {} steps", unit.steps_complete, unit.steps));
     }
-    for failure in &unit.failures {
-        line.push_str(&format!(", {}: {}", failure.times, failure.what));
-    }
-    line
+    let failures = unit.failures.iter();
+    parts.extend(failures.map(|failure| format!("{}: {}", failure.times, failure.what)));
+    let (id, state) = (unit.id.to_string(), unit.state.as_str());
+    format!("  {id:<width$}  {state:<10}  {}", parts.join(", "))
 }
 
 fn used(usage: UsageStatus) -> String {
     let UsageStatus { tokens, money_micros, calls, worked_ms } = usage;
-    let mut text = String::new();
-    if tokens > 0 {
-        text.push_str(&format!(", {tokens} tokens"));
-    }
-    if money_micros > 0 {
-        let (dollars, cents) = (money_micros / 1_000_000, money_micros / 10_000 % 100);
-        text.push_str(&format!(", {dollars}.{cents:02} dollars"));
-    }
-    if calls > 0 {
-        text.push_str(&format!(", {calls} calls"));
-    }
-    if worked_ms > 0 {
-        text.push_str(&format!(", {} s of work", worked_ms / 1000));
-    }
-    text
+    let (dollars, cents) = (money_micros / 1_000_000, money_micros / 10_000 % 100);
+    let parts = [
+        (tokens, format!(", {tokens} tokens")),
+        (money_micros, format!(", {dollars}.{cents:02} dollars")),
+        (calls, format!(", {calls} calls")),
+        (worked_ms, format!(", {} s of work", worked_ms / 1000)),
+    ];
+    parts.into_iter().filter(|(amount, _)| *amount > 0).map(|(_, text)| text).collect()
 }
