@@ -1,5 +1,5 @@
 //! A server of tools for the tests: `wait`, which takes as long as it is told, and
-//! writes down that it was called. It speaks as much of the Model Context Protocol as
+//! writes down that it was called, and when it is done. It speaks as much of the Model Context Protocol as
 //! agents need.
 
 use std::fs::OpenOptions;
@@ -31,6 +31,7 @@ fn main() -> io::Result<()> {
                 writeln!(file, "{arguments}")?;
                 let milliseconds = arguments["milliseconds"].as_u64().unwrap_or_default();
                 std::thread::sleep(Duration::from_millis(milliseconds));
+                OpenOptions::new().append(true).create(true).open(format!("{journal}.done"))?;
                 json!({"result": {"content": [{"type": "text", "text": "waited"}]}})
             }
             _ => json!({"error": {"code": -32601, "message": "unknown"}}),

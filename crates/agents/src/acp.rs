@@ -28,7 +28,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::capability::{Capabilities, Isolation, Receipts, Spending, Steering, Surviving};
+use crate::capability::{
+    Capabilities, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Waiting,
+};
 use crate::dialogue::{Dialogue, Heard, Key, NotNow, Said};
 use crate::event::{End, Event, Failure, Usage};
 use crate::json::{beginning, beginning_of, micro_dollars, number, object, text};
@@ -43,6 +45,8 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     steering: Steering::Waits,
     receipts: Receipts::Searchable,
     interrupted: Surviving::GoesOn,
+    waiting: Waiting::Never,
+    resuming: Resuming::Asks,
     spending: Spending::Untold,
     isolation: Isolation::Own,
 };

@@ -12,10 +12,48 @@ pub struct Capabilities {
     pub receipts: Receipts,
     /// What becomes of a running tool when the turn is interrupted.
     pub interrupted: Surviving,
+    /// What becomes of a message that waits for a tool when the agent is killed.
+    pub waiting: Waiting,
+    /// Whether another process goes on with a conversation.
+    pub resuming: Resuming,
     /// What it says about the cost of its work.
     pub spending: Spending,
     /// Whether its hands can be kept in a workspace.
     pub isolation: Isolation,
+}
+
+/// One thing that agents differ in, as it is told to people and to programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trait {
+    /// What it is called.
+    pub name: &'static str,
+    /// What it is about.
+    pub about: &'static str,
+    /// What it is for this agent, in a word.
+    pub value: &'static str,
+    /// The same, as a sentence.
+    pub meaning: &'static str,
+}
+
+impl Capabilities {
+    /// All of it, as it is told.
+    #[must_use]
+    pub fn traits(&self) -> [Trait; 7] {
+        let of = |name, about, (value, meaning)| Trait { name, about, value, meaning };
+        [
+            of("steering", "a message to an agent at work", self.steering.told()),
+            of("receipts", "whether a message was taken, after a kill", self.receipts.told()),
+            of(
+                "interrupted",
+                "a tool that runs when the turn is interrupted",
+                self.interrupted.told(),
+            ),
+            of("waiting", "a message that waits when the agent is killed", self.waiting.told()),
+            of("resuming", "the conversation after a kill", self.resuming.told()),
+            of("spending", "the cost of its work", self.spending.told()),
+            of("isolation", "where its hands are", self.isolation.told()),
+        ]
+    }
 }
 
 /// What becomes of a message to an agent at work.
@@ -32,6 +70,19 @@ pub enum Steering {
     Deaf,
 }
 
+impl Steering {
+    const fn told(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Folds => ("folds", "it enters the turn, after the tool that runs"),
+            Self::Queues => ("queues", "it opens a turn after the one that runs"),
+            Self::Waits => {
+                ("waits", "it is held back until the turn is over: agents of this kind differ")
+            }
+            Self::Deaf => ("deaf", "it is not heard"),
+        }
+    }
+}
+
 /// How a message that may have been taken is told from one that was not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,14 +95,79 @@ pub enum Receipts {
     Unprovable,
 }
 
+impl Receipts {
+    const fn told(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Dedupes => {
+                ("dedupes", "sent again with the same key it is taken once, by another process too")
+            }
+            Self::Searchable => (
+                "searchable",
+                "its key is found in the conversation's record, or is not; sent again it is taken again",
+            ),
+            Self::Unprovable => ("unprovable", "nobody can tell"),
+        }
+    }
+}
+
 /// What becomes of a running tool when the turn is interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Surviving {
-    /// It is ended.
-    Ended,
     /// It goes on; ending it is up to whoever owns the processes.
     GoesOn,
+}
+
+impl Surviving {
+    const fn told(self) -> (&'static str, &'static str) {
+        match self {
+            Self::GoesOn => ("goes_on", "it goes on until whoever owns it ends it"),
+        }
+    }
+}
+
+/// What becomes of a message that waits for a tool when the agent is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Waiting {
+    /// It was in memory only, and is not in the conversation.
+    Lost,
+    /// It is in the conversation from the moment it was sent.
+    Kept,
+    /// No message waits.
+    Never,
+}
+
+impl Waiting {
+    const fn told(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Lost => ("lost", "it is lost, and not on record"),
+            Self::Kept => ("kept", "it is in the conversation, and on record"),
+            Self::Never => ("never", "none waits"),
+        }
+    }
+}
+
+/// Whether another process goes on with a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resuming {
+    /// It does, with all that is on record.
+    Continues,
+    /// It does if the agent says that it can.
+    Asks,
+    /// It cannot.
+    Never,
+}
+
+impl Resuming {
+    const fn told(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Continues => ("continues", "another process goes on with it"),
+            Self::Asks => ("asks", "another process goes on with it if the agent says that it can"),
+            Self::Never => ("never", "it is over"),
+        }
+    }
 }
 
 /// What an agent says about the cost of its work.
@@ -68,6 +184,20 @@ pub enum Spending {
     Untold,
 }
 
+impl Spending {
+    const fn told(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Money => ("money", "tokens and money"),
+            Self::Tokens => ("tokens", "tokens"),
+            Self::MoneyAtEnd => (
+                "money_at_end",
+                "money when a turn is over; of tokens only those of the last answer in it",
+            ),
+            Self::Untold => ("untold", "nothing is told"),
+        }
+    }
+}
+
 /// Whether an agent's hands can be kept in a workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -77,4 +207,30 @@ pub enum Isolation {
     Gateway,
     /// Its tools are its own, and act where it runs.
     Own,
+}
+
+impl Isolation {
+    const fn told(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Gateway => ("gateway", "it can be launched with no tools but the gateway's"),
+            Self::Own => ("own", "its tools are its own, and act where it runs"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Adapter;
+
+    #[test]
+    fn what_is_told_is_what_is_declared() {
+        for adapter in Adapter::ALL {
+            let declared = serde_json::to_value(adapter.capabilities()).unwrap();
+            let told = adapter.capabilities().traits();
+            assert_eq!(declared.as_object().unwrap().len(), told.len());
+            for one in told {
+                assert_eq!(declared[one.name], one.value, "{adapter}: {}", one.name);
+            }
+        }
+    }
 }

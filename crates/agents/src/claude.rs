@@ -17,7 +17,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::capability::{Capabilities, Isolation, Receipts, Spending, Steering, Surviving};
+use crate::capability::{
+    Capabilities, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Waiting,
+};
 use crate::dialogue::{Dialogue, Heard, Key, NotNow, Said};
 use crate::event::{End, Event, Failure, Usage};
 use crate::json::{beginning, beginning_of, list, micro_dollars, number, object, text};
@@ -28,6 +30,8 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     steering: Steering::Folds,
     receipts: Receipts::Dedupes,
     interrupted: Surviving::GoesOn,
+    waiting: Waiting::Lost,
+    resuming: Resuming::Continues,
     spending: Spending::Money,
     isolation: Isolation::Gateway,
 };

@@ -22,7 +22,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::capability::{Capabilities, Isolation, Receipts, Spending, Steering, Surviving};
+use crate::capability::{
+    Capabilities, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Waiting,
+};
 use crate::dialogue::{Dialogue, Heard, Key, NotNow, Said};
 use crate::event::{End, Event, Failure, Usage};
 use crate::json::{beginning, beginning_of, number, object, text};
@@ -35,6 +37,8 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     steering: Steering::Folds,
     receipts: Receipts::Searchable,
     interrupted: Surviving::GoesOn,
+    waiting: Waiting::Lost,
+    resuming: Resuming::Continues,
     spending: Spending::Tokens,
     isolation: Isolation::Gateway,
 };

@@ -2,7 +2,9 @@
 //! its message on standard input, its lines are what it says, and it hears nothing
 //! more. Its end is the end of its process, which its owner sees.
 
-use crate::capability::{Capabilities, Isolation, Receipts, Spending, Steering, Surviving};
+use crate::capability::{
+    Capabilities, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Waiting,
+};
 use crate::dialogue::{Dialogue, Heard, NotNow, Said};
 use crate::event::Event;
 use crate::json::beginning;
@@ -12,6 +14,8 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     steering: Steering::Deaf,
     receipts: Receipts::Unprovable,
     interrupted: Surviving::GoesOn,
+    waiting: Waiting::Never,
+    resuming: Resuming::Never,
     spending: Spending::Untold,
     isolation: Isolation::Own,
 };

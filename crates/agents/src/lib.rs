@@ -34,6 +34,7 @@ pub mod command;
 mod dialogue;
 mod event;
 mod json;
+mod lane;
 mod launch;
 mod mark;
 pub mod opencode;
@@ -41,8 +42,11 @@ pub mod pi;
 mod proof;
 
 pub use adapter::{Adapter, Record, UnknownAdapter};
-pub use capability::{Capabilities, Isolation, Receipts, Spending, Steering, Surviving};
+pub use capability::{
+    Capabilities, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Trait, Waiting,
+};
 pub use dialogue::{Dialogue, Heard, Key, LINE_BYTES_MAX, NotNow, Said};
 pub use event::{End, Event, Failure, TEXT_CHARACTERS_MAX, Usage};
+pub use lane::Lane;
 pub use launch::{File, Gateway, Launch, Provider, Task};
 pub use proof::{PROVED, Proved, Unproved, proof};

@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::capability::{Capabilities, Isolation, Receipts, Spending, Steering, Surviving};
+use crate::capability::{
+    Capabilities, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Waiting,
+};
 use crate::launch::{Launch, Provider, Task};
 
 /// What OpenCode can do.
@@ -22,6 +24,8 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     steering: Steering::Folds,
     receipts: Receipts::Searchable,
     interrupted: Surviving::GoesOn,
+    waiting: Waiting::Kept,
+    resuming: Resuming::Continues,
     spending: Spending::MoneyAtEnd,
     isolation: Isolation::Gateway,
 };

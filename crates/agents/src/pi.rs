@@ -19,7 +19,9 @@
 
 use serde_json::{Value, json};
 
-use crate::capability::{Capabilities, Isolation, Receipts, Spending, Steering, Surviving};
+use crate::capability::{
+    Capabilities, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Waiting,
+};
 use crate::dialogue::{Dialogue, Heard, Key, NotNow, Said};
 use crate::event::{End, Event, Failure, Usage};
 use crate::json::{beginning, beginning_of, list, micro_dollars, number, object, text};
@@ -31,6 +33,8 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     steering: Steering::Folds,
     receipts: Receipts::Searchable,
     interrupted: Surviving::GoesOn,
+    waiting: Waiting::Lost,
+    resuming: Resuming::Continues,
     spending: Spending::Money,
     isolation: Isolation::Gateway,
 };

@@ -1,8 +1,10 @@
+use std::time::{Duration, Instant};
+
 use agent_lab::model::Step;
-use agents::{Adapter, End, Event, Failure};
+use agents::{Adapter, End, Event, Failure, Steering, Surviving};
 use serde_json::json;
 
-use crate::rig::{Rig, said};
+use crate::rig::{PATIENCE, Rig, said};
 
 /// A tool that takes its time, then the end.
 fn waits(milliseconds: u64) -> impl Fn(&[String]) -> Step + Send + Sync + 'static {
@@ -26,6 +28,7 @@ fn asked(rig: &Rig) -> String {
 }
 
 fn an_agent_is_steered_while_it_works(agent: Adapter) {
+    assert_eq!(agent.capabilities().steering, Steering::Folds);
     let mut rig = Rig::start(agent, waits(4000));
     let (first, steer, later) = (said(1, "Begin."), said(2, "Turn left."), said(3, "Go on."));
     let opening = rig.dialogue.open(&first);
@@ -62,7 +65,7 @@ fn an_agent_is_steered_while_it_works(agent: Adapter) {
 }
 
 fn an_agent_is_interrupted(agent: Adapter) {
-    let mut rig = Rig::start(agent, waits(20_000));
+    let mut rig = Rig::start(agent, waits(5000));
     let opening = rig.dialogue.open(&said(1, "Begin."));
     rig.write(opening);
     rig.until(is_call);
@@ -70,6 +73,12 @@ fn an_agent_is_interrupted(agent: Adapter) {
     rig.write(lines);
     let rest = rig.until(is_end);
     assert!(rest.contains(&Event::Ended(End::Interrupted)), "{rest:#?}");
+    assert_eq!(agent.capabilities().interrupted, Surviving::GoesOn);
+    let deadline = Instant::now() + PATIENCE;
+    while !rig.path().join("calls.done").exists() {
+        assert!(Instant::now() < deadline, "the tool did not go on");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 fn a_provider_that_refuses_is_told(agent: Adapter) {

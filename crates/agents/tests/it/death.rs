@@ -4,10 +4,19 @@
 use std::time::{Duration, Instant};
 
 use agent_lab::model::Step;
-use agents::{Adapter, Event, Receipts, Record};
+use agents::{Adapter, Event, Receipts, Record, Waiting};
 use serde_json::json;
 
 use crate::rig::{PATIENCE, Rig, Start, said};
+
+#[track_caller]
+fn eventually(is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never is so");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
 
 fn is_end(event: &Event) -> bool {
     matches!(event, Event::Ended(_))
@@ -23,7 +32,7 @@ fn seen(rig: &Rig, text: &str) -> usize {
 
 fn a_message_is_told_once_over_a_kill(adapter: Adapter) {
     let slow = |results: &[String]| match results {
-        [] => Step::Call("wait".into(), json!({"milliseconds": 60_000})),
+        [] => Step::Call("wait".into(), json!({"milliseconds": 120_000})),
         _ => Step::Say("All done.".into()),
     };
     let start = Start::of(adapter);
@@ -36,16 +45,20 @@ fn a_message_is_told_once_over_a_kill(adapter: Adapter) {
         Event::Opened { session, .. } => Some(session.clone()),
         _ => None,
     });
-    // Whether it has it by then or not: what is known of it has to be right.
+    let start = Start { resume: session.as_deref(), ..start };
     let lines = rig.dialogue.say(&steer).unwrap();
     rig.write(lines);
-    std::thread::sleep(Duration::from_millis(500));
+    match adapter.capabilities().waiting {
+        Waiting::Kept => eventually(|| start.taken().contains(&steer.key)),
+        // It is killed with the message, or before it has read it.
+        Waiting::Lost | Waiting::Never => std::thread::sleep(Duration::from_millis(500)),
+    }
     rig.kill();
 
-    let start = Start { resume: session.as_deref(), ..start };
     let taken = start.taken();
     assert!(taken.contains(&first.key), "{taken:?}");
     let is_taken = taken.contains(&steer.key);
+    assert_eq!(is_taken, adapter.capabilities().waiting == Waiting::Kept);
     let opens = if is_taken { &later } else { &steer };
     let mut rig = Rig::start_as(&start, |_: &[String]| Step::Say("All done.".into()));
     let opening = rig.dialogue.open(opens);
@@ -79,7 +92,7 @@ const fn is_late(adapter: Adapter) -> bool {
 fn what_is_taken_at_work_survives_a_kill(adapter: Adapter) {
     let slow = |results: &[String]| match results {
         [] => Step::Call("wait".into(), json!({"milliseconds": 3000})),
-        [_] => Step::Call("wait".into(), json!({"milliseconds": 60_000})),
+        [_] => Step::Call("wait".into(), json!({"milliseconds": 120_000})),
         _ => Step::Say("All done.".into()),
     };
     let start = Start::of(adapter);
@@ -94,11 +107,7 @@ fn what_is_taken_at_work_survives_a_kill(adapter: Adapter) {
     assert!(rest.contains(&Event::Taken { key: steer.key }) || is_late(adapter), "{rest:#?}");
     // Some write it down when they have told it already.
     if let Record::Files { .. } = adapter.record() {
-        let deadline = Instant::now() + PATIENCE;
-        while !start.taken().contains(&steer.key) {
-            assert!(Instant::now() < deadline, "it is never on record");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        eventually(|| start.taken().contains(&steer.key));
     }
     rig.kill();
     let session = begun.iter().find_map(|event| match event {
