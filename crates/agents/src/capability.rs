@@ -178,7 +178,8 @@ pub enum Spending {
     Money,
     /// Tokens.
     Tokens,
-    /// Money, when a turn is over; of tokens, those of the last answer in it.
+    /// When a turn is over: money where prices are known; of tokens, those of the last
+    /// answer in it.
     MoneyAtEnd,
     /// Nothing.
     Untold,
@@ -191,7 +192,7 @@ impl Spending {
             Self::Tokens => ("tokens", "tokens"),
             Self::MoneyAtEnd => (
                 "money_at_end",
-                "money when a turn is over; of tokens only those of the last answer in it",
+                "when a turn is over: money where prices are known, and the tokens of the last answer in it",
             ),
             Self::Untold => ("untold", "nothing is told"),
         }

@@ -8,6 +8,11 @@
 
 pub mod actor;
 pub mod control;
+//! * [`agents`], [`init`], [`plan`], [`processes`]: operations, a module each; the table of them is [`operations`].
+//! * [`task`]: what a task is, in the words of its packet.
+
+pub mod actor;
+pub mod agents;
 pub mod id;
 pub mod init;
 pub mod plan;
@@ -38,6 +43,7 @@ operation::operations! {
     control::change::Retry,
     control::change::Skip,
     processes::Processes,
+    agents::Agents,
 }
 
 /// The nouns of the operations' names, and their help.

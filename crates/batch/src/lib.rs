@@ -7,6 +7,7 @@
 //! * `configuration`, `discovery`: how a repository wants its batches, and its packets.
 //! * `planning`, `picture`, `initial`: the operations on packets.
 //! * `taskplane`: a batch as Taskplane's files.
+//! * [`roster`]: the kinds of agents and what is proved of them;
 //! * `processes`: the operation on processes; `home`: where batches lie.
 
 mod configuration;
@@ -20,6 +21,7 @@ pub mod journal;
 mod picture;
 mod planning;
 mod processes;
+pub mod roster;
 mod taskplane;
 
 use control::Starter;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use batch_api::BatchId;
+use batch_api::agents::{AgentList, Agents};
 use batch_api::control::change::{Abort, Changed, Pause, Resume, Resumed, Retry, Skip};
 use batch_api::control::start::Start;
 use batch_api::control::status::{BatchStatus, BatchSummary, List, Status};
@@ -60,6 +61,15 @@ impl Batches {
     pub async fn init(&self, directory: impl AsRef<Path>) -> Result<Initialised, Error> {
         let directory = directory.as_ref().to_string_lossy().into_owned();
         self.call(Init { directory, dry_run: false }, &mut Call::quiet()).await
+    }
+
+    /// Lists the kinds of agents, what is proved of each, and which are on this host.
+    ///
+    /// # Errors
+    ///
+    /// Never for now.
+    pub async fn agents(&self) -> Result<AgentList, Error> {
+        self.call(Agents {}, &mut Call::quiet()).await
     }
 
     /// Lists the processes of agents and tools, and ends those that nobody owns if

@@ -1,11 +1,13 @@
 //! `gen`: the part of the documentation that is made from the program itself.
 //!
 //! * `docs/reference/operations.md`: [`mod@reference`].
+//! * `docs/reference/agents.md`: [`mod@agents`].
 //! * `docs/use-cases`: [`use_cases`].
 //! * `docs/reference/contract.json`: the schemas of every operation, for
 //!   programs and for reviewers, who see a change of the contract as a change
 //!   of this file.
 
+mod agents;
 mod reference;
 mod use_cases;
 
@@ -36,6 +38,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut files = vec![
         ("reference/operations.md".to_owned(), reference::page(&table)),
         ("reference/contract.json".to_owned(), format!("{surface}\n")),
+        ("reference/agents.md".to_owned(), agents::page()),
     ];
     files.extend(use_cases::pages());
     let directory = programs::root().join(DIRECTORY);

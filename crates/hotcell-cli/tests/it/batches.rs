@@ -1,5 +1,6 @@
 //! Batches: packets found and planned, processes in custody. Only what runs needs machines.
 
+mod agents;
 mod contract;
 mod engine;
 mod mailbox;

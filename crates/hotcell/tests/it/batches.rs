@@ -26,6 +26,8 @@ async fn a_repository_is_made_ready_and_planned() {
     let planned = plan().await.unwrap();
     assert_eq!(planned.problems.len(), 1);
     assert_eq!(planned.problems[0].file, "tasks/EX-001-development-guide/PROMPT.md");
+    let listed = batches.agents().await.unwrap();
+    assert!(listed.agents.iter().any(|agent| agent.kind == "codex" && !agent.proved.is_empty()));
     let processes = batches.processes(Processes::default()).await.unwrap();
     assert!(processes.processes.is_empty() && processes.ended.is_empty(), "{processes:?}");
 }

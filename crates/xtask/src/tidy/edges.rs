@@ -34,6 +34,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "batch",
         &[
+            "agents",
             "batch-api",
             "batch-core",
             "batch-git",
