@@ -3,16 +3,12 @@
 //!
 //! * [`id`]: who and what is spoken of.
 //! * [`actor`]: who speaks.
-//! * [`init`], [`plan`], [`control`], [`processes`]: operations; the table of them is [`operations`].
-//! * [`task`]: what a task is, in the words of its packet.
-
-pub mod actor;
-pub mod control;
-//! * [`agents`], [`init`], [`plan`], [`processes`]: operations, a module each; the table of them is [`operations`].
+//! * [`init`], [`plan`], [`control`], [`processes`], [`agents`]: operations; the table of them is [`operations`].
 //! * [`task`]: what a task is, in the words of its packet.
 
 pub mod actor;
 pub mod agents;
+pub mod control;
 pub mod id;
 pub mod init;
 pub mod plan;
