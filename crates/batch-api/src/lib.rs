@@ -4,6 +4,7 @@
 //! * [`id`]: who and what is spoken of.
 //! * [`actor`]: who speaks.
 //! * [`init`], [`plan`], [`control`], [`processes`], [`agents`]: operations; the table of them is [`operations`].
+//! * [`init`], [`plan`], [`control`], [`mailbox`], [`processes`]: operations; the table of them is [`operations`].
 //! * [`task`]: what a task is, in the words of its packet.
 
 pub mod actor;
@@ -11,6 +12,7 @@ pub mod agents;
 pub mod control;
 pub mod id;
 pub mod init;
+pub mod mailbox;
 pub mod plan;
 pub mod processes;
 pub mod task;
@@ -38,6 +40,11 @@ operation::operations! {
     control::change::Abort,
     control::change::Retry,
     control::change::Skip,
+    mailbox::send::Send,
+    mailbox::send::Broadcast,
+    mailbox::send::Answer,
+    mailbox::inbox::Inbox,
+    mailbox::replies::Replies,
     processes::Processes,
     agents::Agents,
 }

@@ -37,67 +37,12 @@
 //! messages of agents, for whoever sent what they answer, and for the owner.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
+pub use batch_api::mailbox::MessageText as Text;
 use batch_api::{Actor, ConversationId, MessageId, UnitId};
 use serde::{Deserialize, Serialize};
 
 use crate::time::Time;
-
-/// What a message says: at least one character, at most 4,096 bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Text(String);
-
-impl Text {
-    /// Most bytes of a text.
-    pub const BYTES_MAX: usize = 4096;
-
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Text {
-    type Err = NotAText;
-
-    fn from_str(text: &str) -> Result<Self, NotAText> {
-        if text.trim().is_empty() || text.len() > Self::BYTES_MAX {
-            return Err(NotAText { bytes: text.len() });
-        }
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl TryFrom<String> for Text {
-    type Error = NotAText;
-
-    fn try_from(text: String) -> Result<Self, NotAText> {
-        text.parse()
-    }
-}
-
-impl From<Text> for String {
-    fn from(text: Text) -> Self {
-        text.0
-    }
-}
-
-impl fmt::Display for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A text that cannot be a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a message of {bytes} bytes: it needs a word, and at most {max} bytes", max = Text::BYTES_MAX)]
-pub struct NotAText {
-    bytes: usize,
-}
 
 /// What a message is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

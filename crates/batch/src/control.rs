@@ -34,7 +34,7 @@ mod choosing;
 mod files;
 mod place;
 mod process;
-mod requests;
+pub(crate) mod requests;
 mod setup;
 mod socket;
 mod start;
@@ -45,11 +45,14 @@ use operation::{ErrorKind, OpError};
 
 pub use process::{SUBCOMMAND as ENGINE_SUBCOMMAND, run as run_engine};
 
+pub(crate) use changes::meant;
+pub(crate) use choosing::choose;
 pub(crate) use place::Place;
 pub(crate) use process::Starter;
+pub(crate) use telling::moment;
 
 /// Does what waits for disks and other processes, on a thread that may.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, OpError> + Send + 'static,
 ) -> Result<T, OpError> {
     let done = tokio::task::spawn_blocking(work).await;

@@ -7,6 +7,7 @@
 //! * `configuration`, `discovery`: how a repository wants its batches, and its packets.
 //! * `planning`, `picture`, `initial`: the operations on packets.
 //! * `taskplane`: a batch as Taskplane's files.
+//! * `mailbox`: the operations on messages.
 //! * [`roster`]: the kinds of agents and what is proved of them;
 //! * `processes`: the operation on processes; `home`: where batches lie.
 
@@ -18,6 +19,7 @@ pub mod engine;
 mod home;
 mod initial;
 pub mod journal;
+mod mailbox;
 mod picture;
 mod planning;
 mod processes;

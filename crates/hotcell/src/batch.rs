@@ -2,15 +2,19 @@
 
 use std::path::Path;
 
-use batch_api::BatchId;
 use batch_api::agents::{AgentList, Agents};
 use batch_api::control::change::{Abort, Changed, Pause, Resume, Resumed, Retry, Skip};
 use batch_api::control::start::Start;
 use batch_api::control::status::{BatchStatus, BatchSummary, List, Status};
 use batch_api::control::{Target, UnitRef};
 use batch_api::init::{Init, Initialised};
+use batch_api::mailbox::inbox::{Inbox, InboxContent};
+use batch_api::mailbox::replies::{Replies, ReplyList};
+use batch_api::mailbox::send::{Answer, Answered, Send, Sent, SentKind, WaitAnswer};
+use batch_api::mailbox::{MessageText, Recipient};
 use batch_api::plan::{Plan, Planned};
 use batch_api::processes::{ProcessList, Processes};
+use batch_api::{BatchId, MessageId, WaitId};
 use operation::{Call, Handler, Operation};
 
 use crate::{Client, Error};
@@ -183,5 +187,55 @@ impl Batch {
     pub async fn skip(&self, unit: UnitRef) -> Result<Changed, Error> {
         let skip = Skip { unit, target: self.id.into(), request_id: None };
         self.batches.call(skip, &mut Call::quiet()).await
+    }
+
+    /// Sends a message to a unit, to all of them, or to people.
+    ///
+    /// # Errors
+    ///
+    /// If nobody there receives it, or too much is under way to them.
+    pub async fn send(
+        &self,
+        to: Recipient,
+        kind: SentKind,
+        text: MessageText,
+    ) -> Result<Sent, Error> {
+        let send = Send { kind, target: self.id.into(), ..Send::new(to, text) };
+        self.batches.call(send, &mut Call::quiet()).await
+    }
+
+    /// Answers what it waits for, as [`Batch::inbox`] shows it.
+    ///
+    /// # Errors
+    ///
+    /// If that does not wait any more.
+    pub async fn answer(
+        &self,
+        wait: WaitId,
+        answer: WaitAnswer,
+        text: MessageText,
+    ) -> Result<Answered, Error> {
+        let answer = Answer { wait, answer, text, target: self.id.into(), request_id: None };
+        self.batches.call(answer, &mut Call::quiet()).await
+    }
+
+    /// What waits for somebody, and what could not be delivered.
+    ///
+    /// # Errors
+    ///
+    /// If its journal cannot be read.
+    pub async fn inbox(&self) -> Result<InboxContent, Error> {
+        let inbox = Inbox { target: self.id.into(), ..Inbox::default() };
+        self.batches.call(inbox, &mut Call::quiet()).await
+    }
+
+    /// The answers to messages of whoever runs this program, after one of them.
+    ///
+    /// # Errors
+    ///
+    /// If its journal cannot be read.
+    pub async fn replies(&self, after: Option<MessageId>) -> Result<ReplyList, Error> {
+        let replies = Replies { after, target: self.id.into(), ..Replies::default() };
+        self.batches.call(replies, &mut Call::quiet()).await
     }
 }

@@ -3,6 +3,8 @@
 //! Whoever repeats a request gets the first answer, also a refusal. An answer is
 //! a fact: it is given once it is in the journal, with what it promises.
 
+use std::time::Duration;
+
 use batch_api::{Actor, MessageId, RequestId, Role, UnitId, WaitId};
 use serde::{Deserialize, Serialize};
 
@@ -56,8 +58,9 @@ pub enum Command {
         answers: Option<MessageId>,
         /// Whether it overtakes.
         urgent: Urgency,
-        /// When it is no longer worth delivering.
-        expires: Option<Time>,
+        /// After how many milliseconds it is no longer worth delivering. It is no moment,
+        /// so that whoever repeats the request says the same.
+        lasts_ms: Option<u64>,
         /// What it says.
         text: Text,
     },
@@ -65,7 +68,7 @@ pub enum Command {
     Rule {
         /// Which wait.
         wait: WaitId,
-        /// The unit that waits; none if the batch does.
+        /// The unit that waits, if whoever asks knows it; another one is an error.
         unit: Option<UnitId>,
         /// Go on, or give up.
         answer: Answer,
@@ -250,7 +253,7 @@ impl Decider {
     }
 
     fn send(&mut self, actor: &Actor, command: &Command) -> Result<Reply, Refusal> {
-        let Command::Send { to, kind, answers, urgent, expires, text } = command else {
+        let Command::Send { to, kind, answers, urgent, lasts_ms, text } = command else {
             return Err(Refusal::WrongKind);
         };
         if answers.is_some_and(|message| !self.state.mail.contains_key(&message)) {
@@ -287,7 +290,7 @@ impl Decider {
             to,
             desk,
             answers: *answers,
-            expires: *expires,
+            expires: lasts_ms.map(|span| self.now.after(Duration::from_millis(span))),
             urgent: *urgent,
             text: text.clone(),
         };
@@ -353,9 +356,10 @@ impl Decider {
         text: &Text,
     ) -> Result<Reply, Refusal> {
         let open = self.state.waits.get(&wait).ok_or(Refusal::NoWait)?;
-        if open.unit.as_ref() != unit {
+        if unit.is_some() && open.unit.as_ref() != unit {
             return Err(Refusal::NoWait);
         }
+        let unit = open.unit.clone();
         let asked = match &open.wait.reason {
             Reason::Escalated { message } | Reason::Undelivered { message } => Some(*message),
             Reason::Stuck { .. } | Reason::Ceiling => None,
@@ -367,14 +371,14 @@ impl Decider {
             id,
             from: actor.clone(),
             kind: MailKind::Ruling,
-            to: unit.filter(|_| is_told).into_iter().cloned().collect(),
+            to: unit.iter().filter(|_| is_told).cloned().collect(),
             desk: None,
             answers: asked,
             expires: None,
             urgent: Urgency::Urgent,
             text: text.clone(),
         };
-        self.mail(unit.map_or(Subject::BATCH, Subject::unit), ruling);
+        self.mail(unit.as_ref().map_or(Subject::BATCH, Subject::unit), ruling);
         self.answer(wait, answer);
         Ok(Reply::Mailed { message: id })
     }

@@ -11,7 +11,6 @@ use crate::decide::{Address, Command};
 use crate::fact::{Refusal, Reply};
 use crate::mail::{MailKind, Receipt, Urgency};
 use crate::state::State;
-use crate::time::Time;
 use crate::unit::{Answer, Reason};
 
 #[derive(Debug, Clone)]
@@ -77,7 +76,6 @@ impl Client {
         &mut self,
         random: &mut Random,
         state: &State,
-        now: u64,
         whims: Range<u64>,
     ) -> Option<Request> {
         let units: Vec<&UnitId> = state.units.keys().collect();
@@ -85,24 +83,24 @@ impl Client {
         let unit = units[usize::try_from(random.below(count)).ok()?].clone();
         let text = "look at the second step again".parse().expect("a text");
         let urgent = if random.chance(300) { Urgency::Urgent } else { Urgency::Normal };
-        let expires = random.chance(300).then(|| Time(now + random.between(1_000, 300_000)));
+        let lasts_ms = random.chance(300).then(|| random.between(1_000, 300_000));
         let command = match random.between(whims.start, whims.end - 1) {
             0 => Command::Pause,
             1 => Command::Resume,
             2 => Command::Skip { unit },
             3 if random.chance(500) => {
                 let (to, kind) = (Address::Unit(unit), MailKind::Abort);
-                Command::Send { to, kind, answers: None, urgent, expires, text }
+                Command::Send { to, kind, answers: None, urgent, lasts_ms, text }
             }
             3 => Command::Stop { unit },
             4 => Command::Retry { unit },
             5 | 6 => {
                 let (to, kind) = (Address::Everyone, MailKind::Info);
-                Command::Send { to, kind, answers: None, urgent, expires, text }
+                Command::Send { to, kind, answers: None, urgent, lasts_ms, text }
             }
             7 => {
                 let to = Address::Role { role: Role::Worker, unit: None };
-                Command::Send { to, kind: MailKind::Steer, answers: None, urgent, expires, text }
+                Command::Send { to, kind: MailKind::Steer, answers: None, urgent, lasts_ms, text }
             }
             12 => Command::Abort,
             number => {
@@ -112,7 +110,7 @@ impl Client {
                     _ => MailKind::Steer,
                 };
                 let to = Address::Unit(unit);
-                Command::Send { to, kind, answers: None, urgent, expires, text }
+                Command::Send { to, kind, answers: None, urgent, lasts_ms, text }
             }
         };
         let actor = Actor::Operator("anna".parse().expect("a name"));

@@ -230,8 +230,8 @@ impl Run {
             }
             if world.scenario.commands > 0 && world.random.chance(300) {
                 world.scenario.commands -= 1;
-                let (now, whims) = (world.now + self.clock_ms, world.scenario.whims.clone());
-                let whim = self.client.whim(&mut world.random, state, now, whims);
+                let whims = world.scenario.whims.clone();
+                let whim = self.client.whim(&mut world.random, state, whims);
                 if let Some(request) = whim {
                     // Sometimes the same is asked again although it was answered.
                     if world.random.chance(300) {

@@ -252,7 +252,7 @@ fn nonsense(random: &mut Random, scenario: &Scenario, state: &State) -> Input {
         }
         6 => {
             let mut client = Client::default();
-            let asked = client.whim(random, state, 0, 0..13);
+            let asked = client.whim(random, state, 0..13);
             let Some(asked) = asked else { return Input::Tick };
             let request = format!("n{}", random.below(1_000)).parse().expect("an id");
             Input::Command { request, actor: asked.actor, command: asked.command }

@@ -74,7 +74,7 @@ impl Batches {
 }
 
 /// The unit of a batch that is meant.
-fn meant(place: &Place, unit: &UnitRef) -> Result<UnitId, OpError> {
+pub(crate) fn meant(place: &Place, unit: &UnitRef) -> Result<UnitId, OpError> {
     let units = place.setup()?.spec.units;
     let is_meant = |id: &UnitId| match unit {
         UnitRef::Task(task) => id.task == *task,

@@ -14,7 +14,7 @@ const NAMED_MAX: usize = 8;
 
 /// The batch that is meant: the one that is named, or else that of the repository which
 /// is not over, or else its newest.
-pub(super) fn choose(home: &BatchesHome, target: &Target) -> Result<Place, OpError> {
+pub(crate) fn choose(home: &BatchesHome, target: &Target) -> Result<Place, OpError> {
     let all = home.batches(None)?;
     if let Some(reference) = &target.batch {
         let meant: Vec<BatchId> = all.into_iter().filter(|id| reference.means(*id)).collect();

@@ -23,6 +23,11 @@ impl Place {
         Self { batch, directory }
     }
 
+    /// Which it is.
+    pub(crate) const fn batch(&self) -> BatchId {
+        self.batch
+    }
+
     /// What was written down of it when it was made.
     pub(super) fn setup(&self) -> Result<SetupFile, OpError> {
         let path = self.directory.join(setup::FILE);
@@ -57,7 +62,7 @@ impl Place {
     }
 
     /// What is known of it, and who owns it. Nothing is claimed.
-    pub(super) fn look(&self) -> Result<(State, Owner), OpError> {
+    pub(crate) fn look(&self) -> Result<(State, Owner), OpError> {
         let Some(mut journal) = self.journal()? else {
             return Ok((State::default(), Owner::Nobody));
         };

@@ -32,7 +32,7 @@ const NAP: Duration = Duration::from_millis(200);
 
 /// Asks a batch's engine, starting one if there is none, and waits until the answer is
 /// in the journal.
-pub(super) fn ask(
+pub(crate) fn ask(
     place: &Place,
     starter: &Starter,
     request: &RequestId,
@@ -85,14 +85,14 @@ pub(super) fn stuck(place: &Place, owner: Owner) -> OpError {
 }
 
 /// The name of a request that was given none.
-pub(super) fn name(given: Option<RequestId>) -> RequestId {
+pub(crate) fn name(given: Option<RequestId>) -> RequestId {
     given.unwrap_or_else(|| {
         Uuid::now_v7().simple().to_string().parse().expect("digits are a request's name")
     })
 }
 
 /// Whoever runs this process.
-pub(super) fn myself() -> Actor {
+pub(crate) fn myself() -> Actor {
     operator(getuid())
 }
 
@@ -125,6 +125,7 @@ pub(super) fn refused(refusal: &Refusal) -> OpError {
         Refusal::NoUnit | Refusal::NoAgent | Refusal::WrongPhase => {
             error.hinted("`hotcell batch status` shows where each unit is")
         }
+        Refusal::NoWait => error.hinted("`hotcell batch inbox` shows what waits"),
         Refusal::TooMany => error.hinted("wait until some of them were read"),
         _ => error,
     }

@@ -14,7 +14,7 @@ use super::setup::SetupFile;
 use crate::journal::Owner;
 
 /// A moment as the contract tells it.
-pub(super) fn moment(time: Time) -> Result<String, OpError> {
+pub(crate) fn moment(time: Time) -> Result<String, OpError> {
     let milliseconds = i64::try_from(time.0).unwrap_or(i64::MAX);
     let moment = Timestamp::from_millisecond(milliseconds);
     Ok(moment.map_err(|error| OpError::new(ErrorKind::Internal, &error))?.to_string())

@@ -127,6 +127,11 @@ const CASES: &[Case] = &[
     case("batch.abort", "{batch}", Skipped),
     case("batch.retry", "{unit} {batch}", Skipped),
     case("batch.skip", "{unit} {batch}", Skipped),
+    case("batch.send", "{to} hello {batch}", Skipped),
+    case("batch.broadcast", "hello {batch}", Skipped),
+    case("batch.answer", "{wait} go yes {batch}", Skipped),
+    case("batch.inbox", "{batch}", Skipped),
+    case("batch.replies", "{batch}", Skipped),
     case("batch.processes", "{batch} --orphans", Skipped),
     case("batch.agents", "", Skipped),
 ];
@@ -214,8 +219,14 @@ fn mistakes(placeholder: &str) -> &'static [Mistake] {
         ("TP-7@app", MALFORMED),
         ("TP-7@app/01", MALFORMED),
     ];
+    const TO: &[Mistake] =
+        &[("", MALFORMED), ("7", MALFORMED), ("../x", MALFORMED), ("TP-7:boss", MALFORMED)];
+    const WAIT: &[Mistake] =
+        &[("", MALFORMED), ("1", MALFORMED), ("wait_01", MALFORMED), ("msg_1", MALFORMED)];
     match placeholder {
         "{batch}" => BATCH,
+        "{to}" => TO,
+        "{wait}" => WAIT,
         "{unit}" => UNIT,
         "{directory}" => DIRECTORY,
         "{tasks}" => TASKS,
@@ -328,7 +339,8 @@ impl Sweep {
             "{host}" => "cursor".to_owned(),
             "{directory}" => ".".to_owned(),
             "{tasks}" => "all".to_owned(),
-            "{unit}" => "TP-7".to_owned(),
+            "{unit}" | "{to}" => "TP-7".to_owned(),
+            "{wait}" => "wait_1".to_owned(),
             "{batch}" => "bat_0190a6f2c3d4750e8f001122334455ff".to_owned(),
             word => word.to_owned(),
         }

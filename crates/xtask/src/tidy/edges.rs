@@ -28,7 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("agents", &[]),
     ("redaction", &[]),
     ("sealing", &[]),
-    ("batch-api", &["operation"]),
+    ("batch-api", &["operation", "workspace-api"]),
     ("packet", &["batch-api"]),
     ("batch-core", &["batch-api"]),
     (

@@ -36,13 +36,18 @@ echo done
 const VERIFY: &str = "test -f base && for file in *.txt; do grep -q second $file; done";
 
 /// A repository with packets, and a home that shares what was prepared.
-struct Scene {
+pub(super) struct Scene {
     scratch: tempfile::TempDir,
 }
 
 impl Scene {
     /// A repository that can start batches, in which nothing is to be done yet.
     fn new() -> Self {
+        Self::with(AGENT, VERIFY)
+    }
+
+    /// One with other agents, and other things that have to hold.
+    pub(super) fn with(agent: &str, verify: &str) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         sharing_home(scratch.path(), &["environments", "kernels", "initrds", "templates"]);
         let scene = Self { scratch };
@@ -54,8 +59,8 @@ impl Scene {
             "version = 1\nlanes = 2\nenvironment = \"{ENVIRONMENT}\"\nbase = \"main\"\n\
              verify = [{}]\n[agent]\nkind = \"command\"\ncommand = [\"sh\", \"-c\", {}]\n\
              [areas]\ntasks = \"tasks\"\n",
-            text(VERIFY),
-            text(AGENT)
+            text(verify),
+            text(agent)
         );
         fs::write(scene.app().join(".hotcell/batch.toml"), configuration).unwrap();
         fs::write(scene.app().join(".gitignore"), "/tasks\n/.hotcell\n").unwrap();
@@ -73,7 +78,7 @@ impl Scene {
         self.scratch.path().join("home")
     }
 
-    fn directory(&self, batch: &str) -> PathBuf {
+    pub(super) fn directory(&self, batch: &str) -> PathBuf {
         self.home().join("batches").join(batch)
     }
 
@@ -82,7 +87,7 @@ impl Scene {
     }
 
     /// A packet that wants a file written, with a line for its agent.
-    fn packet(&self, task: &str, file: &str, after: &str, line: &str) {
+    pub(super) fn packet(&self, task: &str, file: &str, after: &str, line: &str) {
         let home = self.home_of(task);
         fs::create_dir_all(&home).unwrap();
         let prompt = format!(
@@ -107,19 +112,19 @@ impl Scene {
         command
     }
 
-    fn batch(&self, arguments: &[&str]) -> Output {
+    pub(super) fn batch(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
     #[track_caller]
-    fn told(&self, arguments: &[&str]) -> Value {
+    pub(super) fn told(&self, arguments: &[&str]) -> Value {
         let output = self.batch(&[arguments, &["--json"]].concat());
         assert_code(&output, 0);
         json(&output)
     }
 
     /// Starts a batch from a terminal that is then closed, with all that runs in it.
-    fn start(&self, arguments: &[&str]) -> String {
+    pub(super) fn start(&self, arguments: &[&str]) -> String {
         let mut command = self.command(&[&["start", "--id-only"], arguments].concat());
         let terminal = command.process_group(0).stdout(Stdio::piped()).spawn().unwrap();
         let group = Pid::from_child(&terminal);
@@ -130,12 +135,12 @@ impl Scene {
         text(&output.stdout).trim().to_owned()
     }
 
-    fn status(&self) -> Value {
+    pub(super) fn status(&self) -> Value {
         self.told(&["status"])
     }
 
     /// What a unit does, in the words of the status.
-    fn state_of(&self, task: &str) -> String {
+    pub(super) fn state_of(&self, task: &str) -> String {
         let status = self.status();
         let units = status["units"].as_array().unwrap();
         let is_it = |unit: &&Value| unit["id"].as_str().unwrap().starts_with(&format!("{task}@"));
@@ -144,7 +149,7 @@ impl Scene {
 
     /// Waits until a batch is somewhere, and says why it is not if it never is.
     #[track_caller]
-    fn until(&self, batch: &str, what: &str, mut is_so: impl FnMut() -> bool) {
+    pub(super) fn until(&self, batch: &str, what: &str, mut is_so: impl FnMut() -> bool) {
         let deadline = std::time::Instant::now() + PATIENCE;
         while !is_so() {
             assert!(std::time::Instant::now() < deadline, "{what}: {}", self.explain(batch));
@@ -153,7 +158,7 @@ impl Scene {
     }
 
     /// What journal and log say, for somebody who has to understand why.
-    fn explain(&self, batch: &str) -> String {
+    pub(super) fn explain(&self, batch: &str) -> String {
         let directory = self.directory(batch);
         let journal = rusqlite::Connection::open(directory.join("journal.sqlite")).unwrap();
         let mut lines = journal.prepare("SELECT text FROM lines ORDER BY sequence").unwrap();
@@ -183,7 +188,7 @@ impl Scene {
         });
     }
 
-    fn store(&self, batch: &str) -> PathBuf {
+    pub(super) fn store(&self, batch: &str) -> PathBuf {
         let stores = fs::read_dir(self.directory(batch).join("repository")).unwrap();
         let stores: Vec<PathBuf> = stores.map(|entry| entry.unwrap().path()).collect();
         let [store] = &*stores else { panic!("{stores:?}") };

@@ -1,25 +1,11 @@
-//! Messages to agents at work, and what agents say: with real workspaces, and agents that
-//! are commands.
+//! Messages to agents at work, and what agents say: by the program alone, with real
+//! workspaces, and agents that are commands.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
-use std::time::{Duration, Instant};
 
-use batch::engine::{AgentSetup, Door, Request, Setup, World, door, run};
-use batch::journal::SqliteJournal;
-use batch_api::{BatchId, MessageId, WaitId};
-use batch_core::decide::{Address, Command};
-use batch_core::drive::fold;
-use batch_core::fact::Reply;
-use batch_core::mail::{MailKind, Receipt, Urgency};
-use batch_core::state::{Ending, State};
-use batch_core::unit::{Answer, Class, Phase, Reason};
-use uuid::Uuid;
-use workspace::{Engine, Settings};
+use serde_json::Value;
 
-use super::parts::{packet, spec, told, unit};
+use super::engine::Scene;
 use crate::support::*;
 
 /// What the agents do, by their task. Whoever says something waits until it is heard.
@@ -75,169 +61,102 @@ TP-4)
 esac
 "#;
 
-/// A batch with its engine on a thread.
-struct Scene {
-    scratch: PathBuf,
-    batch: BatchId,
-    door: Door,
-    asked: std::cell::Cell<u32>,
-}
-
 impl Scene {
-    fn directory(&self) -> PathBuf {
-        self.scratch.join("batch")
+    fn send(&self, arguments: &[&str]) -> String {
+        let sent = self.told(&[&["send"], arguments].concat());
+        sent["message"].as_str().unwrap().to_owned()
     }
 
-    /// What the journal amounts to.
-    fn state(&self) -> State {
-        let mut journal = SqliteJournal::open(&self.directory(), self.batch).unwrap();
-        fold(&mut journal, self.batch).unwrap().0
+    /// What was said to messages of ours.
+    fn replies(&self) -> Vec<Value> {
+        self.told(&["replies"])["replies"].as_array().unwrap().clone()
     }
 
-    /// Waits until the journal amounts to something.
-    fn until<T>(&self, what: &str, found: impl Fn(&State) -> Option<T>) -> T {
-        let begun = Instant::now();
-        loop {
-            if let Some(found) = found(&self.state()) {
-                return found;
-            }
-            assert!(begun.elapsed() < PATIENCE, "not {what}:\n{}", told(&self.directory()));
-            std::thread::sleep(Duration::from_millis(200));
-        }
+    fn inbox(&self, part: &str) -> Vec<Value> {
+        self.told(&["inbox"])[part].as_array().unwrap().clone()
     }
-
-    fn ask(&self, actor: &str, command: Command) -> Reply {
-        self.asked.set(self.asked.get() + 1);
-        let request = format!("test-{}", self.asked.get()).parse().unwrap();
-        let (answer, answered) = sync_channel(1);
-        assert!(self.door.ask(Request { request, actor: actor.parse().unwrap(), command, answer }));
-        answered.recv_timeout(PATIENCE).unwrap()
-    }
-
-    fn send(&self, to: Address, kind: MailKind, text: &str) -> MessageId {
-        let (answers, urgent, expires) = (None, Urgency::Normal, None);
-        let text = text.parse().unwrap();
-        let command = Command::Send { to, kind, answers, urgent, expires, text };
-        match self.ask("operator:anna", command) {
-            Reply::Mailed { message } => message,
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-fn to(task: &str) -> Address {
-    Address::Unit(format!("{task}@app/1").parse().unwrap())
-}
-
-fn receipt(state: &State, message: MessageId, task: &str) -> Receipt {
-    state.mail[&message].receipts[&format!("{task}@app/1").parse().unwrap()].clone()
-}
-
-fn phase(state: &State, task: &str) -> Option<Phase> {
-    state.units.get(&format!("{task}@app/1").parse().unwrap()).map(|unit| unit.phase)
-}
-
-fn repository(scratch: &Path) -> PathBuf {
-    let operator = scratch.join("app");
-    fs::create_dir(&operator).unwrap();
-    git(&operator, &["init", "--quiet", "--initial-branch=main"]);
-    git(&operator, &["commit", "--quiet", "--allow-empty", "--message=base"]);
-    operator
 }
 
 #[test]
 fn messages_reach_agents_and_agents_are_answered_by_rulings() {
-    let scratch = tempfile::tempdir().unwrap();
-    let batch = BatchId::from_uuid(Uuid::now_v7());
-    let setup = Setup {
-        batch,
-        directory: scratch.path().join("batch"),
-        operator: repository(scratch.path()),
-        base: "main".into(),
-        environment: ENVIRONMENT.parse().unwrap(),
-        agent: AgentSetup::guest(["sh", "-c", AGENT].map(str::to_owned).to_vec()),
-        verify: Vec::new(),
-    };
-    let mut settings = Settings::from_environment(Some(program().to_owned())).unwrap();
-    settings.home = home().to_owned();
-    let cells = Arc::new(Engine::open(settings).unwrap());
-    let (door, visitors) = door();
-    let journal = SqliteJournal::create(&setup.directory, batch).unwrap();
-    let world = World::new(setup, cells, door.clone()).unwrap();
-    let engine = std::thread::spawn(move || run(world, journal, visitors));
-    let scene = Scene { scratch: scratch.path().to_owned(), batch, door, asked: 0.into() };
-
-    let packets = scratch.path().join("packets");
-    let home = |task: &str, file: &str| packet(&packets, task, file);
-    let mut spec = spec(
-        batch,
-        vec![
-            unit("TP-1", &home("TP-1", "one.txt"), &[]),
-            unit("TP-2", &home("TP-2", "two.txt"), &[]),
-            unit("TP-3", &home("TP-3", "three.txt"), &[]),
-            unit("TP-4", &home("TP-4", "four.txt"), &["TP-2"]),
-        ],
-    );
-    spec.lanes = 3;
-    let start = Command::Start { spec: Box::new(spec) };
-    assert_eq!(scene.ask("operator:anna", start), Reply::Accepted);
-    let begin = scene.send(to("TP-1"), MailKind::Steer, "begin");
-    let all = scene.send(Address::Everyone, MailKind::Info, "everybody knows");
-    assert_eq!(scene.state().mail[&all].receipts.len(), 4, "one that starts later is among them");
+    let scene = Scene::with(AGENT, "true");
+    for (task, file, after) in [
+        ("TP-1", "one.txt", "None"),
+        ("TP-2", "two.txt", "None"),
+        ("TP-3", "three.txt", "None"),
+        ("TP-4", "four.txt", "TP-2"),
+    ] {
+        scene.packet(task, file, after, "");
+    }
+    let batch = scene.start(&[]);
+    let begin = scene.send(&["TP-1", "begin", "--request-id", "m-1"]);
+    let again = scene.send(&["TP-1", "begin", "--request-id", "m-1"]);
+    assert_eq!(begin, again, "repeated, it is the same message");
+    let all = scene.told(&["broadcast", "everybody knows"]);
+    let to = |unit: &str| all["units"].as_array().unwrap().contains(&unit.into());
+    assert!(to("TP-1@app/1") && to("TP-4@app/1"), "one that starts later is among them: {all}");
+    let late = scene.send(&["TP-4", "too late", "--kind", "info", "--expires", "1ms"]);
+    scene.send(&["supervisor", "look here", "--kind", "query"]);
 
     // The first is answered in the middle of a turn, and the second comes after it.
-    scene.until("answered", |state| {
-        (receipt(state, begin, "TP-1") == Receipt::Answered).then_some(())
+    scene.until(&batch, "it replies", || {
+        scene.replies().iter().any(|reply| reply["answers"] == *begin)
     });
-    let colour = scene.send(to("TP-1"), MailKind::Steer, "ask about the colour");
-    let (wait, question) = scene.until("asked", |state| {
-        state.waits.values().find_map(|open| match open.wait.reason {
-            Reason::Escalated { message } => Some((open.wait.id, message)),
-            _ => None,
-        })
+    let colour = scene.send(&["TP-1:worker", "ask about the colour"]);
+    scene.until(&batch, "it asks", || !scene.inbox("waits").is_empty());
+    let wait = &scene.inbox("waits")[0];
+    assert_eq!(wait["message"]["text"], "Red or blue?");
+    assert_eq!(wait["message"]["from"], "agent:TP-1@app/1#1:worker");
+    assert_eq!((&wait["unit"], &wait["default"]), (&"TP-1@app/1".into(), &"give up".into()));
+    scene.until(&batch, "what it said last is heard", || {
+        scene.replies().iter().any(|reply| reply["answers"] == *colour)
     });
-    let state = scene.until("stopped, and heard", |state| {
-        let is_at_rest = phase(state, "TP-1") == Some(Phase::Resting);
-        (is_at_rest && receipt(state, colour, "TP-1") == Receipt::Answered).then(|| state.clone())
-    });
-    assert_eq!(state.mail[&question].message.text.as_str(), "Red or blue?");
-    assert_eq!(state.mail[&question].message.from.to_string(), "agent:TP-1@app/1#1:worker");
-    let rule = |wait: WaitId, actor: &str| {
-        let (unit, answer) = (Some("TP-1@app/1".parse().unwrap()), Answer::Go);
-        scene.ask(actor, Command::Rule { wait, unit, answer, text: "blue".parse().unwrap() })
-    };
-    assert!(matches!(rule(WaitId::numbered(99), "operator:anna"), Reply::Refused { .. }));
-    assert!(matches!(rule(wait, "agent:TP-1@app/1#1:worker"), Reply::Refused { .. }));
-    assert!(matches!(rule(wait, "supervisor:night"), Reply::Mailed { .. }));
+    assert_code(&scene.batch(&["answer", "wait_99", "go", "x"]), 113);
+    assert_code(&scene.batch(&["send", "TP-1", "x", "--kind", "ruling"]), 2);
+    assert_code(&scene.batch(&["send", "TP-1:reviewer", "x"]), 113);
+    let wait = wait["id"].as_str().unwrap();
+    let answer = ["answer", wait, "go", "blue", "--request-id", "r-1"];
+    let answered = scene.told(&answer);
+    assert_eq!(scene.told(&answer), answered, "repeated, it gets the first answer");
 
-    // One that does nothing more is stopped by a message.
-    scene.until("at work", |state| (phase(state, "TP-3") == Some(Phase::Working)).then_some(()));
-    let abort = scene.send(to("TP-3"), MailKind::Abort, "not needed");
-    assert_eq!(receipt(&scene.state(), abort, "TP-3"), Receipt::Answered);
+    // One that does nothing more is stopped by a message, and what it was asked is dead.
+    scene.until(&batch, "it works", || scene.state_of("TP-3") == "working");
+    let query = scene.send(&["TP-3", "how far are you?", "--kind", "query"]);
+    let abort = scene.batch(&["send", "TP-3", "not needed", "--kind", "abort"]);
+    assert!(text(&abort.stdout).contains("TP-3@app/1 is stopped"), "{}", text(&abort.stdout));
+    scene.until(&batch, "it ends", || scene.status()["state"] == "partial");
 
-    assert_eq!(
-        engine.join().unwrap().unwrap(),
-        Some(Ending::Partial),
-        "{}",
-        told(&scene.directory())
-    );
-    let state = scene.state();
     for task in ["TP-1", "TP-2", "TP-4"] {
-        assert_eq!(phase(&state, task), Some(Phase::Done), "{}", told(&scene.directory()));
-        assert!(matches!(receipt(&state, all, task), Receipt::Seen { .. }), "{task}");
+        assert_eq!(scene.state_of(task), "done", "{}", scene.explain(&batch));
     }
-    assert_eq!(phase(&state, "TP-3"), Some(Phase::Failed { class: Class::Aborted }));
-    let stores = fs::read_dir(scene.directory().join("repository")).unwrap();
-    let store = stores.flatten().next().unwrap().path();
+    let store = scene.store(&batch);
     assert_eq!(git(&store, &["show", "integration:one.txt"]).trim(), "blue");
+    let lost = scene.inbox("undelivered");
+    let fate = |message: &str| {
+        let one = lost.iter().find(|one| one["message"]["id"] == *message);
+        one.map(|one| one["fate"].as_str().unwrap())
+    };
+    assert_eq!((fate(&late), fate(&query)), (Some("expired"), Some("dead")), "{lost:?}");
+    let desk = scene.told(&["inbox", "--desk", "supervisor"]);
+    assert_eq!(desk["messages"][0]["text"], "look here");
+    // Whoever follows a batch that is over is told everything once.
+    let followed = scene.batch(&["replies", "--follow", &batch]);
+    assert_code(&followed, 0);
+    let followed = text(&followed.stdout);
+    assert_eq!(followed.matches("reply from agent:").count(), 3, "{followed}");
+    let mine = scene.replies();
+    let after = mine[0]["id"].as_str().unwrap();
+    let later = scene.told(&["replies", "--after", after]);
+    assert_eq!(later["replies"], Value::Array(mine[1..].to_vec()));
+
+    // It was complete but for its reviews, and was kept from ending.
+    let journal = scene.explain(&batch);
+    assert!(journal.contains(r#"{"steps":2,"checked":2,"revise":1}"#), "{journal}");
     // What reads Taskplane's files is told the same.
-    let taskplane = scene.directory().join("taskplane");
-    let told_state = fs::read(taskplane.join("batch-state.json")).unwrap();
-    let told_state: serde_json::Value = serde_json::from_slice(&told_state).unwrap();
-    assert_eq!((&told_state["succeededTasks"], &told_state["failedTasks"]), (&3.into(), &1.into()));
+    let taskplane = scene.directory(&batch).join("taskplane");
+    let state = fs::read(taskplane.join("batch-state.json")).unwrap();
+    let state: Value = serde_json::from_slice(&state).unwrap();
+    assert_eq!((&state["succeededTasks"], &state["failedTasks"]), (&3.into(), &1.into()));
     let events = fs::read_to_string(taskplane.join("events.jsonl")).unwrap();
     assert!(events.lines().last().unwrap().contains(r#""type":"batch_complete""#), "{events}");
-    // It was complete but for its reviews, and was kept from ending.
-    let journal = told(&scene.directory());
-    assert!(journal.contains(r#"{"steps":2,"checked":2,"revise":1}"#), "{journal}");
 }

@@ -47,11 +47,3 @@ pub(super) fn spec(batch: BatchId, units: Vec<UnitSpec>) -> BatchSpec {
         units,
     }
 }
-
-/// What the journal says, for somebody who has to understand why.
-pub(super) fn told(directory: &Path) -> String {
-    let journal = rusqlite::Connection::open(directory.join("journal.sqlite")).unwrap();
-    let mut lines = journal.prepare("SELECT text FROM lines ORDER BY sequence").unwrap();
-    let lines = lines.query_map([], |row| row.get::<_, String>(0)).unwrap();
-    lines.map(Result::unwrap).collect::<Vec<_>>().join("\n")
-}
