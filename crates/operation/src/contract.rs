@@ -51,9 +51,13 @@ fn examples<H>(row: &OpSpec<H>, table: &[OpSpec<H>], found: &mut Vec<String>) {
     }
     for example in row.examples {
         let words = format!("program {} {}", row.name.replace('.', " "), example.argv);
+        let Some(words) = shlex::split(&words) else {
+            found.push(format!("{}: `{}` is no line of a shell", row.name, example.argv));
+            continue;
+        };
         let root = cli::augment(Command::new("program"), &[], table);
         let parsed = root
-            .try_get_matches_from(words.split_whitespace())
+            .try_get_matches_from(words)
             .and_then(|matches| cli::request(&matches, table));
         let from_argv = match parsed {
             Ok(Some((_, request))) => request,
