@@ -17,7 +17,7 @@ use batch_core::plan::{Policy, Weights};
 use file_tree::TreePath;
 use workspace_api::spec::EnvironmentRef;
 
-pub use agent::{AgentKind, AgentSetup, LaneMode};
+pub use agent::{AgentKind, AgentSetup, HostedSetup, LaneMode};
 
 /// Our own configuration.
 pub(crate) const OWN_FILE: &str = ".hotcell/batch.toml";

@@ -10,6 +10,7 @@
 //!
 //! * [`setup`]: what is written down before an engine begins.
 //! * [`place`]: a batch on disk; `choosing`: which one is meant.
+//! * `host`: what an agent on the host needs, and who knows its credentials.
 //! * [`process`]: how an engine is started, and its life; [`socket`]: its door.
 //! * [`requests`]: asking an engine, starting one if there is none.
 //! * `start`, `changes`, `status`: the operations; `telling`: the state in their words.
@@ -32,6 +33,7 @@
 mod changes;
 mod choosing;
 mod files;
+mod host;
 mod place;
 mod process;
 pub(crate) mod requests;

@@ -13,11 +13,12 @@
 //! for nothing else. Everything that takes time is a task, whose end comes back
 //! as an input. A task that dies with its engine is looked up by the next one.
 //!
-//! Agents are commands in the lane's own workspace here: brain and hands are in
-//! the guest. So what they wrote survives any engine, and ends with the workspace.
+//! Agents are commands in the lane's own workspace, or programs of the host whose
+//! hands are there (`agent`). Either way what they wrote survives any engine, and ends
+//! with the workspace.
 
 mod agent;
-mod cell;
+pub(crate) mod cell;
 mod claims;
 mod lane;
 mod lookup;
@@ -42,9 +43,12 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::journal::SqliteJournal;
 
-pub use crate::configuration::{AgentKind, AgentSetup, LaneMode};
+pub use crate::configuration::{AgentKind, AgentSetup, HostedSetup, LaneMode};
+pub use agent::HostAgent;
+pub(crate) use lane::PACKET;
 pub(crate) use projection::replace;
 pub use world::{Setup, World};
+pub(crate) use world::{Trouble, told as explained};
 
 /// Most inputs that wait for a turn. Whoever brings more of them waits.
 const INPUTS_MAX: usize = 1024;

@@ -4,6 +4,7 @@
 //! * [`journal`]: the journal of a batch in SQLite, and its traces in files.
 //! * [`engine`]: the loop around the core, and the world that carries its orders out.
 //! * `control`: that engine as a process of its own, and the operations on it.
+//! * [`gateway`]: the tools of agents on the host, which act in their lanes.
 //! * `configuration`, `discovery`: how a repository wants its batches, and its packets.
 //! * `planning`, `picture`, `initial`: the operations on packets.
 //! * `taskplane`: a batch as Taskplane's files.
@@ -16,6 +17,7 @@ mod control;
 pub mod custody;
 mod discovery;
 pub mod engine;
+pub mod gateway;
 mod home;
 mod initial;
 pub mod journal;

@@ -81,7 +81,7 @@ async fn found(adapter: Adapter, name: &str, search: &OsStr) -> Vec<FoundAgent> 
 }
 
 /// Where programs with a name are.
-fn programs(name: &str, search: &OsStr) -> Vec<PathBuf> {
+pub(crate) fn programs(name: &str, search: &OsStr) -> Vec<PathBuf> {
     let mut programs: Vec<PathBuf> = Vec::new();
     for directory in std::env::split_paths(search).take(DIRECTORIES_MAX) {
         let program = directory.join(name);

@@ -2,8 +2,8 @@
 //!
 //! It is several things, told apart by the first argument before anything else
 //! happens: the command line (this file, [`face`], [`attach`], [`mcp`], [`smoke`], [`terminal`]), a workspace's
-//! keeper, the launcher that becomes a monitor, the engine of a batch, and the warden
-//! and the door of an agent. All but the first are hidden: they are how it starts processes of its own.
+//! keeper, the launcher that becomes a monitor, the engine of a batch, and the warden,
+//! the door and the bridge of an agent. All but the first are hidden: they are how it starts processes of its own.
 
 mod attach;
 mod face;
@@ -35,6 +35,10 @@ fn main() -> ExitCode {
             batch::custody::run_warden()
         }
         Some(first) if first == batch::custody::DOOR_SUBCOMMAND => batch::custody::run_door(),
+        Some(first) if first == batch::gateway::BRIDGE_SUBCOMMAND => {
+            log_to_stderr("warn", u64::MAX);
+            batch::gateway::run_bridge()
+        }
         _ => {
             log_to_stderr("warn", u64::MAX);
             face::run()

@@ -268,7 +268,8 @@ pub fn handed_on() -> Vec<(&'static str, OsString)> {
 
 /// What a variable of this process's environment holds, which somebody names in a
 /// request.
-pub(crate) fn variable(name: &str) -> Option<OsString> {
+#[must_use]
+pub fn variable(name: &str) -> Option<OsString> {
     env::var_os(name)
 }
 

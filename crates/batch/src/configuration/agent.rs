@@ -1,5 +1,9 @@
 //! What does the work of a batch.
 
+use std::path::PathBuf;
+
+use agents::Adapter;
+use batch_core::spec::Receipts;
 use serde::{Deserialize, Serialize};
 
 /// What does the work: which agent, and where its hands are.
@@ -12,6 +16,23 @@ pub struct AgentSetup {
     pub command: Vec<String>,
     /// Where it runs.
     pub lane: LaneMode,
+    /// What else there is to an agent that is a program of the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosted: Option<HostedSetup>,
+}
+
+/// What an agent is that is a program of the host. Of credentials it holds the names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostedSetup {
+    /// The program; the first of its name in the search path unless it is said.
+    pub program: Option<PathBuf>,
+    /// The model, as the agent calls it.
+    pub model: String,
+    /// Where its model is, up to and with `/v1`, if not with the agent's own provider.
+    pub endpoint: Option<String>,
+    /// Variables that its process gets from whoever starts an engine.
+    pub credentials: Vec<String>,
 }
 
 /// Which agent.
@@ -20,6 +41,10 @@ pub struct AgentSetup {
 pub enum AgentKind {
     /// A program of the operator's choice, which finds its packet in files.
     Command,
+    /// Anthropic's Claude Code.
+    ClaudeCode,
+    /// OpenAI's Codex.
+    Codex,
 }
 
 /// Where an agent runs, and where its hands are.
@@ -28,17 +53,41 @@ pub enum AgentKind {
 pub enum LaneMode {
     /// All of it runs in the lane's machine.
     Guest,
+    /// It runs on the host, and its only hands are in the lane's machine.
+    Cell,
 }
 
 impl AgentKind {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Command];
+    pub const ALL: &'static [Self] = &[Self::Command, Self::ClaudeCode, Self::Codex];
 
     /// The kind as the configuration names it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Command => "command",
+            Self::ClaudeCode => "claude-code",
+            Self::Codex => "codex",
+        }
+    }
+
+    /// Who launches and understands it, if it is a program of the host.
+    #[must_use]
+    pub const fn adapter(self) -> Option<Adapter> {
+        match self {
+            Self::Command => None,
+            Self::ClaudeCode => Some(Adapter::ClaudeCode),
+            Self::Codex => Some(Adapter::Codex),
+        }
+    }
+
+    /// The variables that hold its credentials, unless the configuration says others.
+    #[must_use]
+    pub const fn credentials(self) -> &'static [&'static str] {
+        match self {
+            Self::Command => &[],
+            Self::ClaudeCode => &["ANTHROPIC_API_KEY"],
+            Self::Codex => &["OPENAI_API_KEY"],
         }
     }
 
@@ -47,6 +96,7 @@ impl AgentKind {
     pub const fn lanes(self) -> &'static [LaneMode] {
         match self {
             Self::Command => &[LaneMode::Guest],
+            Self::ClaudeCode | Self::Codex => &[LaneMode::Cell],
         }
     }
 }
@@ -57,6 +107,7 @@ impl LaneMode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Guest => "guest",
+            Self::Cell => "cell",
         }
     }
 }
@@ -65,7 +116,17 @@ impl AgentSetup {
     /// A command in the lane's machine.
     #[must_use]
     pub const fn guest(command: Vec<String>) -> Self {
-        Self { kind: AgentKind::Command, command, lane: LaneMode::Guest }
+        Self { kind: AgentKind::Command, command, lane: LaneMode::Guest, hosted: None }
+    }
+
+    /// What can be proved about a message that was sent to it.
+    #[must_use]
+    pub fn receipts(&self) -> Receipts {
+        match self.kind.adapter().map(|adapter| adapter.capabilities().receipts) {
+            Some(agents::Receipts::Dedupes) => Receipts::Dedupes,
+            Some(agents::Receipts::Searchable) => Receipts::Searchable,
+            Some(agents::Receipts::Unprovable) | None => Receipts::Unprovable,
+        }
     }
 
     /// What is written where there is none yet.
@@ -75,12 +136,33 @@ impl AgentSetup {
         # steps of PROMPT.md, checks their boxes in STATUS.md, and ends with exit code 0.\n\
         # [agent]\n\
         # kind = \"command\"\n\
-        # command = [\"sh\", \"tools/agent.sh\"]\n";
+        # command = [\"sh\", \"tools/agent.sh\"]\n\
+        # Or an agent of the host, whose only hands are in the machine (`hotcell batch agents`\n\
+        # says which versions and models):\n\
+        # kind = \"claude-code\"\n\
+        # model = \"claude-sonnet-5-5\"\n";
 
     /// As the configuration says it.
     pub(super) fn written(&self) -> String {
-        let command: toml_edit::Array = self.command.iter().collect();
-        let (kind, lane) = (self.kind.as_str(), self.lane.as_str());
-        format!("[agent]\nkind = \"{kind}\"\nlane = \"{lane}\"\ncommand = {command}\n")
+        let mut table = toml_edit::Table::new();
+        table["kind"] = toml_edit::value(self.kind.as_str());
+        table["lane"] = toml_edit::value(self.lane.as_str());
+        let list = |words: &[String]| toml_edit::value(words.iter().collect::<toml_edit::Array>());
+        match &self.hosted {
+            None => table["command"] = list(&self.command),
+            Some(HostedSetup { program, model, endpoint, credentials }) => {
+                if let Some(program) = program {
+                    table["program"] = toml_edit::value(program.to_string_lossy().as_ref());
+                }
+                table["model"] = toml_edit::value(model);
+                if let Some(endpoint) = endpoint {
+                    table["endpoint"] = toml_edit::value(endpoint);
+                }
+                table["credentials"] = list(credentials);
+            }
+        }
+        let mut document = toml_edit::DocumentMut::new();
+        document["agent"] = toml_edit::Item::Table(table);
+        document.to_string()
     }
 }

@@ -24,6 +24,21 @@ fn what_is_written_is_read() {
         kind: AgentKind::Command,
         command: vec!["sh".into(), "-c".into(), "echo \"$1\"\nexit 0".into()],
         lane: LaneMode::Guest,
+        hosted: None,
+    });
+    let read = own(&written(&configuration));
+    assert_eq!(told(&read), "");
+    assert_eq!(read.configuration.agent, configuration.agent);
+    configuration.agent = Some(AgentSetup {
+        kind: AgentKind::Codex,
+        command: Vec::new(),
+        lane: LaneMode::Cell,
+        hosted: Some(HostedSetup {
+            program: Some("/opt/codex".into()),
+            model: "gpt-5.5".into(),
+            endpoint: Some("http://127.0.0.1:1/v1".into()),
+            credentials: vec!["KEY".into()],
+        }),
     });
     let read = own(&written(&configuration));
     assert_eq!(told(&read), "");
@@ -62,6 +77,14 @@ fn everything_that_is_wrong_with_an_agent_is_told() {
         ("[agent]\nkind = \"clod\"", "found another `kind`; expected one of `command`"),
         ("[agent]\nkind = \"command\"", "found no `command` in [agent]"),
         ("[agent]\nkind = \"command\"\ncommand = [3]", "found another value for `command`"),
+        ("[agent]\nkind = \"command\"\ncommand = [\"x\"]\nmodel = \"m\"", "found `model`, which"),
+        ("[agent]\nkind = \"codex\"", "found no `model` in [agent]"),
+        ("[agent]\nkind = \"codex\"\nmodel = \"m\"\nlane = \"guest\"", "expected one of `cell`"),
+        (
+            "[agent]\nkind = \"codex\"\nmodel = \"m\"\ncredentials = [\"A=B\"]",
+            "the name of a variable",
+        ),
+        ("[agent]\nkind = \"codex\"\nmodel = \"m\"\nprogram = \"x\"", "no absolute path"),
     ] {
         let read = own(&format!("version = 1\n{table}\n"));
         assert!(told(&read).contains(expected), "{}", told(&read));

@@ -10,7 +10,7 @@
 //! Its standard output and error are the batch's log: what was there is put aside when
 //! it has grown, and an engine writes only so much. Of its creator's environment it gets
 //! what [`workspace::settings::handed_on`] names and nothing else: an agent's credentials
-//! are not among it.
+//! are not among it, they come with its orders.
 //!
 //! An engine that ends, for whatever reason, leaves everything in the journal and the
 //! store. So nothing is done about a signal that ends it: the kernel frees the lock, and
@@ -41,6 +41,7 @@ use workspace::settings::{HOME_VARIABLE, handed_on};
 use workspace_api::spec::{EnvironmentRef, Shape};
 
 use super::files::FileError;
+use super::host::Credentials;
 use super::place::Place;
 use super::requests::{operator, refused};
 use super::socket::{self, Answer, Ask};
@@ -84,6 +85,15 @@ pub(super) struct Orders {
     pub(super) replacing: Replacing,
     /// What it is asked.
     pub(super) ask: Option<Ask>,
+}
+
+/// All that an engine is told by whoever starts it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mandate<O> {
+    orders: O,
+    /// What the agent's processes get, written down nowhere.
+    credentials: Credentials,
 }
 
 /// Whom an engine may replace.
@@ -137,6 +147,7 @@ impl Starter {
 
     /// Starts an engine for a batch, and waits until it has begun.
     pub(super) fn start(&self, place: &Place, orders: &Orders) -> Result<Begun, OpError> {
+        let credentials = Credentials::of(&place.setup()?.setup.agent)?;
         let begin = || -> io::Result<UnixStream> {
             let (ours, theirs) = UnixStream::pair()?;
             let log = open_log(place.directory())?;
@@ -160,7 +171,8 @@ impl Starter {
                 .during(format!("cannot start an engine for {}", place.batch))
         };
         let engine = begin().map_err(|error| failed(&error))?;
-        let heard = socket::say(&engine, orders).and_then(|()| socket::heard(&engine));
+        let mandate = Mandate { orders, credentials };
+        let heard = socket::say(&engine, &mandate).and_then(|()| socket::heard(&engine));
         let silent = || {
             let mut error = OpError::plain(ErrorKind::Internal, "the engine ended as it began");
             error.causes.extend(last_lines(place.directory()));
@@ -237,8 +249,8 @@ fn serve(batch: &str) -> Result<(), Box<dyn std::error::Error>> {
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     creator.set_read_timeout(Some(BEGIN_PATIENCE))?;
     creator.set_write_timeout(Some(BEGIN_PATIENCE))?;
-    let orders: Orders = socket::heard(&creator)?.ok_or("its creator said nothing")?;
-    let (begun, living) = match begin(batch, orders, &creator) {
+    let mandate: Mandate<Orders> = socket::heard(&creator)?.ok_or("its creator said nothing")?;
+    let (begun, living) = match begin(batch, mandate, &creator) {
         Ok((begun, living)) => (begun, living),
         Err(error) => (Begun::Failed { error }, None),
     };
@@ -264,19 +276,24 @@ type Living = JoinHandle<Result<Option<Ending>, Failure>>;
 /// Takes the batch over, opens the door, and has it planned if no engine has done so.
 fn begin(
     batch: BatchId,
-    orders: Orders,
+    Mandate { orders, credentials }: Mandate<Orders>,
     creator: &UnixStream,
 ) -> Result<(Begun, Option<Living>), OpError> {
     let internal = |error: &dyn std::error::Error| OpError::new(ErrorKind::Internal, error);
     let program = env::current_exe().map_err(|error| internal(&error))?;
-    let settings = Settings::from_environment(Some(program))?;
+    let settings = Settings::from_environment(Some(program.clone()))?;
     let place = BatchesHome::within(&settings.home).place(batch);
     let file = place.setup()?;
     let creator =
         rustix::net::sockopt::socket_peercred(creator).map_err(|error| internal(&error))?;
     let cells = Arc::new(workspace::Engine::open(settings)?);
     let (door, visitors) = door();
-    let world = World::new(file.setup, cells, door.clone()).map_err(|error| internal(&error))?;
+    let host = credentials.host(&file.setup.agent, program)?;
+    let mut world =
+        World::new(file.setup, cells, door.clone()).map_err(|error| internal(&error))?;
+    if let Some(agent) = host {
+        world = world.with_host(agent);
+    }
 
     let mut journal = SqliteJournal::create(place.directory(), batch)?;
     let claim = match orders.replacing {

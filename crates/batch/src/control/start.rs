@@ -12,13 +12,14 @@ use std::time::{Duration, SystemTime};
 use batch_api::control::start::{Start, Started};
 use batch_api::plan::{PacketProblem, Plan, PlanFormat};
 use batch_api::{BatchId, RequestId};
-use batch_core::spec::{BatchSpec, Ceiling, FailurePolicy, Limits, Receipts};
+use batch_core::spec::{BatchSpec, Ceiling, FailurePolicy, Limits};
 use batch_git::Store;
 use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::files::{self, FileError};
+use super::host::{self, Credentials};
 use super::place::Place;
 use super::process::{Begun, Orders, Replacing};
 use super::setup::{self, SetupFile};
@@ -166,9 +167,13 @@ async fn made(
     let mut problem = |file: &str, message: String| {
         problems.push(PacketProblem { file: file.to_owned(), line: 0, message });
     };
-    if configuration.agent.is_none() {
-        problem(OWN_FILE, "found no table [agent]; expected what does the work".to_owned());
-    }
+    let agent = match configuration.agent.map(host::judged) {
+        None => {
+            problem(OWN_FILE, "found no table [agent]; expected what does the work".to_owned());
+            None
+        }
+        Some(judged) => judged.await.map_err(|why| problem(OWN_FILE, why)).ok(),
+    };
     let base = match Store::base_of(&repository.path, &configuration.base).await {
         Ok(base) => Some(base),
         Err(error) => {
@@ -181,9 +186,11 @@ async fn made(
             problem(&unit.home, "found no such directory; expected a packet".to_owned());
         }
     }
-    let (Some(base), Some(agent), true) = (base, configuration.agent, problems.is_empty()) else {
+    let (Some(base), Some(agent), true) = (base, agent, problems.is_empty()) else {
         return Err(refused(&problems));
     };
+    // Without them no engine would begin.
+    Credentials::of(&agent)?;
     if units.is_empty() {
         let message = format!("there is nothing to be done: {} tasks are done", planned.completed);
         return Err(OpError::plain(ErrorKind::Conflict, message)
@@ -197,7 +204,7 @@ async fn made(
         lanes: planned.lanes.into(),
         memory_mib,
         policy: FailurePolicy::SkipDependents,
-        receipts: Receipts::Unprovable,
+        receipts: agent.receipts(),
         limits: Limits {
             unit: OF_UNIT,
             batch: OF_BATCH,

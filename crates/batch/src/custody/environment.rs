@@ -53,6 +53,11 @@ impl Environment {
             .try_for_each(|(name, value)| self.set(&name, &value))
     }
 
+    /// The names of those that are set.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     pub(super) fn pairs(&self) -> Vec<(String, String)> {
         self.0.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
     }

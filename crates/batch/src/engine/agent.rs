@@ -1,29 +1,32 @@
-//! Agents that are commands in their lane.
+//! Agents at work: started, spoken to, stopped.
 //!
-//! ```text
-//!  open ──▶ command ──ends with 0──▶ turn over ──inject──▶ command again
-//!              │  └──ends otherwise─▶ gone
-//!              └──stop──▶ killed, and seen to be
-//! ```
-//!
-//! It finds its packet and what it is told in files, and says something by
-//! [letters](super::outbox). It is told by nobody while it works: a message to one at
-//! work is deferred until its turn is over.
+//! There are two kinds. One is a command in the lane itself (`guest`). The other is a
+//! program on the host whose hands are the lane's gateway (`process`); it is launched
+//! and understood by an adapter of [`agents`], held by custody, and told what it is for
+//! by `opening`.
+
+mod adapter;
+mod conversing;
+mod guest;
+mod opening;
+mod place;
+mod process;
 
 use std::path::PathBuf;
 
 use batch_api::{ConversationId, MessageId};
 use batch_core::decide::{Input, Observation};
-use batch_core::effect::Outcome;
-use batch_core::unit::{Status, Usage};
+use batch_core::effect::{Effect, Outcome};
+use batch_core::unit::Status;
 use packet::Prompt;
-use workspace_api::job::{JobState, Signal};
-use workspace_api::run::CommandOptions;
 
-use super::cell::{Cell, Job};
+use super::cell::Cell;
 use super::claims;
-use super::lane::{PACKET, packet_path};
+use super::lane::packet_path;
 use super::world::{AboutUnit, Trouble, World};
+
+pub use adapter::HostAgent;
+pub(super) use process::Hosted;
 
 /// How long one question about a command waits for its end.
 const SPELL: &str = "5s";
@@ -31,22 +34,28 @@ const SPELL: &str = "5s";
 /// How often a command is killed before somebody has to look.
 const KILLS_MAX: usize = 5;
 
+/// Who does the work of a batch.
+#[derive(Debug, Clone)]
+pub(super) enum Agent {
+    /// A program in the guest, with its arguments.
+    Guest(Vec<String>),
+    /// A program on the host, with its hands in the lane.
+    Host(HostAgent),
+}
+
 impl World {
     /// Starts the agent in a fresh context, with what it is told.
     pub(super) async fn open(
         &self,
+        effect: &Effect,
         unit: &AboutUnit,
         conversation: &ConversationId,
         opening: &[MessageId],
     ) -> Result<Outcome, Trouble> {
-        let lane = self.existing(unit).await?;
-        // One that a start before this one began would work beside ours.
-        self.kill_all(&lane).await?;
-        self.turn(unit, &lane, conversation).await?;
-        for message in opening {
-            self.seen(conversation, *message);
+        match &*self.agent {
+            Agent::Guest(command) => self.open_in_guest(command, unit, conversation, opening).await,
+            Agent::Host(agent) => self.open_on_host(agent, effect, unit, conversation).await,
         }
-        Ok(Outcome::Started)
     }
 
     /// Tells an agent something: one whose turn is over takes another.
@@ -56,24 +65,33 @@ impl World {
         conversation: &ConversationId,
         message: MessageId,
     ) -> Result<Outcome, Trouble> {
-        let lane = self.existing(unit).await?;
-        if !lane.running().await?.is_empty() {
-            return Ok(Outcome::Deferred);
+        match &*self.agent {
+            Agent::Guest(command) => {
+                self.inject_in_guest(command, unit, conversation, message).await
+            }
+            Agent::Host(_) => self.inject_on_host(unit, conversation, message).await,
         }
-        self.turn(unit, &lane, conversation).await?;
-        self.seen(conversation, message);
-        Ok(Outcome::Injected)
     }
 
     /// Asks an agent to end its turn.
-    pub(super) async fn interrupt(&self, unit: &AboutUnit) -> Result<Outcome, Trouble> {
-        if let Some(lane) = self.lane(&unit.attempt).await? {
-            for command in lane.running().await? {
-                // One that has just ended needs no asking.
-                let _ = command.signal(Signal::INTERRUPT).await;
-            }
+    pub(super) async fn interrupt(
+        &self,
+        unit: &AboutUnit,
+        conversation: &ConversationId,
+    ) -> Result<Outcome, Trouble> {
+        match &*self.agent {
+            Agent::Guest(_) => self.interrupt_in_guest(unit).await,
+            Agent::Host(_) => self.interrupt_on_host(conversation).await,
         }
-        Ok(Outcome::Interrupted)
+    }
+
+    /// Lets the calls of an attempt's agent no longer through. An agent within its
+    /// workspace calls nobody: stopping it, which comes next, is its fence.
+    pub(super) async fn fence(&self, unit: &AboutUnit) -> Result<Outcome, Trouble> {
+        if let Agent::Host(_) = &*self.agent {
+            self.hosted()?.fence(&unit.attempt).await;
+        }
+        Ok(Outcome::Fenced)
     }
 
     /// Ends an agent and all that it started, and sees that nothing is left. What it has
@@ -83,13 +101,19 @@ impl World {
         unit: &AboutUnit,
         conversation: &ConversationId,
     ) -> Result<Outcome, Trouble> {
+        if let Agent::Host(_) = &*self.agent {
+            self.hosted()?.stop(conversation).await?;
+        }
         if let Some(lane) = self.lane(&unit.attempt).await? {
             self.kill_all(&lane).await?;
-            self.take_letters(&lane, conversation).await?;
+            if let Agent::Guest(_) = &*self.agent {
+                self.take_letters(&lane, conversation).await?;
+            }
         }
         Ok(Outcome::Stopped)
     }
 
+    /// Ends what runs in a lane.
     async fn kill_all(&self, lane: &Cell) -> Result<(), Trouble> {
         for _ in 0..KILLS_MAX {
             let running = lane.running().await?;
@@ -104,81 +128,14 @@ impl World {
         Err("what the agent runs does not end".into())
     }
 
-    fn seen(&self, conversation: &ConversationId, message: MessageId) {
-        self.observe(conversation, Observation::Saw { message });
-    }
-
     fn observe(&self, conversation: &ConversationId, observation: Observation) {
         let conversation = conversation.clone();
         self.door.tell(Input::Observed { conversation, observation });
     }
-
-    /// Begins a turn, and watches it to its end.
-    async fn turn(
-        &self,
-        unit: &AboutUnit,
-        lane: &Cell,
-        conversation: &ConversationId,
-    ) -> Result<(), Trouble> {
-        let prompt = claims::prompt(&unit.home)?;
-        let told = unit.messages.join("\n\n---\n\n");
-        lane.write(&packet_path("MESSAGES.md"), told.into_bytes()).await?;
-        self.give_reviews(lane, &unit.home).await?;
-        let task = &conversation.agent.attempt.unit.task;
-        let variables = [
-            format!("BATCH_PACKET={PACKET}"),
-            format!("BATCH_TASK={task}"),
-            format!("BATCH_CONVERSATION={conversation}"),
-        ];
-        let env = variables.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-        let options = CommandOptions { env, ..CommandOptions::default() };
-        let command = lane.start(self.setup.agent.command.clone(), options).await?;
-        let packet = Packet { prompt, home: unit.home.clone() };
-        let (world, lane, conversation) = (self.clone(), lane.clone(), conversation.clone());
-        tokio::spawn(async move {
-            let end = world.watch(&lane, &command, &conversation, &packet).await;
-            // What cannot be watched any more is as good as gone.
-            world.observe(&conversation, end.unwrap_or(Observation::Exited));
-        });
-        Ok(())
-    }
-
-    /// Tells what an agent does, until its turn is over.
-    async fn watch(
-        &self,
-        lane: &Cell,
-        command: &Job,
-        conversation: &ConversationId,
-        packet: &Packet,
-    ) -> Result<Observation, Trouble> {
-        let mut written = 0;
-        let mut revise = self.revise(lane, &packet.home).await?;
-        loop {
-            let status = command.wait(SPELL).await?;
-            let output = status.stdout_bytes + status.stderr_bytes;
-            if output > written {
-                written = output;
-                let usage = Usage { calls: 1, ..Usage::default() };
-                self.observe(conversation, Observation::Used { usage });
-            }
-            if status.state != JobState::Running {
-                revise = self.revise(lane, &packet.home).await?;
-            }
-            if let Some(claimed) = packet_status(lane, &packet.prompt).await? {
-                let status = Status { revise, ..claimed };
-                self.observe(conversation, Observation::Status { status });
-            }
-            self.take_letters(lane, conversation).await?;
-            match (status.state, status.exit_code) {
-                (JobState::Running, _) => {}
-                (JobState::Ended, Some(0)) => return Ok(Observation::TurnEnded),
-                (JobState::Ended | JobState::Lost, _) => return Ok(Observation::Exited),
-            }
-        }
-    }
 }
 
 /// What an agent's claims are measured by.
+#[derive(Debug)]
 struct Packet {
     prompt: Prompt,
     home: PathBuf,

@@ -13,22 +13,22 @@ use workspace_api::run::{CommandEvent, CommandOptions, CommandResult};
 use workspace_api::workspace::Export;
 use workspace_api::workspace::{Create, Delete, Exec, Status, Workspace};
 
-use super::world::Trouble;
+use super::Trouble;
 
 /// Whoever makes workspaces.
 #[derive(Debug, Clone)]
-pub(super) struct Cells(pub(super) Arc<Engine>);
+pub(crate) struct Cells(pub(crate) Arc<Engine>);
 
 /// A workspace.
 #[derive(Debug, Clone)]
-pub(super) struct Cell {
+pub(crate) struct Cell {
     cells: Cells,
     id: WorkspaceId,
 }
 
 /// A command in the background of one.
 #[derive(Debug, Clone)]
-pub(super) struct Job {
+pub(crate) struct Job {
     cell: Cell,
     id: String,
 }
@@ -42,13 +42,13 @@ impl Cells {
         self.0.handle(operation, &mut Call::quiet()).await
     }
 
-    pub(super) async fn create(&self, create: Create) -> Result<Cell, OpError> {
+    pub(crate) async fn create(&self, create: Create) -> Result<Cell, OpError> {
         let created = self.call(create).await?;
         Ok(Cell { cells: self.clone(), id: created.id })
     }
 
     /// A workspace by its name, if it is there.
-    pub(super) async fn find(&self, workspace: WorkspaceRef) -> Result<Option<Cell>, OpError> {
+    pub(crate) async fn find(&self, workspace: WorkspaceRef) -> Result<Option<Cell>, OpError> {
         match self.call(Status { workspace }).await {
             Ok(found) => Ok(Some(Cell { cells: self.clone(), id: found.id })),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
@@ -58,12 +58,32 @@ impl Cells {
 }
 
 impl Cell {
-    pub(super) async fn status(&self) -> Result<Workspace, OpError> {
+    /// Has something done in it.
+    pub(crate) async fn ask<O>(
+        &self,
+        about: impl FnOnce(WorkspaceRef) -> O,
+    ) -> Result<O::Output, OpError>
+    where
+        O: Operation,
+        Engine: Handler<O>,
+    {
+        self.cells.call(about(self.id.into())).await
+    }
+
+    /// Returns once all that was written in it is on its disk.
+    pub(crate) async fn sync(&self) -> Result<(), Trouble> {
+        match self.exec(&["sync"], Vec::new()).await?.exit_code {
+            0 => Ok(()),
+            code => Err(format!("the guest cannot be synced: exit code {code}").into()),
+        }
+    }
+
+    pub(crate) async fn status(&self) -> Result<Workspace, OpError> {
         self.cells.call(Status { workspace: self.id.into() }).await
     }
 
     /// Runs a command to its end, with some input.
-    pub(super) async fn exec(
+    pub(crate) async fn exec(
         &self,
         command: &[&str],
         input: Vec<u8>,
@@ -74,8 +94,8 @@ impl Cell {
     }
 
     /// Writes a file anywhere in the guest.
-    pub(super) async fn write(&self, path: &str, content: Vec<u8>) -> Result<(), Trouble> {
-        const SCRIPT: &str = "mkdir -p \"$(dirname \"$1\")\" && cat > \"$1\"";
+    pub(crate) async fn write(&self, path: &str, content: Vec<u8>) -> Result<(), Trouble> {
+        const SCRIPT: &str = "mkdir -p \"$(dirname \"$1\")\" && cat > \"$1\" && sync \"$1\"";
         let done = self.exec(&["sh", "-c", SCRIPT, "write", path], content).await?;
         match done.exit_code {
             0 => Ok(()),
@@ -85,7 +105,7 @@ impl Cell {
 
     /// Reads a file anywhere in the guest; none if there is none, or if it is larger
     /// than output that is kept.
-    pub(super) async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, OpError> {
+    pub(crate) async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, OpError> {
         let done = self.exec(&["cat", "--", path], Vec::new()).await?;
         let is_whole = done.stdout.omitted_bytes == 0;
         Ok((done.exit_code == 0 && is_whole).then_some(done.stdout.tail.0))
@@ -93,13 +113,13 @@ impl Cell {
 
     /// The names in a directory of the guest that do not begin with a dot; none if there
     /// is no such directory.
-    pub(super) async fn names(&self, path: &str) -> Result<Vec<String>, OpError> {
+    pub(crate) async fn names(&self, path: &str) -> Result<Vec<String>, OpError> {
         let done = self.exec(&["ls", "-1", "--", path], Vec::new()).await?;
         let listed = String::from_utf8_lossy(&done.stdout.tail.0).into_owned();
         Ok(listed.lines().map(str::to_owned).collect())
     }
 
-    pub(super) async fn start(
+    pub(crate) async fn start(
         &self,
         command: Vec<String>,
         options: CommandOptions,
@@ -120,7 +140,7 @@ impl Cell {
     }
 
     /// The commands that run in the background.
-    pub(super) async fn running(&self) -> Result<Vec<Job>, OpError> {
+    pub(crate) async fn running(&self) -> Result<Vec<Job>, OpError> {
         let listed = self.cells.call(List { workspace: self.id.into() }).await?.commands;
         let running = listed.into_iter().filter(|one| one.status.state == JobState::Running);
         Ok(running.map(|one| Job { cell: self.clone(), id: one.id }).collect())
@@ -128,7 +148,7 @@ impl Cell {
 
     /// Copies a file of the tree out, to where nothing is, unless it is larger than so
     /// many bytes.
-    pub(super) async fn export(&self, path: &str, to: &Path, max: u64) -> Result<(), Trouble> {
+    pub(crate) async fn export(&self, path: &str, to: &Path, max: u64) -> Result<(), Trouble> {
         let to = to.to_string_lossy();
         let mut export = Export::new(self.id.into(), path.parse()?, to);
         export.max_mib = max.div_ceil(1024 * 1024);
@@ -136,14 +156,14 @@ impl Cell {
         Ok(())
     }
 
-    pub(super) async fn delete(self) -> Result<(), OpError> {
+    pub(crate) async fn delete(self) -> Result<(), OpError> {
         self.cells.call(Delete { workspace: self.id.into() }).await.map(drop)
     }
 }
 
 impl Job {
     /// Waits for its end, at most so long.
-    pub(super) async fn wait(&self, at_most: &str) -> Result<JobStatus, Trouble> {
+    pub(crate) async fn wait(&self, at_most: &str) -> Result<JobStatus, Trouble> {
         let wait = Wait {
             workspace: self.cell.id.into(),
             command: self.id.parse()?,
@@ -153,7 +173,7 @@ impl Job {
         Ok(self.cell.cells.call(wait).await?.command.status)
     }
 
-    pub(super) async fn signal(&self, signal: Signal) -> Result<(), Trouble> {
+    pub(crate) async fn signal(&self, signal: Signal) -> Result<(), Trouble> {
         let (workspace, command) = (self.cell.id.into(), self.id.parse()?);
         self.cell.cells.call(Send { workspace, command, signal }).await?;
         Ok(())

@@ -20,7 +20,7 @@ use super::work;
 use super::world::{AboutUnit, Trouble, World};
 
 /// Where the packet lies in the guest.
-pub(super) const PACKET: &str = "/packet";
+pub(crate) const PACKET: &str = "/packet";
 
 /// The label that says what a lane began with.
 const BASE: &str = "batch/base";

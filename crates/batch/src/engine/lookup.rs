@@ -4,6 +4,7 @@
 use batch_api::Epoch;
 use batch_core::effect::{Action, Effect, Found, Outcome};
 
+use super::agent::Agent;
 use super::work;
 use super::world::{About, AboutUnit, Trouble, World};
 
@@ -26,8 +27,13 @@ pub(super) async fn find(
         Action::Remove { .. } => {
             world.lane(&unit.attempt).await?.is_none().then_some(Outcome::Removed)
         }
-        // An injection begins a turn, which ended with whoever watched it.
-        Action::Inject { .. } => return Ok(Found::Unknown),
+        Action::Inject { conversation, message } => match &*world.agent {
+            // An injection begins a turn, which ended with whoever watched it.
+            Agent::Guest(_) => return Ok(Found::Unknown),
+            Agent::Host(agent) => {
+                return world.find_injected(agent, conversation, *message).await;
+            }
+        },
         // What is captured twice is captured once; the others are never looked up.
         _ => None,
     };

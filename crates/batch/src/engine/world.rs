@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use workspace::Engine;
 use workspace_api::spec::EnvironmentRef;
 
+use super::agent::{Agent, HostAgent, Hosted};
 use super::cell::Cells;
 use super::projection::View;
 use super::{AgentSetup, Door, lookup, told};
@@ -46,12 +47,13 @@ pub struct Setup {
 const THREADS: usize = 2;
 
 /// A failure, as the journal tells it.
-pub(super) type Trouble = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Trouble = Box<dyn std::error::Error + Send + Sync>;
 
 /// What an engine acts on.
 #[derive(Debug, Clone)]
 pub struct World {
     pub(super) setup: Arc<Setup>,
+    pub(super) agent: Arc<Agent>,
     pub(super) cells: Cells,
     pub(super) door: Door,
     runtime: Arc<Runtime>,
@@ -59,6 +61,8 @@ pub struct World {
     store: Arc<Mutex<Option<(Epoch, Store)>>>,
     pub(super) taskplane: Arc<Mutex<Option<Files>>>,
     under_way: Arc<Mutex<BTreeMap<EffectId, UnderWay>>>,
+    /// There once the engine has fenced its predecessors, if agents run on the host.
+    hosted: Arc<Mutex<Option<Arc<Hosted>>>>,
 }
 
 /// What is at an effect.
@@ -82,8 +86,15 @@ impl World {
             .build()?;
         let (setup, store) = (Arc::new(setup), Arc::new(Mutex::new(None)));
         let (cells, runtime) = (Cells(cells), Arc::new(runtime));
-        let (taskplane, under_way) = (Arc::default(), Arc::default());
-        Ok(Self { setup, cells, door, runtime, store, taskplane, under_way })
+        let (taskplane, under_way, hosted) = (Arc::default(), Arc::default(), Arc::default());
+        let agent = Arc::new(Agent::Guest(setup.agent.command.clone()));
+        Ok(Self { setup, agent, cells, door, runtime, store, taskplane, under_way, hosted })
+    }
+
+    /// The same world, with an agent that is a program on the host.
+    #[must_use]
+    pub fn with_host(self, agent: HostAgent) -> Self {
+        Self { agent: Arc::new(Agent::Host(agent)), ..self }
     }
 
     /// The batch.
@@ -146,9 +157,7 @@ impl World {
     ) -> Result<Outcome, Trouble> {
         match (&effect.action, &about.unit) {
             (Action::Fence, None) => self.own(epoch).await.map(|()| Outcome::Fenced),
-            // An agent within its workspace calls nobody whom a fence could stand
-            // before: stopping it, which comes next, is what keeps it from acting.
-            (Action::Fence, Some(_)) => Ok(Outcome::Fenced),
+            (Action::Fence, Some(unit)) => self.fence(unit).await,
             (Action::Publish { .. }, _) => {
                 self.publish(about.view.as_ref().ok_or("there is nothing to publish")?)?;
                 Ok(Outcome::Published)
@@ -170,11 +179,13 @@ impl World {
     ) -> Result<Outcome, Trouble> {
         match action {
             Action::Prepare { carry, .. } => self.prepare(unit, carry.as_ref()).await,
-            Action::Start { conversation, opening } => self.open(unit, conversation, opening).await,
+            Action::Start { conversation, opening } => {
+                self.open(effect, unit, conversation, opening).await
+            }
             Action::Inject { conversation, message } => {
                 self.inject(unit, conversation, *message).await
             }
-            Action::Interrupt { .. } => self.interrupt(unit).await,
+            Action::Interrupt { conversation } => self.interrupt(unit, conversation).await,
             Action::Stop { conversation } => self.stop(unit, conversation).await,
             Action::Capture => self.capture(effect, unit).await,
             Action::Commit => self.commit(unit).await,
@@ -195,7 +206,19 @@ impl World {
         let stores = self.setup.directory.join("repository");
         let store = Store::create(&stores, epoch, &self.setup.operator, &self.setup.base).await?;
         *self.store.lock().unwrap_or_else(PoisonError::into_inner) = Some((epoch, store));
+        if let Agent::Host(agent) = &*self.agent
+            && self.hosted().is_err()
+        {
+            let begun = Hosted::begin(&self.setup.directory, epoch, agent).await?;
+            *self.hosted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(begun));
+        }
         Ok(())
+    }
+
+    /// The engine's agents on the host, once it has fenced its predecessors.
+    pub(super) fn hosted(&self) -> Result<Arc<Hosted>, Trouble> {
+        let hosted = self.hosted.lock().unwrap_or_else(PoisonError::into_inner);
+        hosted.clone().ok_or_else(|| "no agent can be on the host before the fence".into())
     }
 
     /// The store, which is there once the engine has fenced its predecessors.
@@ -266,7 +289,7 @@ fn messages(action: &Action) -> &[MessageId] {
 }
 
 /// An error with its causes, in one line.
-pub(super) fn told(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn told(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -1,6 +1,7 @@
 //! Batches: packets found and planned, processes in custody. Only what runs needs machines.
 
 mod agents;
+mod cells;
 mod contract;
 mod engine;
 mod mailbox;

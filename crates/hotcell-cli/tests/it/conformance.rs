@@ -5,7 +5,7 @@
 //! naming it: [`crate::support::MACHINES_VARIABLE`].
 
 mod crowds;
-mod projects;
+pub(crate) mod projects;
 mod sweep;
 
 use std::fs;

@@ -33,6 +33,19 @@ struct Project {
     exported: &'static str,
 }
 
+/// A project in Python that has tests.
+const PYTHON: Project = Project {
+    name: "python",
+    fetch: python_package,
+    build: "export PYTHONDONTWRITEBYTECODE=1; python3 -m unittest -q simplejson.tests.test_decode simplejson.tests.test_fail",
+    proof: "OK",
+    edited: ("simplejson/__init__.py", "__version__ = '3.20.1'", "__version__ = '3.20.1+here'"),
+    deleted: "CHANGES.txt",
+    renamed: "LICENSE.txt",
+    executable: "setup.py",
+    exported: "simplejson",
+};
+
 /// Who commits.
 const AUTHOR: [&str; 4] = ["-c", "user.name=test", "-c", "user.email=test@example.org"];
 
@@ -86,6 +99,11 @@ fn checkout(project: &Project, at: &Path) -> PathBuf {
     let copied = Command::new("cp").arg("-a").arg(&kept).arg(&copy).status().unwrap();
     assert!(copied.success());
     copy
+}
+
+/// A checkout of a project in Python that has tests, with one commit.
+pub(crate) fn python_checkout(at: &Path) -> PathBuf {
+    checkout(&PYTHON, at)
 }
 
 /// What lies in a tree but for git's own: content and whether it is executable.
@@ -222,17 +240,7 @@ fn go_through(project: &Project) {
 
 #[test]
 fn a_python_project_is_tested_changed_and_brought_elsewhere() {
-    go_through(&Project {
-        name: "python",
-        fetch: python_package,
-        build: "export PYTHONDONTWRITEBYTECODE=1; python3 -m unittest -q simplejson.tests.test_decode simplejson.tests.test_fail",
-        proof: "OK",
-        edited: ("simplejson/__init__.py", "__version__ = '3.20.1'", "__version__ = '3.20.1+here'"),
-        deleted: "CHANGES.txt",
-        renamed: "LICENSE.txt",
-        executable: "setup.py",
-        exported: "simplejson",
-    });
+    go_through(&PYTHON);
 }
 
 #[test]

@@ -1,0 +1,114 @@
+//! What an agent on the host needs: its program, its proof, and its credentials.
+//!
+//! Credentials are nowhere but in memory. Whoever starts an engine, by `start` or by
+//! `resume`, reads them from its own environment by the names that the setup has, and
+//! tells them to the engine over the socket between both; the engine gives them to the
+//! processes of agents.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use operation::{ErrorKind, OpError};
+use serde::{Deserialize, Serialize};
+use workspace::settings::variable;
+
+use crate::custody::Environment;
+use crate::engine::{AgentSetup, HostAgent};
+use crate::roster;
+
+/// What is told to an engine and written down nowhere.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Credentials {
+    variables: BTreeMap<String, String>,
+    search_path: String,
+}
+
+/// Only names are told.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.variables.keys()).finish()
+    }
+}
+
+impl Credentials {
+    /// Those that an agent needs, from this process's environment.
+    pub(super) fn of(agent: &AgentSetup) -> Result<Self, OpError> {
+        let Some(hosted) = &agent.hosted else { return Ok(Self::default()) };
+        let mut variables = BTreeMap::new();
+        for name in &hosted.credentials {
+            let value = variable(name).and_then(|value| value.into_string().ok());
+            let Some(value) = value.filter(|value| !value.is_empty()) else {
+                let message = format!(
+                    "the variable `{name}`, which the agent's credentials are in, is not set here"
+                );
+                return Err(OpError::plain(ErrorKind::Unavailable, message).hinted(format!(
+                    "set `{name}`, and start or resume again: credentials are kept nowhere"
+                )));
+            };
+            variables.insert(name.clone(), value);
+        }
+        Ok(Self { variables, search_path: search_path().to_string_lossy().into_owned() })
+    }
+
+    /// The agent that they are for, if it runs on the host.
+    pub(super) fn host(
+        self,
+        agent: &AgentSetup,
+        hotcell: PathBuf,
+    ) -> Result<Option<HostAgent>, OpError> {
+        let (Some(adapter), Some(hosted)) = (agent.kind.adapter(), &agent.hosted) else {
+            return Ok(None);
+        };
+        let mut credentials = Environment::empty();
+        for (name, value) in &self.variables {
+            credentials
+                .set(name, value)
+                .map_err(|error| OpError::new(ErrorKind::InvalidRequest, &error))?;
+        }
+        Ok(Some(HostAgent {
+            adapter,
+            program: hosted.program.clone().unwrap_or_default(),
+            model: hosted.model.clone(),
+            endpoint: hosted.endpoint.clone(),
+            credentials,
+            search_path: self.search_path,
+            hotcell,
+        }))
+    }
+}
+
+/// An agent as it is written down, with the program that it is here, if that is proved
+/// to keep its hands in a lane.
+pub(super) async fn judged(mut agent: AgentSetup) -> Result<AgentSetup, String> {
+    let (Some(adapter), Some(hosted)) = (agent.kind.adapter(), &mut agent.hosted) else {
+        return Ok(agent);
+    };
+    let search = search_path();
+    let found =
+        || adapter.program().and_then(|name| roster::programs(name, &search).into_iter().next());
+    let program = hosted.program.clone().or_else(found);
+    let program = program.ok_or_else(|| format!("found no program of `{adapter}` in PATH"))?;
+    let version = roster::version(&program, &search).await.map_err(|error| error.to_string())?;
+    agents::proof(adapter, &version, Some(&hosted.model)).map_err(|error| error.to_string())?;
+    hosted.program = Some(program);
+    Ok(agent)
+}
+
+fn search_path() -> OsString {
+    variable("PATH").unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_never_shown() {
+        let variables = BTreeMap::from([("KEY".to_owned(), "hidden".to_owned())]);
+        let credentials = Credentials { variables, search_path: String::new() };
+        assert_eq!(format!("{credentials:?}"), r#"{"KEY"}"#);
+    }
+}

@@ -1,0 +1,206 @@
+//! Where an agent's process lives: a directory per conversation, in the batch's own.
+//!
+//! ```text
+//! agents/<conversation>/
+//!   empty/       where it runs: nothing is there
+//!   home/        its settings and its own records, gone when it has ended
+//!   pass         what opens the gateway, gone when it has ended
+//!   transcript   all lines that it was told (`>`) and said (`<`), with a bound
+//!   stderr       what it complained about
+//! ```
+//!
+//! A conversation is opened once, so whatever is found there before was left by
+//! nobody. What an engine that was killed leaves is what the look-up of a message
+//! reads: the agent's own records, and the transcript.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use agents::{Adapter, Key, Record};
+use batch_api::{ConversationId, MessageId};
+use sha2::{Digest as _, Sha256};
+use uuid::Builder;
+
+/// Most bytes of a transcript that are kept.
+const TRANSCRIPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Most directories that are looked through for an agent's records.
+const DIRECTORIES_MAX: usize = 1000;
+
+/// Most bytes of a file of an agent's records that is looked through.
+const RECORD_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Bytes of the digest in a name.
+const DIGEST_BYTES: usize = 6;
+
+/// A conversation's directory.
+#[derive(Debug, Clone)]
+pub(super) struct Place(PathBuf);
+
+impl Place {
+    pub(super) fn of(batch: &Path, conversation: &ConversationId) -> Self {
+        let text = conversation.to_string();
+        let plain = text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
+        let digest = Sha256::digest(&text);
+        let digest: String =
+            digest.iter().take(DIGEST_BYTES).map(|byte| format!("{byte:02x}")).collect();
+        let plain: String = plain.take(80).collect();
+        Self(batch.join("agents").join(format!("{plain}-{digest}")))
+    }
+
+    /// Makes it, for its owner alone.
+    pub(super) fn make(&self) -> io::Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(self.directory())?;
+        builder.create(self.home())
+    }
+
+    /// Writes a file that its owner alone reads.
+    pub(super) fn write(path: &Path, content: &str) -> io::Result<()> {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let mut file =
+            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path)?;
+        file.write_all(content.as_bytes())
+    }
+
+    /// Removes what serves nobody once the agent has ended.
+    pub(super) fn tidy(&self) -> io::Result<()> {
+        for removed in [fs::remove_dir_all(self.home()), fs::remove_file(self.pass())] {
+            match removed {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn directory(&self) -> PathBuf {
+        self.0.join("empty")
+    }
+
+    pub(super) fn home(&self) -> PathBuf {
+        self.0.join("home")
+    }
+
+    pub(super) fn pass(&self) -> PathBuf {
+        self.0.join("pass")
+    }
+
+    pub(super) fn stderr(&self) -> PathBuf {
+        self.0.join("stderr")
+    }
+
+    pub(super) fn transcript(&self) -> io::Result<Transcript> {
+        let path = self.0.join("transcript");
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        Ok(Transcript { file, left: TRANSCRIPT_BYTES_MAX })
+    }
+
+    /// Whether the agent's own records say that it took a message; none if they cannot
+    /// be read without it.
+    pub(super) fn has_taken(&self, adapter: Adapter, key: Key) -> io::Result<Option<bool>> {
+        let Record::Files { directory, ending } = adapter.record() else { return Ok(None) };
+        let mut directories = vec![self.home().join(directory)];
+        let mut looked = 0;
+        while let Some(directory) = directories.pop() {
+            looked += 1;
+            if looked > DIRECTORIES_MAX {
+                return Err(io::Error::other("an agent has too many directories"));
+            }
+            let entries = match fs::read_dir(&directory) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries?,
+            };
+            for entry in entries {
+                let entry = entry?;
+                // Links are not followed.
+                let kind = entry.file_type()?;
+                if kind.is_dir() {
+                    directories.push(entry.path());
+                } else if kind.is_file()
+                    && entry.file_name().to_string_lossy().ends_with(ending)
+                    && adapter.taken(&record(&entry.path())?).contains(&key)
+                {
+                    return Ok(Some(true));
+                }
+            }
+        }
+        Ok(Some(false))
+    }
+}
+
+/// A file of an agent's records.
+fn record(path: &Path) -> io::Result<String> {
+    let mut content = Vec::new();
+    File::open(path)?.take(RECORD_BYTES_MAX + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > RECORD_BYTES_MAX {
+        return Err(io::Error::other("an agent's record is too large to be looked through"));
+    }
+    Ok(String::from_utf8_lossy(&content).into_owned())
+}
+
+/// What was told and said.
+#[derive(Debug)]
+pub(super) struct Transcript {
+    file: File,
+    left: u64,
+}
+
+impl Transcript {
+    pub(super) fn told(&mut self, line: &[u8]) {
+        self.note(b"> ", line);
+    }
+
+    pub(super) fn said(&mut self, line: &[u8]) {
+        self.note(b"< ", line);
+    }
+
+    /// What does not fit any more, or cannot be written, is left out: a transcript is
+    /// for people, and stops no work.
+    fn note(&mut self, mark: &[u8], line: &[u8]) {
+        let noted = [mark, line, b"\n"].concat();
+        let Some(left) = self.left.checked_sub(noted.len() as u64) else { return };
+        if self.file.write_all(&noted).is_ok() {
+            self.left = left;
+        }
+    }
+}
+
+/// The key of a message in a conversation; of its opening, if there is no message. It
+/// follows from both, so every engine knows it.
+pub(super) fn key(conversation: &ConversationId, message: Option<MessageId>) -> Key {
+    let message = message.map(|message| message.to_string()).unwrap_or_default();
+    let digest = Sha256::digest(format!("{conversation} {message}"));
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest).for_each(|(byte, of)| *byte = of);
+    // Agents believe ids only that claim to be random.
+    Key(Builder::from_random_bytes(bytes).into_uuid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_found_in_what_the_agent_wrote_down_itself() {
+        let scratch = tempfile::tempdir().unwrap();
+        let conversation: ConversationId = "TP-1@app/1#1:worker/2".parse().unwrap();
+        let place = Place::of(scratch.path(), &conversation);
+        place.make().unwrap();
+        let [one, two] = [1, 2].map(|n| key(&conversation, Some(MessageId::numbered(n))));
+        assert_ne!(one, two);
+        let file = place.home().join("sessions/2026/rollout.jsonl");
+        Place::write(&file, &format!("{{}}\n{{\"payload\":{{\"client_id\":\"{one}\"}}}}\n"))
+            .unwrap();
+        let has_taken = |key| place.has_taken(Adapter::Codex, key).unwrap();
+        assert_eq!((has_taken(one), has_taken(two)), (Some(true), Some(false)));
+        assert_eq!(place.has_taken(Adapter::Acp, one).unwrap(), None);
+        place.tidy().unwrap();
+        assert_eq!(has_taken(one), Some(false));
+    }
+}

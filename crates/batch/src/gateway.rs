@@ -1,0 +1,165 @@
+//! An agent's only hands: tools that act in its lane, while its attempt lasts.
+//!
+//! ```text
+//! agent ──stdio──▶ bridge ──socket──▶ gateway ──operations──▶ lane: /workspace, /packet
+//!       MCP          pass, then bytes    │
+//!                                        └ each call: pass known? fenced? engine current?
+//! ```
+//!
+//! An agent's program runs on the host, without tools of its own, in an empty
+//! directory. It starts the **bridge** as its server of tools: a program that sends
+//! the attempt's *pass* to the engine's socket and moves bytes from then on. The pass
+//! lies in a file that only its owner reads, so it is in no argument and no variable;
+//! the bridge reads that file and nothing else around it. A socket of the file system
+//! rather than a port: nobody but the owner can open it, and no page in a browser.
+//!
+//! A **pass** names one conversation of one attempt, so every call is stamped with
+//! agent, attempt, conversation and engine epoch by what it came in through, whatever
+//! it claims. A call is carried out only if
+//!
+//! * its attempt is not fenced: a fence ends the calls under way, and waits for that;
+//! * this engine still owns the batch: one that was stopped, replaced and continued
+//!   finds that its store has another name, before a call begins and again before its
+//!   answer is given.
+//!
+//! Whatever a call leaves running in the guest is ended by the stop that follows every
+//! fence, also by a later engine's. What a result tells as written is on the lane's
+//! disk: files are synced by the operations, and the guest after every command.
+//!
+//! A call returns after [`tools::PATIENCE`] with a handle of what still runs, and at
+//! once if a message waits for the agent: agents read messages between calls only.
+//!
+//! **Owner.** One [`Gateway`] per engine and epoch, with a socket of that epoch's name.
+//! **SIGKILL** of the engine closes every connection; a pass of a dead engine opens
+//! nothing, for passes are in memory only.
+
+mod bridge;
+mod conversation;
+mod lane;
+mod pass;
+mod tools;
+mod transport;
+
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use batch_api::{AttemptId, Epoch};
+use rmcp::service::serve_server_with_ct;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+pub use bridge::{BRIDGE_SUBCOMMAND, run_bridge};
+pub(crate) use lane::Lane;
+use pass::{PASS_BYTES, Passes};
+use transport::Wire;
+
+/// Most connections of bridges at once: agents open one each, and some of them more
+/// when they start.
+const CONNECTIONS_MAX: usize = 256;
+
+/// How long a bridge may take to show its pass.
+const PASS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long to wait before connections are accepted again, if the host has no
+/// descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The hands of all agents of one engine.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    socket: PathBuf,
+    passes: Arc<Passes>,
+    accepting: AbortHandle,
+}
+
+impl Gateway {
+    /// Listens in the batch's directory. It belongs on the engine's runtime.
+    ///
+    /// # Errors
+    ///
+    /// If there can be no socket.
+    pub(crate) fn open(directory: &Path, epoch: Epoch) -> io::Result<Self> {
+        let name = format!("gateway-{}", epoch.0);
+        let socket = directory.join(&name);
+        match std::fs::remove_file(&socket) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // An address holds 107 bytes of path, and a home directory may be longer.
+        let handle = std::fs::File::open(directory)?;
+        let short = format!("/proc/self/fd/{}/{name}", handle.as_raw_fd());
+        let listener = UnixListener::bind(short)?;
+        let passes = Arc::new(Passes::default());
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&passes))).abort_handle();
+        Ok(Self { socket, passes, accepting })
+    }
+
+    /// Lets an agent in: whoever shows the pass that is written to `file` calls the
+    /// lane's tools.
+    ///
+    /// # Errors
+    ///
+    /// If the pass cannot be written.
+    pub(crate) fn admit(&self, lane: Arc<Lane>, file: &Path) -> io::Result<()> {
+        self.passes.issue(lane, &self.socket, file)
+    }
+
+    /// Lets the agents of an attempt no longer through. Calls that are under way have
+    /// ended when it returns.
+    pub(crate) async fn fence(&self, attempt: &AttemptId) {
+        for lane in self.passes.withdraw(attempt) {
+            lane.fence().await;
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+async fn accept(listener: UnixListener, passes: Arc<Passes>) {
+    let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let passes = Arc::clone(&passes);
+                tokio::spawn(async move {
+                    serve(stream, &passes).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no agent can connect");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves one bridge until it or its attempt is gone.
+async fn serve(mut stream: UnixStream, passes: &Passes) {
+    let mut shown = [0; PASS_BYTES];
+    let read = timeout(PASS_TIMEOUT, stream.read_exact(&mut shown)).await;
+    let Some(lane) = read.ok().and_then(Result::ok).and_then(|_| passes.lane(&shown)) else {
+        tracing::warn!("somebody without a valid pass was sent away");
+        return;
+    };
+    let fenced = lane.fenced();
+    let conversation = conversation::Conversation::with(Arc::clone(&lane));
+    match serve_server_with_ct(conversation, Wire::over(stream), fenced).await {
+        Ok(service) => drop(service.waiting().await),
+        Err(error) => {
+            tracing::warn!(conversation = %lane.conversation(), %error, "no conversation began");
+        }
+    }
+}

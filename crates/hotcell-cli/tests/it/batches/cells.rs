@@ -1,0 +1,40 @@
+//! Batches whose agents are the real programs, with their hands in microVMs, on a
+//! project of somebody else's, with a model that follows a script.
+
+mod scene;
+mod script;
+
+use agent_lab::model::ScriptedModel;
+use batch::engine::AgentKind;
+use batch_core::state::Ending;
+
+use self::scene::Scene;
+
+/// Six tasks that hang together, in two lanes, come to one branch whose tests pass.
+#[test]
+fn claude_code_does_six_tasks_of_a_project_in_cells() {
+    done_in_cells(AgentKind::ClaudeCode);
+}
+
+#[test]
+fn codex_does_six_tasks_of_a_project_in_cells() {
+    done_in_cells(AgentKind::Codex);
+}
+
+fn done_in_cells(kind: AgentKind) {
+    let scratch = tempfile::tempdir().unwrap();
+    let model = ScriptedModel::start(script::step);
+    let scene = Scene::new(scratch.path(), kind, &model.url());
+    let ending = scene.run();
+    assert_eq!(ending, Some(Ending::Completed), "{}", scene.told());
+    scene.assert_done();
+    let asked: String = model.requests().iter().map(ToString::to_string).collect();
+    assert!(asked.contains("/packet/PROMPT.md"), "the packet's place in the guest is told");
+    assert!(asked.contains("Keep to PEP 8."), "the project's own instructions are told");
+    // Where its own process runs some agents tell themselves: an empty directory.
+    let own = scratch.path().join("batch/agents").to_string_lossy().into_owned();
+    let asked = asked.replace(&own, "");
+    let host = scratch.path().to_string_lossy().into_owned();
+    let told = asked.find(&host).map(|at| asked.get(at.saturating_sub(300)..at + 200));
+    assert_eq!(told, None, "a path of the host is told");
+}

@@ -1,0 +1,279 @@
+//! A project, packets of six tasks, and an engine for them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+use batch::custody::Environment;
+use batch::engine::{
+    AgentKind, AgentSetup, HostAgent, HostedSetup, LaneMode, Request, Setup, World, door, run,
+};
+use batch::journal::SqliteJournal;
+use batch_api::{Actor, BatchId, TaskId, UnitId};
+use batch_core::decide::Command;
+use batch_core::fact::Reply;
+use batch_core::spec::{BatchSpec, Ceiling, FailurePolicy, Limits, UnitSpec};
+use batch_core::state::Ending;
+use uuid::Uuid;
+use workspace::{Engine, Settings};
+
+use super::script::{END, FILE};
+use crate::conformance::projects::python_checkout;
+use crate::support::*;
+
+/// A task: what it is called, what it needs, a module that it writes, and a test of it.
+struct Task {
+    id: &'static str,
+    after: &'static [&'static str],
+    module: &'static str,
+    code: &'static str,
+    test: &'static str,
+}
+
+/// The tasks, which hang together as their modules import each other.
+const TASKS: &[Task] = &[
+    Task {
+        id: "TP-1",
+        after: &[],
+        module: "lines",
+        code: "def split(text):\n    return [line for line in text.splitlines() if line.strip()]\n",
+        test: "self.assertEqual(lines.split('1\\n\\n2\\n'), ['1', '2'])",
+    },
+    Task {
+        id: "TP-2",
+        after: &["TP-1"],
+        module: "reading",
+        code: "from . import loads\nfrom .lines import split\n\n\n\
+               def read(text):\n    return [loads(line) for line in split(text)]\n",
+        test: "self.assertEqual(reading.read('[1]\\n\\n{}'), [[1], {}])",
+    },
+    Task {
+        id: "TP-3",
+        after: &["TP-1"],
+        module: "writing",
+        code: "from . import dumps\n\n\n\
+               def write(values):\n    return ''.join(dumps(value) + '\\n' for value in values)\n",
+        test: "self.assertEqual(writing.write([1, {}]), '1\\n{}\\n')",
+    },
+    Task {
+        id: "TP-4",
+        after: &["TP-2", "TP-3"],
+        module: "copying",
+        code: "from .reading import read\nfrom .writing import write\n\n\n\
+               def copy(values):\n    return read(write(values))\n",
+        test: "self.assertEqual(copying.copy([1, {'a': [2]}]), [1, {'a': [2]}])",
+    },
+    Task {
+        id: "TP-5",
+        after: &[],
+        module: "counting",
+        code: "def count(values):\n    return sum(1 for _ in values)\n",
+        test: "self.assertEqual(counting.count([1, 2]), 2)",
+    },
+    Task {
+        id: "TP-6",
+        after: &["TP-4", "TP-5"],
+        module: "checking",
+        code: "from .copying import copy\nfrom .counting import count\n\n\n\
+               def check(values):\n    return count(copy(values)) == count(values)\n",
+        test: "self.assertTrue(checking.check([1, 2, 3]))",
+    },
+];
+
+/// What has to hold of whatever is merged: tests of the project, and all new ones.
+const VERIFY: &str = "python3 -m unittest -q simplejson.tests.test_pass1 && \
+                      python3 -m unittest discover -q -t . -s simplejson/tests -p 'test_x_*.py'";
+
+/// What the project says to whoever works in it.
+const AGENTS: &str = "Keep to PEP 8.\n";
+
+pub(super) struct Scene {
+    scratch: PathBuf,
+    batch: BatchId,
+    kind: AgentKind,
+    model: String,
+}
+
+impl Task {
+    fn home(&self, scratch: &Path) -> PathBuf {
+        scratch.join("packets").join(format!("{}-{}", self.id, self.module))
+    }
+
+    /// The files that it comes to.
+    fn files(&self) -> [(String, String); 2] {
+        let module = self.module;
+        let test = format!(
+            "import unittest\n\nfrom simplejson import {module}\n\n\nclass TestIt(unittest.TestCase):\n    \
+             def test_it(self):\n        {}\n",
+            self.test
+        );
+        [
+            (format!("simplejson/{module}.py"), self.code.to_owned()),
+            (format!("simplejson/tests/test_x_{module}.py"), test),
+        ]
+    }
+
+    fn prompt(&self) -> String {
+        let files = self.files();
+        let files = files.iter().map(|(name, text)| format!("{FILE}{name}\n{text}{END}\n"));
+        format!(
+            "# Task: {} - The module {}\n\n**Size:** S\n\n## Mission\n\n~~~\n{}~~~\n\n## Steps\n\n\
+             ### Step 1: Write it\n\n- [ ] It is there\n\n### Step 2: Test it\n\n- [ ] Its test passes\n",
+            self.id,
+            self.module,
+            files.collect::<String>(),
+        )
+    }
+
+    fn unit(&self, scratch: &Path) -> UnitSpec {
+        let task: TaskId = self.id.parse().unwrap();
+        UnitSpec {
+            unit: UnitId { task, repository: "simplejson".parse().unwrap(), visit: 1 },
+            home: self.home(scratch).to_string_lossy().into_owned(),
+            after: self.after.iter().map(|task| task.parse().unwrap()).collect(),
+            apart: Vec::new(),
+            memory_mib: 0,
+        }
+    }
+}
+
+impl Scene {
+    pub(super) fn new(scratch: &Path, kind: AgentKind, model: &str) -> Self {
+        let checkout = python_checkout(scratch);
+        fs::write(checkout.join("AGENTS.md"), AGENTS).unwrap();
+        git(&checkout, &["add", "--all"]);
+        git(&checkout, &["commit", "--quiet", "--message=Say how to work here"]);
+        for task in TASKS {
+            let home = task.home(scratch);
+            fs::create_dir_all(&home).unwrap();
+            fs::write(home.join("PROMPT.md"), task.prompt()).unwrap();
+        }
+        let batch = BatchId::from_uuid(Uuid::now_v7());
+        Self { scratch: scratch.to_owned(), batch, kind, model: model.to_owned() }
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.scratch.join("batch")
+    }
+
+    fn agent(&self) -> AgentSetup {
+        let model = match self.kind {
+            AgentKind::ClaudeCode => "claude-sonnet-4-5",
+            _ => "gpt-5.5",
+        };
+        let adapter = self.kind.adapter().unwrap();
+        let hosted = HostedSetup {
+            program: Some(agent_lab::programs().join(adapter.program().unwrap())),
+            model: model.to_owned(),
+            endpoint: Some(format!("{}/v1", self.model)),
+            credentials: vec![self.kind.credentials()[0].to_owned()],
+        };
+        AgentSetup {
+            kind: self.kind,
+            command: Vec::new(),
+            lane: LaneMode::Cell,
+            hosted: Some(hosted),
+        }
+    }
+
+    fn host(&self) -> HostAgent {
+        let hosted = self.agent().hosted.unwrap();
+        let mut credentials = Environment::empty();
+        credentials.set(&hosted.credentials[0], "scripted").unwrap();
+        HostAgent {
+            adapter: self.kind.adapter().unwrap(),
+            program: hosted.program.unwrap(),
+            model: hosted.model,
+            endpoint: hosted.endpoint,
+            credentials,
+            search_path: std::env::var("PATH").unwrap(),
+            hotcell: program().to_owned(),
+        }
+    }
+
+    fn spec(&self) -> BatchSpec {
+        let ceiling = Ceiling { time_ms: 3_600_000, tokens: 1_000_000, money_micros: 100_000_000 };
+        BatchSpec {
+            batch: self.batch,
+            owner: "operator:anna".parse().unwrap(),
+            lanes: 2,
+            memory_mib: None,
+            policy: FailurePolicy::SkipDependents,
+            receipts: self.agent().receipts(),
+            limits: Limits {
+                unit: ceiling,
+                batch: ceiling,
+                stall_ms: 600_000,
+                contexts: 4,
+                wait_ms: 600_000,
+            },
+            units: TASKS.iter().map(|task| task.unit(&self.scratch)).collect(),
+        }
+    }
+
+    /// Runs an engine until the batch is over.
+    pub(super) fn run(&self) -> Option<Ending> {
+        let setup = Setup {
+            batch: self.batch,
+            directory: self.directory(),
+            operator: self.scratch.join("checkout"),
+            base: "main".into(),
+            environment: prepared(BUILD_ENVIRONMENT).parse().unwrap(),
+            agent: self.agent(),
+            verify: vec![VERIFY.to_owned()],
+        };
+        let mut settings = Settings::from_environment(Some(program().to_owned())).unwrap();
+        settings.home = home().to_owned();
+        let cells = Arc::new(Engine::open(settings).unwrap());
+        let (door, visitors) = door();
+        let world = World::new(setup, cells, door.clone()).unwrap().with_host(self.host());
+        let journal = SqliteJournal::create(&self.directory(), self.batch).unwrap();
+        let engine = std::thread::spawn(move || run(world, journal, visitors));
+        let (answer, answered) = sync_channel(1);
+        let start = Request {
+            request: "start-1".parse().unwrap(),
+            actor: Actor::Operator("anna".parse().unwrap()),
+            command: Command::Start { spec: Box::new(self.spec()) },
+            answer,
+        };
+        assert!(door.ask(start));
+        assert_eq!(answered.recv_timeout(PATIENCE).unwrap(), Reply::Accepted);
+        engine.join().unwrap().unwrap()
+    }
+
+    /// What the journal and the agents say, for somebody who has to understand why.
+    pub(super) fn told(&self) -> String {
+        let journal = rusqlite::Connection::open(self.directory().join("journal.sqlite")).unwrap();
+        let mut lines = journal.prepare("SELECT text FROM lines ORDER BY sequence").unwrap();
+        let lines = lines.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        let mut told = lines.map(Result::unwrap).collect::<Vec<_>>();
+        for place in fs::read_dir(self.directory().join("agents")).into_iter().flatten() {
+            let transcript = place.unwrap().path().join("transcript");
+            told.push(format!("{}:", transcript.display()));
+            told.push(fs::read_to_string(transcript).unwrap_or_default());
+        }
+        told.join("\n")
+    }
+
+    /// That the work of all is in one branch, and nothing else is left.
+    pub(super) fn assert_done(&self) {
+        let stores = fs::read_dir(self.directory().join("repository")).unwrap();
+        let stores: Vec<PathBuf> = stores.map(|entry| entry.unwrap().path()).collect();
+        let [store] = &*stores else { panic!("{stores:?}") };
+        for task in TASKS {
+            for (name, content) in task.files() {
+                assert_eq!(git(store, &["show", &format!("integration:{name}")]), content);
+            }
+            assert!(task.home(&self.scratch).join(".DONE").exists(), "{}", task.id);
+        }
+        let authors = git(store, &["log", "--format=%an", "integration"]);
+        assert!(authors.contains("Agent") && authors.contains("Hotcell"), "{authors}");
+        // Nobody holds a process or a workspace of the batch any more.
+        let listed = batch::custody::list(&self.directory().join("custody")).unwrap();
+        assert!(listed.is_empty(), "{listed:?}");
+        let listed = hotcell().args(["--json", "workspace", "list"]).output().unwrap();
+        let listed = text(&listed.stdout);
+        assert!(!listed.contains(&self.batch.to_string()), "{listed}");
+    }
+}
