@@ -68,7 +68,7 @@ fn copy_at_once(from: &mut UnixStream) -> io::Result<()> {
 /// Connects through a descriptor of the socket's directory: an address holds 107 bytes
 /// of path only.
 fn connect(socket: &Path) -> io::Result<UnixStream> {
-    let directory = File::open(socket.parent().unwrap_or(Path::new("/")))?;
+    let directory = File::open(socket.parent().unwrap_or_else(|| Path::new("/")))?;
     let short = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
     UnixStream::connect(short.join(socket.file_name().unwrap_or_default()))
 }
