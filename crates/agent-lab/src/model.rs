@@ -130,7 +130,17 @@ impl ScriptedModel {
     /// If there is no port for it.
     #[must_use]
     pub fn start(script: impl Script) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        Self::start_at(0, script)
+    }
+
+    /// Starts one at a port, where another one may have been that was killed.
+    ///
+    /// # Panics
+    ///
+    /// If somebody is there.
+    #[must_use]
+    pub fn start_at(port: u16, script: impl Script) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&requests);

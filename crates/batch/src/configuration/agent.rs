@@ -29,8 +29,6 @@ pub struct HostedSetup {
     pub program: Option<PathBuf>,
     /// The model, as the agent calls it.
     pub model: String,
-    /// Where its model is, up to and with `/v1`, if not with the agent's own provider.
-    pub endpoint: Option<String>,
     /// Variables that its process gets from whoever starts an engine.
     pub credentials: Vec<String>,
 }
@@ -88,6 +86,18 @@ impl AgentKind {
             Self::Command => &[],
             Self::ClaudeCode => &["ANTHROPIC_API_KEY"],
             Self::Codex => &["OPENAI_API_KEY"],
+        }
+    }
+
+    /// The variable that says where its model is, up to and with `/v1`, if not with the
+    /// agent's own provider. It is for whoever starts a batch to say: a repository that
+    /// could would be sent the credentials.
+    #[must_use]
+    pub const fn endpoint(self) -> Option<&'static str> {
+        match self {
+            Self::Command => None,
+            Self::ClaudeCode => Some("ANTHROPIC_BASE_URL"),
+            Self::Codex => Some("OPENAI_BASE_URL"),
         }
     }
 
@@ -150,14 +160,11 @@ impl AgentSetup {
         let list = |words: &[String]| toml_edit::value(words.iter().collect::<toml_edit::Array>());
         match &self.hosted {
             None => table["command"] = list(&self.command),
-            Some(HostedSetup { program, model, endpoint, credentials }) => {
+            Some(HostedSetup { program, model, credentials }) => {
                 if let Some(program) = program {
                     table["program"] = toml_edit::value(program.to_string_lossy().as_ref());
                 }
                 table["model"] = toml_edit::value(model);
-                if let Some(endpoint) = endpoint {
-                    table["endpoint"] = toml_edit::value(endpoint);
-                }
                 table["credentials"] = list(credentials);
             }
         }

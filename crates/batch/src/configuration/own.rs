@@ -15,11 +15,10 @@ const KEYS: &[&str] =
     &["version", "lanes", "environment", "base", "verify", "agent", "sizes", "areas"];
 
 /// Every key of its table of the agent.
-const OF_AGENT: [&str; 7] =
-    ["kind", "lane", "command", "program", "model", "endpoint", "credentials"];
+const OF_AGENT: [&str; 6] = ["kind", "lane", "command", "program", "model", "credentials"];
 
 /// Those that are an agent's on the host.
-const OF_HOSTED: &[&str] = &["program", "model", "endpoint", "credentials"];
+const OF_HOSTED: &[&str] = &["program", "model", "credentials"];
 
 /// The version of the file that is read.
 const VERSION: i64 = 1;
@@ -243,7 +242,7 @@ impl File<'_, '_> {
             let place = self.place(item, line);
             self.line(name, item, place)
         };
-        let (program, model, endpoint) = (said("program"), said("model"), said("endpoint"));
+        let (program, model) = (said("program"), said("model"));
         if table.get("model").is_none() {
             let message = "found no `model` in [agent]; expected one of `hotcell batch agents`";
             self.problem(line, message);
@@ -265,7 +264,7 @@ impl File<'_, '_> {
                 names
             }
         };
-        Some(HostedSetup { program, model: model?, endpoint, credentials })
+        Some(HostedSetup { program, model: model?, credentials })
     }
 
     /// A text that is not empty and not too long.

@@ -36,7 +36,6 @@ fn what_is_written_is_read() {
         hosted: Some(HostedSetup {
             program: Some("/opt/codex".into()),
             model: "gpt-5.5".into(),
-            endpoint: Some("http://127.0.0.1:1/v1".into()),
             credentials: vec!["KEY".into()],
         }),
     });

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use operation::{ErrorKind, OpError};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ use crate::roster;
 #[serde(deny_unknown_fields)]
 pub(super) struct Credentials {
     variables: BTreeMap<String, String>,
+    /// Where the model is, if the operator says so.
+    endpoint: Option<String>,
     search_path: String,
 }
 
@@ -50,7 +52,10 @@ impl Credentials {
             };
             variables.insert(name.clone(), value);
         }
-        Ok(Self { variables, search_path: search_path().to_string_lossy().into_owned() })
+        let endpoint = agent.kind.endpoint().and_then(variable);
+        let endpoint = endpoint.and_then(|value| value.into_string().ok());
+        let search_path = search_path().to_string_lossy().into_owned();
+        Ok(Self { variables, endpoint, search_path })
     }
 
     /// The agent that they are for, if it runs on the host.
@@ -72,7 +77,7 @@ impl Credentials {
             adapter,
             program: hosted.program.clone().unwrap_or_default(),
             model: hosted.model.clone(),
-            endpoint: hosted.endpoint.clone(),
+            endpoint: self.endpoint,
             credentials,
             search_path: self.search_path,
             hotcell,
@@ -82,7 +87,7 @@ impl Credentials {
 
 /// An agent as it is written down, with the program that it is here, if that is proved
 /// to keep its hands in a lane.
-pub(super) async fn judged(mut agent: AgentSetup) -> Result<AgentSetup, String> {
+pub(super) async fn judged(mut agent: AgentSetup, repository: &Path) -> Result<AgentSetup, String> {
     let (Some(adapter), Some(hosted)) = (agent.kind.adapter(), &mut agent.hosted) else {
         return Ok(agent);
     };
@@ -91,6 +96,14 @@ pub(super) async fn judged(mut agent: AgentSetup) -> Result<AgentSetup, String> 
         || adapter.program().and_then(|name| roster::programs(name, &search).into_iter().next());
     let program = hosted.program.clone().or_else(found);
     let program = program.ok_or_else(|| format!("found no program of `{adapter}` in PATH"))?;
+    // What a repository holds is somebody else's, and never run on the host.
+    let is_its = |path: &Path| path.starts_with(repository);
+    if is_its(&program) || program.canonicalize().is_ok_and(|real| is_its(&real)) {
+        return Err(format!(
+            "{} is within the repository; expected one outside",
+            program.display()
+        ));
+    }
     let version = roster::version(&program, &search).await.map_err(|error| error.to_string())?;
     agents::proof(adapter, &version, Some(&hosted.model)).map_err(|error| error.to_string())?;
     hosted.program = Some(program);
@@ -108,7 +121,7 @@ mod tests {
     #[test]
     fn values_are_never_shown() {
         let variables = BTreeMap::from([("KEY".to_owned(), "hidden".to_owned())]);
-        let credentials = Credentials { variables, search_path: String::new() };
+        let credentials = Credentials { variables, ..Credentials::default() };
         assert_eq!(format!("{credentials:?}"), r#"{"KEY"}"#);
     }
 }

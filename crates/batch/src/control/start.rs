@@ -167,7 +167,7 @@ async fn made(
     let mut problem = |file: &str, message: String| {
         problems.push(PacketProblem { file: file.to_owned(), line: 0, message });
     };
-    let agent = match configuration.agent.map(host::judged) {
+    let agent = match configuration.agent.map(|agent| host::judged(agent, &repository.path)) {
         None => {
             problem(OWN_FILE, "found no table [agent]; expected what does the work".to_owned());
             None

@@ -10,8 +10,10 @@ use workspace_api::command::{List, SHOWN_DEFAULT, Send, Start, Wait};
 use workspace_api::id::{WorkspaceId, WorkspaceRef};
 use workspace_api::job::{JobState, JobStatus, Signal};
 use workspace_api::run::{CommandEvent, CommandOptions, CommandResult};
-use workspace_api::workspace::Export;
-use workspace_api::workspace::{Create, Delete, Exec, Status, Workspace};
+use workspace_api::state::WorkspaceState;
+use workspace_api::workspace::{
+    self as of_workspace, Create, Delete, Exec, Export, Status, Workspace,
+};
 
 use super::Trouble;
 
@@ -68,6 +70,18 @@ impl Cell {
         Engine: Handler<O>,
     {
         self.cells.call(about(self.id.into())).await
+    }
+
+    /// Starts its machine if that died; whether it did.
+    pub(crate) async fn revive(&self) -> Result<bool, OpError> {
+        if self.status().await?.state != WorkspaceState::Stopped {
+            return Ok(false);
+        }
+        match self.ask(|workspace| of_workspace::Start { workspace }).await {
+            // Somebody else was faster.
+            Err(error) if error.kind == ErrorKind::Conflict => Ok(true),
+            started => started.map(|_| true),
+        }
     }
 
     /// Returns once all that was written in it is on its disk.

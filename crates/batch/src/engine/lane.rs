@@ -118,10 +118,13 @@ impl World {
         Ok(workspace.delete().await?)
     }
 
-    /// The lane of an attempt, which has to be there.
+    /// The lane of an attempt, which has to be there; its machine runs.
     pub(super) async fn existing(&self, unit: &AboutUnit) -> Result<Cell, Trouble> {
         let lane = self.lane(&unit.attempt).await?;
-        lane.ok_or_else(|| format!("the lane of {} is gone", unit.attempt).into())
+        let lane = lane.ok_or_else(|| format!("the lane of {} is gone", unit.attempt))?;
+        // A keeper or a machine may have died, whose disks are whole.
+        lane.revive().await?;
+        Ok(lane)
     }
 
     /// What a lane began with.

@@ -34,6 +34,10 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(25);
 /// Most bytes of text in an answer.
 const TEXT_BYTES_MAX: usize = 48 * 1024;
 
+/// What an agent is told whose machine died.
+const REVIVED: &str = "Your machine died and was started again. What tools have told as written is there; \
+                       commands that ran are gone. Look at what is there before you go on.";
+
 /// What the guest calls the repository.
 const TREE: &str = "/workspace";
 
@@ -93,7 +97,16 @@ fn call<T: Tool>(lane: &Lane, arguments: Value) -> BoxFuture<'_, Answer> {
             Ok(asked) => asked,
             Err(error) => return Answer::Failed(format!("the arguments do not fit: {error}")),
         };
-        asked.call(lane).await.unwrap_or_else(|trouble| Answer::Failed(failure(&*trouble)))
+        let trouble = match asked.call(lane).await {
+            Ok(answer) => return answer,
+            Err(trouble) => failure(&*trouble),
+        };
+        // Nothing is done again: what of it was done is for the agent to see.
+        Answer::Failed(match lane.cell.revive().await {
+            Ok(false) => trouble,
+            Ok(true) => format!("{REVIVED} {trouble}"),
+            Err(error) => format!("{trouble}: {}", error.message),
+        })
     })
 }
 

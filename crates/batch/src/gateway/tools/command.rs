@@ -106,17 +106,20 @@ async fn progress(
         let ran: Result<Ran, OpError> = lane.cell.ask(wait).await;
         Ok(ran?)
     };
-    let ran = tokio::select! {
-        ran = look(patience) => ran?,
-        () = lane.until_message() => look(Duration::from_millis(1)).await?,
+    let (ran, is_cut_short) = tokio::select! {
+        ran = look(patience) => (ran?, false),
+        () = lane.until_message() => (look(Duration::from_millis(1)).await?, true),
     };
     let status = &ran.command.status;
     let mut text = String::new();
     shown(&mut text, "", &ran.stdout);
     shown(&mut text, "stderr:\n", &ran.stderr);
     if status.state == JobState::Running {
-        let _ =
-            write!(text, "{} still runs in the background: BashOutput shows it.", ran.command.id);
+        if is_cut_short {
+            text.push_str("A message for you ended the waiting. ");
+        }
+        let id = &ran.command.id;
+        let _ = write!(text, "{id} still runs in the background: BashOutput shows it.");
         return Ok(Answer::text(text));
     }
     // What a result tells as done is on the disk by then, whoever is killed next.

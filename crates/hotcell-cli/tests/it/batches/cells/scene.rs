@@ -4,17 +4,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
 
 use batch::custody::Environment;
 use batch::engine::{
-    AgentKind, AgentSetup, HostAgent, HostedSetup, LaneMode, Request, Setup, World, door, run,
+    AgentKind, AgentSetup, Door, HostAgent, HostedSetup, LaneMode, Request, Setup, World, door, run,
 };
 use batch::journal::SqliteJournal;
 use batch_api::{Actor, BatchId, TaskId, UnitId};
-use batch_core::decide::Command;
+use batch_core::decide::{Address, Command};
+use batch_core::drive::Failure;
 use batch_core::fact::Reply;
+use batch_core::mail::{MailKind, Urgency};
 use batch_core::spec::{BatchSpec, Ceiling, FailurePolicy, Limits, UnitSpec};
 use batch_core::state::Ending;
+use serde_json::Value;
 use uuid::Uuid;
 use workspace::{Engine, Settings};
 
@@ -23,6 +27,7 @@ use crate::conformance::projects::python_checkout;
 use crate::support::*;
 
 /// A task: what it is called, what it needs, a module that it writes, and a test of it.
+#[derive(Debug)]
 struct Task {
     id: &'static str,
     after: &'static [&'static str],
@@ -88,11 +93,15 @@ const VERIFY: &str = "python3 -m unittest -q simplejson.tests.test_pass1 && \
 /// What the project says to whoever works in it.
 const AGENTS: &str = "Keep to PEP 8.\n";
 
+/// Tasks of a project, and where their batch lies. Others that are given the same
+/// directory have the same scene.
+#[derive(Debug)]
 pub(super) struct Scene {
     scratch: PathBuf,
     batch: BatchId,
     kind: AgentKind,
     model: String,
+    tasks: &'static [Task],
 }
 
 impl Task {
@@ -139,6 +148,7 @@ impl Task {
 }
 
 impl Scene {
+    /// All tasks.
     pub(super) fn new(scratch: &Path, kind: AgentKind, model: &str) -> Self {
         let checkout = python_checkout(scratch);
         fs::write(checkout.join("AGENTS.md"), AGENTS).unwrap();
@@ -149,11 +159,22 @@ impl Scene {
             fs::create_dir_all(&home).unwrap();
             fs::write(home.join("PROMPT.md"), task.prompt()).unwrap();
         }
-        let batch = BatchId::from_uuid(Uuid::now_v7());
-        Self { scratch: scratch.to_owned(), batch, kind, model: model.to_owned() }
+        fs::write(scratch.join("id"), BatchId::from_uuid(Uuid::now_v7()).to_string()).unwrap();
+        Self::at(scratch, kind, model)
     }
 
-    fn directory(&self) -> PathBuf {
+    /// The scene that is there.
+    pub(super) fn at(scratch: &Path, kind: AgentKind, model: &str) -> Self {
+        let batch = fs::read_to_string(scratch.join("id")).unwrap().parse().unwrap();
+        Self { scratch: scratch.to_owned(), batch, kind, model: model.to_owned(), tasks: TASKS }
+    }
+
+    /// Only the first task.
+    pub(super) fn of_one_task(self) -> Self {
+        Self { tasks: &TASKS[..1], ..self }
+    }
+
+    pub(super) fn directory(&self) -> PathBuf {
         self.scratch.join("batch")
     }
 
@@ -166,7 +187,6 @@ impl Scene {
         let hosted = HostedSetup {
             program: Some(agent_lab::programs().join(adapter.program().unwrap())),
             model: model.to_owned(),
-            endpoint: Some(format!("{}/v1", self.model)),
             credentials: vec![self.kind.credentials()[0].to_owned()],
         };
         AgentSetup {
@@ -185,7 +205,7 @@ impl Scene {
             adapter: self.kind.adapter().unwrap(),
             program: hosted.program.unwrap(),
             model: hosted.model,
-            endpoint: hosted.endpoint,
+            endpoint: Some(format!("{}/v1", self.model)),
             credentials,
             search_path: std::env::var("PATH").unwrap(),
             hotcell: program().to_owned(),
@@ -205,15 +225,15 @@ impl Scene {
                 unit: ceiling,
                 batch: ceiling,
                 stall_ms: 600_000,
-                contexts: 4,
+                contexts: 30,
                 wait_ms: 600_000,
             },
-            units: TASKS.iter().map(|task| task.unit(&self.scratch)).collect(),
+            units: self.tasks.iter().map(|task| task.unit(&self.scratch)).collect(),
         }
     }
 
-    /// Runs an engine until the batch is over.
-    pub(super) fn run(&self) -> Option<Ending> {
+    /// Begins an engine, which takes over whatever there is.
+    pub(super) fn begin(&self) -> (Door, JoinHandle<Result<Option<Ending>, Failure>>) {
         let setup = Setup {
             batch: self.batch,
             directory: self.directory(),
@@ -230,24 +250,67 @@ impl Scene {
         let world = World::new(setup, cells, door.clone()).unwrap().with_host(self.host());
         let journal = SqliteJournal::create(&self.directory(), self.batch).unwrap();
         let engine = std::thread::spawn(move || run(world, journal, visitors));
-        let (answer, answered) = sync_channel(1);
-        let start = Request {
-            request: "start-1".parse().unwrap(),
-            actor: Actor::Operator("anna".parse().unwrap()),
-            command: Command::Start { spec: Box::new(self.spec()) },
-            answer,
-        };
-        assert!(door.ask(start));
-        assert_eq!(answered.recv_timeout(PATIENCE).unwrap(), Reply::Accepted);
+        // Whoever repeats it gets the first answer, from any engine.
+        let start = Command::Start { spec: Box::new(self.spec()) };
+        assert_eq!(ask(&door, "start-1", start), Reply::Accepted);
+        (door, engine)
+    }
+
+    /// Runs an engine until the batch is over.
+    pub(super) fn run(&self) -> Option<Ending> {
+        let (_door, engine) = self.begin();
         engine.join().unwrap().unwrap()
+    }
+
+    /// Sends its first unit a message.
+    pub(super) fn steer(&self, door: &Door, text: &str) {
+        let send = Command::Send {
+            to: Address::Unit(self.tasks[0].unit(&self.scratch).unit),
+            kind: MailKind::Steer,
+            answers: None,
+            urgent: Urgency::Normal,
+            lasts_ms: None,
+            text: text.parse().unwrap(),
+        };
+        let reply = ask(door, "steer-1", send);
+        assert!(matches!(reply, Reply::Mailed { .. }), "{reply:?}");
+    }
+
+    /// The store, which has one name at a time.
+    fn store(&self) -> PathBuf {
+        let stores = fs::read_dir(self.directory().join("repository")).unwrap();
+        let stores: Vec<PathBuf> = stores.map(|entry| entry.unwrap().path()).collect();
+        let [store] = &*stores else { panic!("{stores:?}") };
+        store.clone()
+    }
+
+    /// The tree that all came to.
+    pub(super) fn tree(&self) -> String {
+        git(&self.store(), &["rev-parse", "integration^{tree}"])
+    }
+
+    /// The tree that it has to be: the project's, and the files of all tasks.
+    pub(super) fn expected_tree(&self) -> String {
+        let expected = self.scratch.join("expected");
+        let (from, to) = (self.scratch.join("checkout"), expected.to_string_lossy().into_owned());
+        git(&from, &["clone", "--quiet", ".", &to]);
+        for (name, content) in self.tasks.iter().flat_map(Task::files) {
+            fs::write(expected.join(name), content).unwrap();
+        }
+        git(&expected, &["add", "--all"]);
+        git(&expected, &["write-tree"])
+    }
+
+    fn records(&self) -> Vec<Value> {
+        let journal = rusqlite::Connection::open(self.directory().join("journal.sqlite")).unwrap();
+        let mut lines = journal.prepare("SELECT text FROM lines ORDER BY sequence").unwrap();
+        let lines = lines.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
     }
 
     /// What the journal and the agents say, for somebody who has to understand why.
     pub(super) fn told(&self) -> String {
-        let journal = rusqlite::Connection::open(self.directory().join("journal.sqlite")).unwrap();
-        let mut lines = journal.prepare("SELECT text FROM lines ORDER BY sequence").unwrap();
-        let lines = lines.query_map([], |row| row.get::<_, String>(0)).unwrap();
-        let mut told = lines.map(Result::unwrap).collect::<Vec<_>>();
+        let mut told: Vec<String> = self.records().iter().map(Value::to_string).collect();
         for place in fs::read_dir(self.directory().join("agents")).into_iter().flatten() {
             let transcript = place.unwrap().path().join("transcript");
             told.push(format!("{}:", transcript.display()));
@@ -258,16 +321,14 @@ impl Scene {
 
     /// That the work of all is in one branch, and nothing else is left.
     pub(super) fn assert_done(&self) {
-        let stores = fs::read_dir(self.directory().join("repository")).unwrap();
-        let stores: Vec<PathBuf> = stores.map(|entry| entry.unwrap().path()).collect();
-        let [store] = &*stores else { panic!("{stores:?}") };
-        for task in TASKS {
+        let store = self.store();
+        for task in self.tasks {
             for (name, content) in task.files() {
-                assert_eq!(git(store, &["show", &format!("integration:{name}")]), content);
+                assert_eq!(git(&store, &["show", &format!("integration:{name}")]), content);
             }
             assert!(task.home(&self.scratch).join(".DONE").exists(), "{}", task.id);
         }
-        let authors = git(store, &["log", "--format=%an", "integration"]);
+        let authors = git(&store, &["log", "--format=%an", "integration"]);
         assert!(authors.contains("Agent") && authors.contains("Hotcell"), "{authors}");
         // Nobody holds a process or a workspace of the batch any more.
         let listed = batch::custody::list(&self.directory().join("custody")).unwrap();
@@ -276,4 +337,13 @@ impl Scene {
         let listed = text(&listed.stdout);
         assert!(!listed.contains(&self.batch.to_string()), "{listed}");
     }
+}
+
+/// Asks an engine for something, in the operator's name.
+fn ask(door: &Door, name: &str, command: Command) -> Reply {
+    let (answer, answered) = sync_channel(1);
+    let actor = Actor::Operator("anna".parse().unwrap());
+    let request = Request { request: name.parse().unwrap(), actor, command, answer };
+    assert!(door.ask(request));
+    answered.recv_timeout(PATIENCE).unwrap()
 }

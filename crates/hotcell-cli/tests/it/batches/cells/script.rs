@@ -28,37 +28,46 @@ fn files(read: &str) -> Vec<(String, String)> {
     files
 }
 
+/// A step, and how a result of it begins or what it holds that went well.
+type Stage = (Step, &'static [&'static str]);
+
+fn stages(files: &[(String, String)]) -> Vec<Stage> {
+    let mut stages: Vec<Stage> = Vec::new();
+    for (name, content) in files {
+        let arguments = json!({"file_path": format!("/workspace/{name}"), "content": content});
+        stages.push((Step::Call("Write".into(), arguments), &["Wrote "]));
+    }
+    let test = "PYTHONDONTWRITEBYTECODE=1 python3 -m unittest discover -t . -s simplejson/tests -p 'test_x_*.py'";
+    stages.push((Step::Call("Bash".into(), json!({"command": test})), &["OK"]));
+    // Without tests that pass it checks no box.
+    let check = json!({"file_path": "/packet/STATUS.md", "old_string": "[ ]", "new_string": "[x]",
+        "replace_all": true});
+    stages.push((Step::Call("Edit".into(), check), &["Replaced ", "is not in the file"]));
+    if let Some((first, _)) = files.first() {
+        // One file is committed by the agent, what is left by the engine.
+        let commit = format!(
+            "git add {first}; git diff --cached --quiet || git commit -qm 'Add {first}'; echo committed"
+        );
+        stages.push((Step::Call("Bash".into(), json!({"command": commit})), &["committed"]));
+    }
+    stages
+}
+
+/// Most calls in a conversation.
+const CALLS_MAX: usize = 30;
+
+/// The step that a conversation has come to: what went wrong is done again.
 pub(super) fn step(results: &[String]) -> Step {
-    let Some(read) = results.first() else {
+    let at = results.iter().position(|result| result.contains(FILE));
+    let Some(at) = at.filter(|_| results.len() < CALLS_MAX) else {
+        if results.len() >= CALLS_MAX {
+            return Step::Say(format!("It does not work: {:?}", results.last()));
+        }
         return Step::Call("Read".into(), json!({"file_path": "/packet/PROMPT.md"}));
     };
-    let files = files(read);
-    if let Some((name, content)) = files.get(results.len() - 1) {
-        let path = format!("/workspace/{name}");
-        return Step::Call("Write".into(), json!({"file_path": path, "content": content}));
+    let mut stages = stages(&files(&results[at])).into_iter().peekable();
+    for result in &results[at + 1..] {
+        stages.next_if(|(_, good)| good.iter().any(|good| result.contains(good)));
     }
-    match results.len() - 1 - files.len() {
-        0 => {
-            let test = "python3 -m unittest discover -t . -s simplejson/tests -p 'test_x_*.py'";
-            Step::Call("Bash".into(), json!({"command": test}))
-        }
-        // Without tests that pass it checks no box.
-        1 if !results.last().is_some_and(|told| told.contains("OK")) => {
-            Step::Say(format!("The tests do not pass: {:?}", results.last()))
-        }
-        1 => Step::Call(
-            "Edit".into(),
-            json!({"file_path": "/packet/STATUS.md", "old_string": "[ ]", "new_string": "[x]",
-                "replace_all": true}),
-        ),
-        2 => {
-            // One file is committed by the agent, what is left by the engine.
-            let (first, _) = &files[0];
-            let commit = format!(
-                "git add {first} && git diff --cached --quiet || git commit -qm 'Add {first}'"
-            );
-            Step::Call("Bash".into(), json!({"command": commit}))
-        }
-        _ => Step::Say("All is done.".into()),
-    }
+    stages.next().map_or_else(|| Step::Say("All is done.".into()), |(step, _)| step)
 }
