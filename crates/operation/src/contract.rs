@@ -56,9 +56,8 @@ fn examples<H>(row: &OpSpec<H>, table: &[OpSpec<H>], found: &mut Vec<String>) {
             continue;
         };
         let root = cli::augment(Command::new("program"), &[], table);
-        let parsed = root
-            .try_get_matches_from(words)
-            .and_then(|matches| cli::request(&matches, table));
+        let parsed =
+            root.try_get_matches_from(words).and_then(|matches| cli::request(&matches, table));
         let from_argv = match parsed {
             Ok(Some((_, request))) => request,
             Ok(None) => {
