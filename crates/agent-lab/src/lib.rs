@@ -6,4 +6,4 @@
 pub mod model;
 mod programs;
 
-pub use programs::{cache, fetch_npm_package, pi, programs};
+pub use programs::{cache, fetch_npm_package, gemini, pi, programs};

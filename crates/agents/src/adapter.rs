@@ -132,8 +132,8 @@ impl Adapter {
             Self::ClaudeCode => Record::Files { directory: "claude/projects", ending: ".jsonl" },
             Self::Codex => Record::Files { directory: "sessions", ending: ".jsonl" },
             Self::Pi => Record::Files { directory: pi::SESSIONS, ending: ".jsonl" },
-            Self::OpenCode | Self::Acp => Record::Replay,
-            Self::Command => Record::Nowhere,
+            Self::OpenCode => Record::Replay,
+            Self::Acp | Self::Command => Record::Nowhere,
         }
     }
 
@@ -143,8 +143,7 @@ impl Adapter {
     pub fn replay(self, task: &Task<'_>) -> Option<acp::Replay> {
         match self {
             Self::OpenCode => Some(opencode::at_work(task, acp::Replay::new)),
-            Self::Acp => Some(acp::Replay::new(task)),
-            Self::ClaudeCode | Self::Codex | Self::Pi | Self::Command => None,
+            Self::ClaudeCode | Self::Codex | Self::Pi | Self::Acp | Self::Command => None,
         }
     }
 

@@ -22,7 +22,7 @@
 //! | Codex | folded in after the tool that runs | `item/started` with its key | taken twice; the transcript can be searched |
 //! | OpenCode | folded in after the tool that runs | the answer to its prompt, at the end of the turn | taken twice; the conversation can be searched |
 //! | pi | folded in after the tool that runs | the text comes back, with the key in it | taken twice; the transcript can be searched |
-//! | ACP | waits until the turn is over: agents differ | as for OpenCode | as for OpenCode, if the agent loads conversations |
+//! | ACP | waits until the turn is over: agents differ | as for OpenCode | nobody can tell |
 //! | a command | it hears nothing | – | – |
 
 pub mod acp;

@@ -47,6 +47,11 @@ impl Opening {
         &self.session
     }
 
+    /// Whether it is gone on with.
+    pub(super) const fn is_resumed(&self) -> bool {
+        self.resume.is_some()
+    }
+
     /// What the gateway is called.
     pub(super) fn gateway(&self) -> &str {
         &self.gateway.name

@@ -15,7 +15,7 @@ const KEYS_MAX: usize = 65_536;
 /// that goes on with it, and collects the keys of the messages in it.
 ///
 /// A message that is found was taken. One that is not, when [`Replay::finished`], was
-/// not, and may be sent again.
+/// not, and may be sent again, if the agent is known to have all on record.
 #[derive(Debug)]
 pub struct Replay {
     opening: Opening,

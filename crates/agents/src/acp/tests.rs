@@ -150,6 +150,7 @@ fn what_is_not_proved_is_not_claimed() {
 #[test]
 fn nothing_is_permitted_but_the_gateways_tools() {
     let (mut acp, _) = working(Told::Folding);
+    assert!(acp.works().is_some());
     let options =
         json!([{"optionId": "y", "kind": "allow_once"}, {"optionId": "n", "kind": "reject_once"}]);
     let mut ask = |title: &str, kind: &str| {
@@ -159,21 +160,29 @@ fn nothing_is_permitted_but_the_gateways_tools() {
             "params": {"toolCall": {"title": title, "kind": kind}, "options": options}}),
         );
         let option = sent(&heard.reply[0])["result"]["outcome"]["optionId"].clone();
-        (option == json!("y"), heard.events.is_empty())
+        // Each is another call.
+        acp.calls.clear();
+        (option == json!("y"), heard.events)
     };
-    for title in ["cell_wait", "mcp__cell__wait", "cell__run-it"] {
-        assert_eq!(ask(title, "other"), (true, true), "{title}");
+    let called = |title: &str| {
+        vec![Event::Called { call: String::new(), tool: title.into(), arguments: String::new() }]
+    };
+    for title in ["cell_wait", "mcp__cell__wait", "cell__run-it", "wait (cell MCP Server)"] {
+        assert_eq!(ask(title, "other"), (true, called(title)), "{title}");
     }
     for (title, kind) in [
         ("cell_wait", "execute"),
         ("cell_wait; rm", "other"),
         ("rm cell_wait", "other"),
         ("cell_", "other"),
+        ("rm x (cell MCP Server)", "other"),
+        ("wait (another MCP Server)", "other"),
         ("cell", "other"),
         ("bash", "other"),
         ("", "other"),
     ] {
-        assert_eq!(ask(title, kind), (false, false), "{title}");
+        let denied = vec![Event::Denied { what: title.into() }];
+        assert_eq!(ask(title, kind), (false, denied), "{title}");
     }
     let heard = hear(&mut acp, &json!({"id": 9, "method": "fs/read_text_file", "params": {}}));
     assert_eq!(sent(&heard.reply[0])["error"]["code"], -32601);

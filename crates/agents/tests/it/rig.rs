@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use agent_lab::model::{Script, ScriptedModel, Step};
-use agents::{Adapter, Dialogue, Event, Gateway, Key, Provider, Record, Said, Task};
+use agents::{Adapter, Dialogue, Event, File, Gateway, Key, Launch, Provider, Record, Said, Task};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -47,7 +47,30 @@ fn tools() -> PathBuf {
 pub(crate) fn program(adapter: Adapter) -> PathBuf {
     match adapter {
         Adapter::Pi => agent_lab::pi(),
+        Adapter::Acp => agent_lab::gemini(),
         other => agent_lab::programs().join(other.program().unwrap()),
+    }
+}
+
+/// A model's name without which it asks another one which model to ask.
+const GEMINI: &str = "gemini-2.5-pro";
+
+/// How the agent is started that stands for all that speak the Agent Client Protocol.
+fn gemini(home: &Path, model: &ScriptedModel) -> Launch {
+    let settings = r#"{"security": {"auth": {"selectedType": "gemini-api-key"}},
+        "general": {"disableAutoUpdate": true}, "privacy": {"usageStatisticsEnabled": false}}"#;
+    let words = ["--acp", "--model", GEMINI, "--skip-trust"];
+    let variables = [
+        ("HOME", home.to_string_lossy().into_owned()),
+        ("GEMINI_API_KEY", "scripted".to_owned()),
+        ("GOOGLE_GEMINI_BASE_URL", model.url()),
+        // Else it starts itself anew, as a child that outlives it.
+        ("GEMINI_CLI_NO_RELAUNCH", "true".to_owned()),
+    ];
+    Launch {
+        arguments: words.map(str::to_owned).into(),
+        variables: variables.map(|(name, value)| (name.to_owned(), value)).into(),
+        files: vec![File { path: home.join(".gemini/settings.json"), content: settings.into() }],
     }
 }
 
@@ -56,6 +79,7 @@ const fn model_of(adapter: Adapter) -> &'static str {
     match adapter {
         Adapter::ClaudeCode => "claude-sonnet-4-5",
         Adapter::Codex => "scripted",
+        Adapter::Acp => GEMINI,
         _ => "scripted/scripted",
     }
 }
@@ -109,7 +133,10 @@ impl Start<'_> {
         };
         let provider =
             Provider { url: format!("{}/v1", model.url()), key_variable: "SCRIPTED_KEY".into() };
-        let launch = self.adapter.launch(&task, Some(&provider));
+        let launch = match self.adapter {
+            Adapter::Acp => gemini(&home, model),
+            adapter => adapter.launch(&task, Some(&provider)),
+        };
         for file in &launch.files {
             fs::create_dir_all(file.path.parent().unwrap()).unwrap();
             fs::write(&file.path, &file.content).unwrap();

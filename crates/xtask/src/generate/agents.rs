@@ -10,7 +10,8 @@ const HEAD: &str = "# Agents: what is proved, and what they are like
 
 `hotcell batch agents` prints this, and which of them are on this host. What is said of agents with a version is what the
 tests of the crate `agents` find with their own programs, against a model that follows a script: they fail if it is
-otherwise. `acp` stands for any program that speaks the Agent Client Protocol, and `command` for any program at all.
+otherwise. `acp` stands for any program that speaks the Agent Client Protocol (tried with Gemini's command line 0.61.0),
+and `command` for any program at all.
 
 ## Proved in a cell
 
