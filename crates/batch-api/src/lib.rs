@@ -4,12 +4,13 @@
 //! * [`id`]: who and what is spoken of.
 //! * [`actor`]: who speaks.
 //! * [`init`], [`plan`], [`control`], [`processes`], [`agents`]: operations; the table of them is [`operations`].
-//! * [`init`], [`plan`], [`control`], [`mailbox`], [`processes`]: operations; the table of them is [`operations`].
+//! * [`init`], [`plan`], [`control`], [`mailbox`], [`mod@export`], [`processes`]: operations; the table of them is [`operations`].
 //! * [`task`]: what a task is, in the words of its packet.
 
 pub mod actor;
 pub mod agents;
 pub mod control;
+pub mod export;
 pub mod id;
 pub mod init;
 pub mod mailbox;
@@ -45,6 +46,7 @@ operation::operations! {
     mailbox::send::Answer,
     mailbox::inbox::Inbox,
     mailbox::replies::Replies,
+    export::Export,
     processes::Processes,
     agents::Agents,
 }

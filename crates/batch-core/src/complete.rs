@@ -53,7 +53,7 @@ impl State {
         let status = unit.status;
         note(status.steps == 0 && !planted!(NoStepIsComplete), Blocker::NoStep);
         note(status.checked < status.steps, Blocker::Unchecked);
-        note(status.revise > 0, Blocker::Revise);
+        note(status.revise > 0 && !planted!(ReviewIgnored), Blocker::Revise);
         note(self.is_waiting(unit.id()) && !planted!(WaitIgnored), Blocker::Waiting);
         let in_force = self.mail.values().any(|mail| mail.is_in_force(unit.id()));
         note(in_force && !planted!(DirectiveIgnored), Blocker::Directive);

@@ -94,6 +94,8 @@ mod switch {
         AnybodyRules,
         /// An abort is a message like others, and stops nobody.
         AbortIsOnlyMail,
+        /// A packet is complete although its latest review wants changes.
+        ReviewIgnored,
         /// What has expired is sent.
         ExpiryIgnored,
         /// What nobody is left to read waits for ever.

@@ -49,6 +49,7 @@ pub use process::{SUBCOMMAND as ENGINE_SUBCOMMAND, run as run_engine};
 
 pub(crate) use changes::meant;
 pub(crate) use choosing::choose;
+pub(crate) use files::read as read_file;
 pub(crate) use place::Place;
 pub(crate) use process::Starter;
 pub(crate) use telling::moment;

@@ -17,6 +17,7 @@
 //! line may be torn: whoever opens the files first writes them all anew.
 
 mod events;
+mod exporting;
 mod files;
 mod state;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use batch_api::control::change::{Abort, Changed, Pause, Resume, Resumed, Retry, 
 use batch_api::control::start::Start;
 use batch_api::control::status::{BatchStatus, BatchSummary, List, Status};
 use batch_api::control::{Target, UnitRef};
+use batch_api::export::{Export, Exported};
 use batch_api::init::{Init, Initialised};
 use batch_api::mailbox::inbox::{Inbox, InboxContent};
 use batch_api::mailbox::replies::{Replies, ReplyList};
@@ -217,6 +218,17 @@ impl Batch {
     ) -> Result<Answered, Error> {
         let answer = Answer { wait, answer, text, target: self.id.into(), request_id: None };
         self.batches.call(answer, &mut Call::quiet()).await
+    }
+
+    /// Writes it as Taskplane's files into a directory.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if files of another batch are
+    /// there.
+    pub async fn export(&self, out: impl AsRef<Path>) -> Result<Exported, Error> {
+        let out = out.as_ref().to_string_lossy().into_owned();
+        self.batches.call(Export { out, target: self.id.into() }, &mut Call::quiet()).await
     }
 
     /// What waits for somebody, and what could not be delivered.

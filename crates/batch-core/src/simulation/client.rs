@@ -213,6 +213,9 @@ impl Client {
 
     /// A unit's merge is taken: nothing that it was told may be open.
     pub(super) fn check_merge(&mut self, unit: &UnitId, state: &State) {
+        if state.units.get(unit).is_some_and(|unit| unit.status.revise > 0) {
+            self.broken.push(format!("{unit} is merged against its latest review"));
+        }
         let settled = |message: &MessageId| {
             let receipt = state.mail.get(message).and_then(|mail| mail.receipts.get(unit));
             let is_answered = self.replied.contains(&(*message, unit.clone()));

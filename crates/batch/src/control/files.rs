@@ -68,7 +68,7 @@ pub(super) fn sync(directory: &Path) -> Result<(), FileError> {
 }
 
 /// What a plain file holds, at most so many bytes; nothing if it is not there.
-pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, FileError> {
+pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, FileError> {
     let failed = |source| FileError::at("read", path)(source);
     let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {

@@ -44,6 +44,11 @@ impl Place {
         Ok(file)
     }
 
+    /// The commit that it began with.
+    pub(crate) fn base(&self) -> Result<String, OpError> {
+        Ok(self.setup()?.setup.base)
+    }
+
     /// Its journal; none before the first engine.
     pub(super) fn journal(&self) -> Result<Option<SqliteJournal>, OpError> {
         match SqliteJournal::open(&self.directory, self.batch) {
@@ -76,7 +81,7 @@ impl Place {
         self.directory.join(name)
     }
 
-    pub(super) fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 }

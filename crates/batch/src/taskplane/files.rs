@@ -14,10 +14,10 @@ use crate::engine::replace;
 use crate::journal::{JournalError, SqliteJournal};
 
 /// The state's name, as Taskplane has it.
-const STATE: &str = "batch-state.json";
+pub(super) const STATE: &str = "batch-state.json";
 
 /// The events' name, as Taskplane has it.
-const EVENTS: &str = "events.jsonl";
+pub(super) const EVENTS: &str = "events.jsonl";
 
 /// How many records are read at once.
 const PAGE: usize = 1024;
@@ -65,6 +65,11 @@ impl Files {
         let journal = SqliteJournal::open(batch_directory, batch)?;
         let (chain, projection) = (Chain::of(batch), Projection::of(batch, base));
         Ok(Self { directory, journal, chain, projection, written: None })
+    }
+
+    /// The last record that the files tell of.
+    pub(super) const fn sequence(&self) -> u64 {
+        self.chain.last().0
     }
 
     /// Brings both files up to the end of the journal. What is not as it was left is

@@ -130,6 +130,7 @@ const CASES: &[Case] = &[
     case("batch.send", "{to} hello {batch}", Skipped),
     case("batch.broadcast", "hello {batch}", Skipped),
     case("batch.answer", "{wait} go yes {batch}", Skipped),
+    case("batch.export", "{directory} {batch}", Skipped),
     case("batch.inbox", "{batch}", Skipped),
     case("batch.replies", "{batch}", Skipped),
     case("batch.processes", "{batch} --orphans", Skipped),

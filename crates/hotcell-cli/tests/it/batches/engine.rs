@@ -70,7 +70,7 @@ impl Scene {
         scene
     }
 
-    fn app(&self) -> PathBuf {
+    pub(super) fn app(&self) -> PathBuf {
         self.scratch.path().join("app")
     }
 

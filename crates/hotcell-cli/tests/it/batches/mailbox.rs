@@ -152,11 +152,17 @@ fn messages_reach_agents_and_agents_are_answered_by_rulings() {
     // It was complete but for its reviews, and was kept from ending.
     let journal = scene.explain(&batch);
     assert!(journal.contains(r#"{"steps":2,"checked":2,"revise":1}"#), "{journal}");
-    // What reads Taskplane's files is told the same.
+    // What reads Taskplane's files is told the same, wherever they are wanted.
     let taskplane = scene.directory(&batch).join("taskplane");
     let state = fs::read(taskplane.join("batch-state.json")).unwrap();
     let state: Value = serde_json::from_slice(&state).unwrap();
     assert_eq!((&state["succeededTasks"], &state["failedTasks"]), (&3.into(), &1.into()));
     let events = fs::read_to_string(taskplane.join("events.jsonl")).unwrap();
     assert!(events.lines().last().unwrap().contains(r#""type":"batch_complete""#), "{events}");
+    scene.told(&["export", ".pi"]);
+    let exported = |name: &str| fs::read(scene.app().join(".pi").join(name)).unwrap();
+    assert_eq!(exported("events.jsonl"), events.into_bytes());
+    assert_eq!(exported("batch-state.json"), fs::read(taskplane.join("batch-state.json")).unwrap());
+    fs::write(scene.app().join(".pi/batch-state.json"), r#"{"batchId": "20260101T000000"}"#).unwrap();
+    assert_code(&scene.batch(&["export", ".pi"]), 114);
 }
