@@ -37,8 +37,8 @@ use workspace::{Engine, Settings};
 pub use background::BackgroundCommand;
 pub use batch::{Batch, Batches};
 pub use batch_api::{
-    agents as batch_agents, control as batch_control, export as batch_export, init as batch_init, mailbox as batch_mailbox,
-    plan as batch_plan, processes as batch_processes,
+    agents as batch_agents, control as batch_control, export as batch_export, init as batch_init,
+    mailbox as batch_mailbox, plan as batch_plan, processes as batch_processes,
 };
 pub use operation::{Call, ErrorKind, OpError as Error};
 pub use service::{Service, ServiceDefinition};

@@ -163,6 +163,7 @@ fn messages_reach_agents_and_agents_are_answered_by_rulings() {
     let exported = |name: &str| fs::read(scene.app().join(".pi").join(name)).unwrap();
     assert_eq!(exported("events.jsonl"), events.into_bytes());
     assert_eq!(exported("batch-state.json"), fs::read(taskplane.join("batch-state.json")).unwrap());
-    fs::write(scene.app().join(".pi/batch-state.json"), r#"{"batchId": "20260101T000000"}"#).unwrap();
+    fs::write(scene.app().join(".pi/batch-state.json"), r#"{"batchId": "20260101T000000"}"#)
+        .unwrap();
     assert_code(&scene.batch(&["export", ".pi"]), 114);
 }
