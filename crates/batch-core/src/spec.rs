@@ -173,7 +173,7 @@ impl BatchSpec {
     /// The longest that a provider is waited for.
     pub const LIMIT_MAX: Duration = Duration::from_secs(8 * 24 * 3600);
     /// Most lanes of a batch.
-    pub const LANES_MAX: u32 = 64;
+    pub const LANES_MAX: u32 = 128;
 
     /// Judges whether the batch can be run.
     ///

@@ -6,7 +6,8 @@
 //!   reaches STEP it sends itself SIGNAL. Then it says a line for each process
 //!   and waits until its input ends.
 //! - `measure ROOT cgroup|namespace COUNT`: how long COUNT lanes take to start, and
-//!   how long the next engine takes to have them in custody after a SIGKILL.
+//!   how long the next engine takes to have them in custody after a SIGKILL; also as
+//!   a line for programs.
 
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Write};
@@ -76,7 +77,10 @@ fn measure(root: &str, holding: &str, count: &str) -> Result<(), Box<dyn Error>>
     let start = Instant::now();
     let (mut second, mut said) = engine("2", "0")?;
     let settled = said.next().ok_or("it ended")??;
-    say(&format!("{settled} in {:?} after SIGKILL of their engine", start.elapsed()));
+    let took = start.elapsed();
+    say(&format!("{settled} in {took:?} after SIGKILL of their engine"));
+    let took_ms = took.as_secs_f64() * 1000.0;
+    say(&format!("{count} lanes settled after a kill\t{took_ms:.3}\tms"));
     second.kill()?;
     first.wait()?;
     second.wait()?;

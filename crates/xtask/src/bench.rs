@@ -14,13 +14,14 @@
 //!   SDK and the command line, [`copies`] snapshots, resets and forks.
 //! * What is judged by itself or by the guest: [`seeding`] and [`diffs`] of a large
 //!   [`repository`], [`hundredth`] copies, a server for [`models`], and
-//!   [`leftovers`] of many workspaces in a row.
+//!   [`leftovers`] of many workspaces in a row; the engine of [`batches`].
 //! * [`figures`] judges and prints; [`facts`] is what they depend on; [`processes`]
 //!   reads `/proc`.
 //!
 //! Workspaces are made in a home of their own that is kept between runs, so the
 //! user's own are neither touched nor of influence.
 
+mod batches;
 mod copies;
 mod diffs;
 mod facts;
@@ -72,6 +73,8 @@ enum Part {
     Models,
     /// Many workspaces in a row, and what they leave
     Leftovers,
+    /// The engine of batches, which needs no machine
+    Batches,
 }
 
 /// Measure the product beside the monitor's own floor
@@ -113,11 +116,30 @@ impl Options {
     fn wants(&self, part: Part) -> bool {
         self.only.is_empty() || self.only.contains(&part)
     }
+
+    fn needs_machines(&self) -> bool {
+        self.only != [Part::Batches]
+    }
+
+    fn show(&self, report: &Report) -> Result<()> {
+        report.print();
+        if let Some(path) = &self.json {
+            fs::write(path, serde_json::to_vec_pretty(report)?)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
 }
 
 /// Runs the task. The SDK is part of this program, so it has to be optimised
 /// like the product for its times to mean anything.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if !options.needs_machines() {
+        // Programs of their own measure there.
+        let mut report = Report::new(Facts::of_host()?);
+        batches::measure(options.rounds, &mut report)?;
+        return options.show(&report);
+    }
     if cfg!(debug_assertions) {
         return programs::again_optimised();
     }
@@ -199,12 +221,10 @@ async fn measure(options: &Options, script: &Path, program: &Path) -> Result<()>
     };
     beside_the_floor(options, &floor, &product, &mut report).await?;
     by_themselves(options, &product, &mut report).await?;
-    report.print();
-    if let Some(path) = &options.json {
-        fs::write(path, serde_json::to_vec_pretty(&report)?)
-            .with_context(|| format!("cannot write {}", path.display()))?;
+    if options.wants(Part::Batches) {
+        batches::measure(options.rounds, &mut report)?;
     }
-    Ok(())
+    options.show(&report)
 }
 
 /// Floor and product in turns: whoever comes second finds the caches as the

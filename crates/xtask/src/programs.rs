@@ -77,6 +77,11 @@ pub(crate) fn metadata() -> Result<cargo_metadata::Metadata> {
     Ok(cargo_metadata::MetadataCommand::new().manifest_path(manifest).exec()?)
 }
 
+/// Builds an example of a package, optimised, and says where it lies.
+pub(crate) fn example(package: &str, name: &str) -> Result<PathBuf> {
+    build(&["--release", "--package", package, "--example", name], &[])
+}
+
 /// Builds the unit tests of a package, optimised, and says where they lie.
 pub(crate) fn unit_tests(package: &str) -> Result<PathBuf> {
     made_by("test", &["--no-run", "--release", "--lib", "--package", package], &[])

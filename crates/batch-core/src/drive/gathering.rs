@@ -1,8 +1,10 @@
 //! What agents use, gathered over seconds. They tell it with every piece of output,
-//! ten times in a second; the journal has a fact of it once per [`PAUSE`] and agent.
+//! ten times in a second; the journal has a fact of it once per [`PAUSE`] and agent,
+//! and those of all agents in one commit.
 //!
 //! ```text
 //!   used ──▶ held ──▶ one input, when the last one was PAUSE ago
+//!              ├────▶ or when that of another agent passes
 //!              └────▶ or before what ends the context
 //! ```
 //!
@@ -68,10 +70,9 @@ impl Gathering {
             }
             passed.push(input);
         }
+        let is_due = self.due().is_some_and(|due| due <= now);
         for (conversation, held) in &mut self.0 {
-            if held.next <= now
-                && let Some(input) = held.take(conversation)
-            {
+            if is_due && let Some(input) = held.take(conversation) {
                 held.next = now.after(PAUSE);
                 passed.push(input);
             }

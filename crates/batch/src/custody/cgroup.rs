@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A group is proved empty by its removal: the kernel removes none that holds a
-//! live process, and a process that was about to join one finds it gone.
+//! live process, and a process that was about to join one finds it gone. With the
+//! last entry its registry's group goes, too, and comes again with the next one.
 //!
 //! The hierarchy may be mounted anywhere (beside the first one it lies in a
 //! subfolder), may belong to somebody else, and a directory of that name on a
@@ -32,6 +33,9 @@ const CGROUP2_MAGIC: u64 = 0x6367_7270;
 
 /// How deep groups may be nested that agents made within theirs.
 const NESTED_MAX: usize = 16;
+
+/// How often a group is made whose registry's group goes away at the same moment.
+const MAKES_MAX: usize = 16;
 
 /// The group of one entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +101,13 @@ pub(super) fn prepare(parent: &Path) -> io::Result<PathBuf> {
     Ok(parent.to_owned())
 }
 
+/// Removes the group of a registry unless it holds any: the kernel says so.
+pub(super) fn remove_empty(parent: &Path) {
+    if is_cgroup2(parent).unwrap_or(false) {
+        let _ = fs::remove_dir(parent);
+    }
+}
+
 impl Cgroup {
     pub(super) fn named(parent: &Path, name: &str) -> Self {
         Self(parent.join(name))
@@ -113,6 +124,14 @@ impl Cgroup {
     /// Makes it. One that exists already is an error: some kernels (6.18 does)
     /// kill whatever is born in a group whose processes were killed once.
     pub(super) fn make(&self) -> io::Result<()> {
+        let Some(parent) = self.0.parent() else { return fs::create_dir(&self.0) };
+        for _ in 0..MAKES_MAX {
+            match fs::create_dir(&self.0) {
+                // What held the last entry went with it, perhaps at this moment.
+                Err(error) if is_missing(&error) => prepare(parent).map(drop)?,
+                made => return made,
+            }
+        }
         fs::create_dir(&self.0)
     }
 
@@ -167,16 +186,24 @@ impl Cgroup {
     pub(super) fn remove(&self, deadline: Instant) -> io::Result<Removal> {
         loop {
             if self.kill()? == Presence::Gone {
-                return Ok(Removal::Done);
+                return Ok(self.removed());
             }
             let emptied = waiting::until_unpopulated(&self.0.join("cgroup.events"), deadline)?;
             if emptied && self.remove_directories()? {
-                return Ok(Removal::Done);
+                return Ok(self.removed());
             }
             if Instant::now() >= deadline {
                 return Ok(Removal::StillThere(self.members()?));
             }
         }
+    }
+
+    /// It is gone, and what held it goes with it unless it holds others.
+    fn removed(&self) -> Removal {
+        if let Some(parent) = self.0.parent() {
+            remove_empty(parent);
+        }
+        Removal::Done
     }
 
     /// Whether it is gone now; somebody may have joined it at this moment.
@@ -248,7 +275,13 @@ pub(super) fn names_below(parent: &Path) -> io::Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let mut names = Vec::new();
-    for entry in fs::read_dir(parent)? {
+    let entries = match fs::read_dir(parent) {
+        Ok(entries) => entries,
+        // The last of them went at this moment.
+        Err(error) if is_missing(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             names.extend(entry.file_name().into_string().ok());

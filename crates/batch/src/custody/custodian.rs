@@ -35,7 +35,7 @@ use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::cgroup::Cgroup;
+use super::cgroup::{self, Cgroup};
 use super::ending;
 use super::entry::{Entry, Key};
 use super::held::{self, Held};
@@ -328,6 +328,15 @@ impl Custodian {
             ending::end(&[], Some(&cgroup)).map_err(failed(action, key))?;
         }
         Ok(self.permission.forget(key)?)
+    }
+}
+
+impl Drop for Custodian {
+    /// One that has started nothing leaves nothing.
+    fn drop(&mut self) {
+        if let Holding::Cgroup { parent } = &self.holding {
+            cgroup::remove_empty(parent);
+        }
     }
 }
 

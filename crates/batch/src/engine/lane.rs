@@ -112,7 +112,10 @@ impl World {
         Ok(Some(found))
     }
 
-    /// Throws a workspace away, as long as this engine owns the batch.
+    /// Throws a workspace away, as long as this engine owns the batch. One that is stopped
+    /// between the question and the deed, and replaced, still harms nothing: it deletes by
+    /// the workspace's id, which whatever its successor makes does not have, and what its
+    /// successor goes on with is nothing that the journal wants removed.
     pub(super) async fn discard(&self, workspace: Cell) -> Result<(), Trouble> {
         self.store()?.check_owner()?;
         Ok(workspace.delete().await?)
@@ -143,6 +146,11 @@ impl World {
             && !self.store()?.keeps(&work::id(proof)?).await?
         {
             return Ok(Outcome::Unproved);
+        }
+        // What a verification that was given up has left goes first: once the lane is gone,
+        // nobody looks for it any more.
+        if let Some(left) = self.named(&work::verification(unit)).await? {
+            self.discard(left).await?;
         }
         if let Some(lane) = self.lane(&unit.attempt).await? {
             self.discard(lane).await?;

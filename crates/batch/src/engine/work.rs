@@ -90,7 +90,7 @@ impl World {
         if self.setup.verify.is_empty() {
             return Ok(Outcome::Green);
         }
-        let what = format!("verify {}", unit.unit);
+        let what = verification(unit);
         if let Some(left) = self.named(&what).await? {
             self.discard(left).await?;
         }
@@ -126,6 +126,11 @@ impl World {
             },
         }
     }
+}
+
+/// What the workspace is for in which a unit's merge is verified.
+pub(super) fn verification(unit: &AboutUnit) -> String {
+    format!("verify {}", unit.unit)
 }
 
 /// A commit as git's side of the engine has it.

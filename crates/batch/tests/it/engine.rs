@@ -105,6 +105,7 @@ async fn a_dead_engine_takes_its_processes_along_without_a_next_one() {
         let ended = end_orphans(&place.root()).unwrap();
         assert_eq!(ended.len(), 3, "{means:?}: {ended:?}");
         assert_eq!(list(&place.root()).unwrap(), []);
+        assert!(!place.has_group(), "{means:?}: what held them is gone, too");
     }
 }
 
@@ -135,6 +136,7 @@ async fn an_engine_stopped_at_any_step_is_replaced_and_then_refused() {
             let mut held = next.start(place.order("after", "exit 0")).await.unwrap();
             held.wait().await.unwrap();
             assert_eq!(list(&place.root()).unwrap(), [], "{means:?} {step}");
+            assert!(!place.has_group(), "{means:?} {step}: one that began again left nothing");
         }
     }
 }

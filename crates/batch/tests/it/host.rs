@@ -63,6 +63,8 @@ pub(crate) struct Place {
     pub(crate) means: Means,
     /// An argument of `sleep` that nobody else has.
     pub(crate) nap: String,
+    /// The group that holds those of all its entries.
+    group: Option<PathBuf>,
 }
 
 impl Place {
@@ -70,7 +72,15 @@ impl Place {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let nap = format!("600.{}{number:04}", std::process::id());
-        Self { directory: tempfile::tempdir().unwrap(), means, nap }
+        let directory = tempfile::tempdir().unwrap();
+        let group = match means.holding(&directory.path().join("custody")) {
+            Holding::Cgroup { parent } => {
+                std::fs::remove_dir(&parent).unwrap();
+                Some(parent)
+            }
+            Holding::Namespace { .. } => None,
+        };
+        Self { directory, means, nap, group }
     }
 
     pub(crate) fn root(&self) -> PathBuf {
@@ -114,6 +124,11 @@ impl Place {
         processes.filter(|process| naps(process.path())).count()
     }
 
+    /// Whether anything is left where groups are made.
+    pub(crate) fn has_group(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| group.exists())
+    }
+
     pub(crate) fn wait_until_napping(&self, count: usize) {
         eventually(&format!("{count} nap"), || self.napping() == count);
     }
@@ -121,11 +136,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.means == Means::Cgroup
-            && let Ok(Holding::Cgroup { parent }) = Holding::cgroups(&self.root())
-        {
+        if let Some(group) = &self.group {
             // A group that a failed test left is seen by the next one.
-            let _ = std::fs::remove_dir(parent);
+            let _ = std::fs::remove_dir(group);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use batch::journal::{JournalError, SqliteJournal};
 use batch_api::Sequence;
-use batch_core::journal::{Chain, Journal, Line};
+use batch_core::journal::{AppendError, Chain, Journal, Line};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::host::Means;
@@ -110,6 +110,32 @@ fn a_stopped_writer_that_was_replaced_appends_nothing() {
     let refused = writer.hear().unwrap();
     assert_eq!(refused, "refused: the batch is owned by engine 2, engine 1 was refused");
     assert_eq!(journal.verify().unwrap().last, Sequence(1));
+}
+
+/// A process that is stopped in the middle of a commit holds SQLite's lock.
+#[test]
+fn who_finds_the_database_busy_for_too_long_has_written_nothing_and_may_try_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut owner = SqliteJournal::create(directory.path(), batch()).unwrap();
+    let epoch = owner.claim().unwrap().epoch;
+    let mut next = SqliteJournal::open(directory.path(), batch()).unwrap();
+    let mut reader = SqliteJournal::open(directory.path(), batch()).unwrap();
+    let lines = lines(&mut Chain::of(batch()), 2);
+    let holder = rusqlite::Connection::open(directory.path().join("journal.sqlite")).unwrap();
+    holder.execute_batch("BEGIN IMMEDIATE; UPDATE journal SET epoch = 99;").unwrap();
+    std::thread::scope(|scope| {
+        let append = scope.spawn(|| owner.append(epoch, &lines));
+        let claim = scope.spawn(|| next.claim());
+        assert_eq!(reader.read(Sequence(0), 9).unwrap(), [], "readers wait for nobody");
+        let refused = append.join().unwrap();
+        assert!(matches!(refused, Err(AppendError::Refused(_))), "{refused:?}");
+        assert!(claim.join().unwrap().is_err());
+    });
+    // It is killed, and what it had half written never counts.
+    drop(holder);
+    owner.append(epoch, &lines).unwrap();
+    assert_eq!(next.claim().unwrap().epoch, epoch.next(), "nobody has claimed meanwhile");
+    assert_eq!(reader.read(Sequence(0), 9).unwrap(), lines);
 }
 
 /// A journal, and its files at a moment when the log holds all of it.

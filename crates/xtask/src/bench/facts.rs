@@ -16,28 +16,44 @@ use super::SHAPE;
 pub(super) struct Facts {
     pub(super) cores: usize,
     pub(super) processor: String,
-    pub(super) accelerator: Accelerator,
-    pub(super) monitor: String,
     pub(super) host_kernel: String,
-    pub(super) guest_kernel: String,
-    pub(super) shape: Shape,
     /// What others did on this machine when the run began.
     pub(super) load: String,
+    /// Where machines are measured.
+    #[serde(flatten)]
+    pub(super) machines: Option<Machines>,
+}
+
+/// What is measured, where that is machines.
+#[derive(Debug, Serialize)]
+pub(super) struct Machines {
+    pub(super) accelerator: Accelerator,
+    pub(super) monitor: String,
+    pub(super) guest_kernel: String,
+    pub(super) shape: Shape,
 }
 
 impl Facts {
-    /// The facts at this moment.
-    pub(super) fn of(accelerator: Accelerator, kernel: &KernelRecord) -> Result<Self> {
+    /// The facts at this moment, where no machine is measured.
+    pub(super) fn of_host() -> Result<Self> {
         Ok(Self {
             cores: available_parallelism()?.get(),
             processor: processor()?,
+            host_kernel: first_line(Command::new("uname").arg("-r"))?,
+            load: load()?,
+            machines: None,
+        })
+    }
+
+    /// The facts at this moment.
+    pub(super) fn of(accelerator: Accelerator, kernel: &KernelRecord) -> Result<Self> {
+        let machines = Machines {
             accelerator,
             monitor: first_line(Command::new("qemu-system-x86_64").arg("--version"))?,
-            host_kernel: first_line(Command::new("uname").arg("-r"))?,
             guest_kernel: kernel.version.clone(),
             shape: SHAPE,
-            load: load()?,
-        })
+        };
+        Ok(Self { machines: Some(machines), ..Self::of_host()? })
     }
 }
 

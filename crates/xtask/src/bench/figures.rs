@@ -63,8 +63,14 @@ impl Report {
         let now = load().unwrap_or_default();
         let loads = format!("load {} at the start, {now} at the end", facts.load);
         println!("{} cores, {}; {loads}", facts.cores, facts.processor);
-        println!("{}, {}; host {}", facts.monitor, facts.accelerator, facts.host_kernel);
-        println!("guest {}, {}", facts.guest_kernel, facts.shape);
+        match &facts.machines {
+            Some(machines) => {
+                let (monitor, accelerator) = (&machines.monitor, machines.accelerator);
+                println!("{monitor}, {accelerator}; host {}", facts.host_kernel);
+                println!("guest {}, {}", machines.guest_kernel, machines.shape);
+            }
+            None => println!("host {}", facts.host_kernel),
+        }
         println!();
         println!(
             "{:<37} {:>10} {:>14} {:>6}  {:<8} verdict",
