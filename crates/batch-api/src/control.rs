@@ -2,9 +2,14 @@
 //!
 //! * [`start`]: what makes a batch.
 //! * [`status`]: what is known of one, or of all.
+//! * [`events`]: what has happened; [`doctor`]: what is wrong.
 //! * [`change`]: what is asked of its engine.
+//! * [`integrate`]: where its work goes.
 
 pub mod change;
+pub mod doctor;
+pub mod events;
+pub mod integrate;
 mod present;
 pub mod start;
 pub mod status;

@@ -47,6 +47,9 @@ operation::operations! {
     mailbox::inbox::Inbox,
     mailbox::replies::Replies,
     export::Export,
+    control::integrate::Integrate,
+    control::events::Events,
+    control::doctor::Doctor,
     processes::Processes,
     agents::Agents,
 }

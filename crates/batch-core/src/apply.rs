@@ -112,6 +112,7 @@ impl State {
             Fact::Intended { effect, action } => {
                 self.effects_count += 1;
                 let effect = Effect {
+                    trouble: None,
                     id: *effect,
                     subject: subject.clone(),
                     action: action.clone(),
@@ -125,8 +126,11 @@ impl State {
             Fact::Sought { effect } => {
                 self.effect_stands(*effect, EffectState::Seeking { since: stamp.at });
             }
-            Fact::Postponed { effect, until, .. } => {
+            Fact::Postponed { effect, until, why } => {
                 self.effect_stands(*effect, EffectState::Resting { until: *until });
+                if let Some(effect) = self.effects.get_mut(effect) {
+                    effect.trouble = Some(why.clone());
+                }
             }
             Fact::Blocked { effect, wait } => {
                 self.effect_stands(*effect, EffectState::Waiting { wait: *wait });

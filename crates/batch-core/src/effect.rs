@@ -285,6 +285,8 @@ pub struct Effect {
     pub tries: u32,
     /// How it stands.
     pub state: EffectState,
+    /// Why it failed the last time, for people.
+    pub trouble: Option<String>,
 }
 
 /// How an effect stands that has not ended.

@@ -139,6 +139,18 @@ impl Store {
     }
 }
 
+/// The branch of the operator's that is checked out, if one is.
+///
+/// # Errors
+///
+/// If git cannot be asked.
+pub async fn current_branch(operator: &Path) -> Result<Option<String>, GitError> {
+    let question = ["symbolic-ref", "--quiet", "--short", "HEAD"];
+    let line = Git::of_operator(operator).line(&question).await;
+    let line = line.map_err(GitError::during("looking up the branch that is checked out"))?;
+    Ok(line.map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()))
+}
+
 /// Moves a branch of the operator's forward, in its checkout if it is checked out.
 async fn forward(operator: &Path, target: &str, to: &CommitId) -> Result<Integrated, GitError> {
     let git = Git::of_operator(operator);

@@ -97,6 +97,19 @@ impl Store {
         Ok(Self { path: owned })
     }
 
+    /// The store in `directory`, whoever has it, if there is one. It is nobody's new
+    /// engine: what is done with it fails once one takes it over.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be read.
+    pub fn find_in(directory: &Path) -> Result<Option<(Epoch, Self)>, GitError> {
+        if !directory.exists() {
+            return Ok(None);
+        }
+        Ok(found(directory)?.map(|(epoch, path)| (epoch, Self { path })))
+    }
+
     /// Takes the store in `directory` over for the engine of `epoch`. From then on
     /// earlier engines cannot change it: its name is not the one that they know.
     ///

@@ -13,7 +13,8 @@
 //! * `host`: what an agent on the host needs, and who knows its credentials.
 //! * [`process`]: how an engine is started, and its life; [`socket`]: its door.
 //! * [`requests`]: asking an engine, starting one if there is none.
-//! * `start`, `changes`, `status`: the operations; `telling`: the state in their words.
+//! * `start`, `changes`, `status`, `events`, `integrate`, `doctor`: the operations;
+//!   `telling`: the state in their words.
 //!
 //! **One engine.** The journal's owner lock is what makes it one: an engine claims the
 //! journal unless its owner lives, so of several that begin at once one goes on, and the
@@ -32,8 +33,11 @@
 
 mod changes;
 mod choosing;
+mod doctor;
+mod events;
 mod files;
 mod host;
+mod integrate;
 mod place;
 mod process;
 pub(crate) mod requests;

@@ -46,6 +46,7 @@ use crate::journal::SqliteJournal;
 pub use crate::configuration::{AgentKind, AgentSetup, HostedSetup, LaneMode};
 pub use agent::HostAgent;
 pub(crate) use lane::PACKET;
+pub(crate) use lane::workspaces_of;
 pub(crate) use projection::replace;
 pub use world::{Setup, World};
 pub(crate) use world::{Trouble, told as explained};

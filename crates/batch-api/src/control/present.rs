@@ -68,7 +68,9 @@ impl Present for BatchStatus {
         let width = self.units.iter().map(|unit| unit.id.to_string().len()).max();
         for unit in &self.units {
             screen.line(unit_line(unit, width.unwrap_or_default()));
+            unit.trouble.iter().for_each(|trouble| screen.line(format!("      {trouble}")));
         }
+        self.trouble.iter().for_each(|trouble| screen.line(format!("  {trouble}")));
         for wait in &self.waits {
             let unit =
                 wait.unit.as_ref().map_or_else(|| "the batch".to_owned(), ToString::to_string);

@@ -114,6 +114,9 @@ pub struct BatchStatus {
     pub waits: Vec<WaitStatus>,
     /// What all of it has used.
     pub usage: UsageStatus,
+    /// What of the engine's own doing failed the last time, and is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// The last record of the journal that this is folded from.
     pub sequence: u64,
 }
@@ -189,6 +192,9 @@ pub struct UnitStatus {
     /// What has gone wrong, and how often.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<FailureCount>,
+    /// What the engine could not do for it the last time, and tries again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// Where a unit is.

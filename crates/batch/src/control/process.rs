@@ -16,6 +16,7 @@
 //! store. So nothing is done about a signal that ends it: the kernel frees the lock, and
 //! the next engine takes over.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _};
@@ -45,7 +46,7 @@ use super::host::Credentials;
 use super::place::Place;
 use super::requests::{operator, refused};
 use super::socket::{self, Answer, Ask};
-use crate::engine::{World, door, go_on};
+use crate::engine::{self, World, door, go_on};
 use crate::home::BatchesHome;
 use crate::journal::{ClaimError, SqliteJournal};
 
@@ -143,6 +144,15 @@ impl Starter {
     pub(super) fn check_prepared(&self, environment: &EnvironmentRef) -> Result<(), OpError> {
         let cells = workspace::Engine::open(self.0.as_ref().clone())?;
         cells.check_prepared(environment, Shape::default())
+    }
+
+    /// The machines that bear a batch's label: what each is for, and its name.
+    pub(super) async fn lanes_of(
+        &self,
+        batch: BatchId,
+    ) -> Result<BTreeMap<String, String>, OpError> {
+        let cells = workspace::Engine::open(self.0.as_ref().clone())?;
+        engine::workspaces_of(cells, batch).await
     }
 
     /// Starts an engine for a batch, and waits until it has begun.

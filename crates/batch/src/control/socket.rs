@@ -190,6 +190,11 @@ pub(super) fn ask(directory: &Path, ask: &Ask) -> io::Result<Answer> {
     heard(&stream)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
+/// Whether somebody listens.
+pub(super) fn is_open(directory: &Path) -> bool {
+    short(directory).is_ok_and(|(_handle, short)| UnixStream::connect(short).is_ok())
+}
+
 /// Says something in a line.
 pub(super) fn say(mut to: impl io::Write, what: &impl Serialize) -> io::Result<()> {
     let mut line = serde_json::to_vec(what)?;

@@ -4,6 +4,7 @@ use batch_api::control::status::{
     BatchState, BatchStatus, BatchSummary, EngineState, FailureCount, UnitState, UnitStatus,
     UsageStatus, WaitStatus,
 };
+use batch_core::effect::Effect;
 use batch_core::state::{Ending, Halt, OpenWait, State};
 use batch_core::time::Time;
 use batch_core::unit::{Phase, Unit, Usage};
@@ -89,14 +90,15 @@ pub(super) fn status(
         lanes: file.spec.lanes,
         base: file.setup.base.parse().map_err(|error| OpError::new(ErrorKind::Internal, &error))?,
         integration: state.tip.clone(),
-        units: units.into_iter().map(unit).collect(),
+        units: units.into_iter().map(|it| unit(it, state)).collect(),
         waits: state.waits.values().map(wait).collect::<Result<_, _>>()?,
         usage: usage(state.usage, state.worked_ms),
+        trouble: trouble(state.effects.values().filter(|it| it.subject.unit.is_none())),
         sequence: state.sequence.0,
     })
 }
 
-fn unit(unit: &Unit) -> UnitStatus {
+fn unit(unit: &Unit, state: &State) -> UnitStatus {
     UnitStatus {
         id: unit.id().clone(),
         state: unit_state(unit.phase),
@@ -114,7 +116,16 @@ fn unit(unit: &Unit) -> UnitStatus {
             .iter()
             .map(|(class, times)| FailureCount { what: class.to_string(), times: *times })
             .collect(),
+        trouble: trouble(state.effects_of(unit.id())),
     }
+}
+
+/// What could not be done the last time, and is tried again.
+fn trouble<'e>(effects: impl Iterator<Item = &'e Effect>) -> Option<String> {
+    let mut troubled = effects.filter_map(|effect| Some((effect, effect.trouble.as_ref()?)));
+    let (effect, why) = troubled.next()?;
+    let why: String = why.chars().filter(|c| !c.is_control()).collect();
+    Some(format!("{} failed, try {}: {why}", effect.action.kind(), effect.tries))
 }
 
 const fn unit_state(phase: Phase) -> UnitState {

@@ -6,13 +6,16 @@
 //! nobody else's is ever used or thrown away. It holds a `.git` without remotes or
 //! credentials, and its packet in [`PACKET`], apart from the repository.
 
+use std::collections::BTreeMap;
+
 use batch_api::{AttemptId, BatchId, CommitName};
 use batch_core::effect::Outcome;
 use batch_git::{CommitId, Merged};
+use operation::{Call, ErrorKind, Handler as _, OpError};
 use sha2::{Digest as _, Sha256};
 use workspace_api::label::Label;
 use workspace_api::seed::Seed;
-use workspace_api::workspace::Create;
+use workspace_api::workspace::{Create, List, Workspace};
 
 use super::cell::Cell;
 use super::claims;
@@ -157,6 +160,26 @@ impl World {
         }
         Ok(Outcome::Removed)
     }
+}
+
+/// The workspaces that bear a batch's label: what each is for, and its name.
+pub(crate) async fn workspaces_of(
+    cells: workspace::Engine,
+    batch: BatchId,
+) -> Result<BTreeMap<String, String>, OpError> {
+    let mine = format!("{BATCH}={batch}").parse();
+    let mine = mine.map_err(|error| OpError::new(ErrorKind::Internal, &error))?;
+    let list = List { label: vec![mine], ..List::default() };
+    let listed = cells.handle(list, &mut Call::quiet()).await?.workspaces;
+    let purpose = |one: &Workspace| {
+        let label = one.labels.iter().find(|(key, _)| key.as_str() == PURPOSE)?;
+        Some(label.1.clone())
+    };
+    let named = |one: Workspace| {
+        let name = one.name.as_ref().map_or_else(|| one.id.to_string(), ToString::to_string);
+        (purpose(&one).unwrap_or_else(|| name.clone()), name)
+    };
+    Ok(listed.into_iter().map(named).collect())
 }
 
 /// What the workspace for something is called: readable, and different for whatever

@@ -72,6 +72,15 @@ impl SqliteJournal {
         }
     }
 
+    /// The position of the last record.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be read.
+    pub fn last(&self) -> Result<Sequence, JournalError> {
+        store::last(&self.connection).map_err(JournalError::during("read", &self.path()))
+    }
+
     /// Checks the last lines, which takes as long for any journal.
     pub(super) fn verify_last(&self) -> Result<(), JournalError> {
         let path = self.path();
