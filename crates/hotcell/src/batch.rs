@@ -4,6 +4,9 @@ use std::path::Path;
 
 use batch_api::agents::{AgentList, Agents};
 use batch_api::control::change::{Abort, Changed, Pause, Resume, Resumed, Retry, Skip};
+use batch_api::control::doctor::{BatchDiagnosis, Doctor};
+use batch_api::control::events::{BatchEvents, Events};
+use batch_api::control::integrate::{Integrate, Integrated};
 use batch_api::control::start::Start;
 use batch_api::control::status::{BatchStatus, BatchSummary, List, Status};
 use batch_api::control::{Target, UnitRef};
@@ -178,6 +181,35 @@ impl Batch {
     pub async fn retry(&self, unit: UnitRef) -> Result<Changed, Error> {
         let retry = Retry { unit, target: self.id.into(), request_id: None };
         self.batches.call(retry, &mut Call::quiet()).await
+    }
+
+    /// The last events of it; [`Events`] has more to choose from.
+    ///
+    /// # Errors
+    ///
+    /// If its journal cannot be read.
+    pub async fn events(&self) -> Result<BatchEvents, Error> {
+        self.batches.call(Events::of(self.id.into()), &mut Call::quiet()).await
+    }
+
+    /// Brings what it has merged into the branch that is checked out; [`Integrate`] has
+    /// more to choose from.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if that branch has moved on, or
+    /// something that is not committed is in the way; nothing is changed then.
+    pub async fn integrate(&self) -> Result<Integrated, Error> {
+        self.batches.call(Integrate::of(self.id.into()), &mut Call::quiet()).await
+    }
+
+    /// Says what is wrong with it, and what to do about it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be looked at.
+    pub async fn doctor(&self) -> Result<BatchDiagnosis, Error> {
+        self.batches.call(Doctor { target: self.id.into() }, &mut Call::quiet()).await
     }
 
     /// Leaves a task out, and what depends on it.

@@ -153,19 +153,27 @@ fn waits(place: &Place, state: &State, findings: &mut Findings) {
     findings.warning(
         "waits",
         format!("{} open, for {} to answer", state.waits.len(), owners.join(", ")),
-        format!("`hotcell batch status {}` shows what, until when, and what happens then", place.batch),
+        format!(
+            "`hotcell batch status {}` shows what, until when, and what happens then; \
+             `hotcell batch answer` answers",
+            place.batch
+        ),
     );
 }
 
 /// What the engine tries again.
 fn troubles(place: &Place, state: &State, findings: &mut Findings) {
-    let troubled = state.effects.values().filter_map(|effect| Some((effect, effect.trouble.as_ref()?)));
+    let troubled =
+        state.effects.values().filter_map(|effect| Some((effect, effect.trouble.as_ref()?)));
     for (effect, trouble) in troubled.take(NAMED_MAX) {
         let of = effect.subject.unit.as_ref().map(|unit| format!(" of {unit}")).unwrap_or_default();
         findings.warning(
             "trouble",
             format!("{}{of} fails, try {}: {trouble}", effect.action.kind(), effect.tries),
-            format!("it is tried again, and then asked about: `hotcell batch status {}`", place.batch),
+            format!(
+                "it is tried again, and then asked about: `hotcell batch status {}`",
+                place.batch
+            ),
         );
     }
 }

@@ -63,8 +63,11 @@ impl Handler<Integrate> for Batches {
             }
         };
         let seconds = u32::try_from(now().0 / 1000).unwrap_or(u32::MAX);
-        let signature =
-            Signature { name: "Hotcell".to_owned(), email: "hotcell@localhost".to_owned(), seconds };
+        let signature = Signature {
+            name: "Hotcell".to_owned(),
+            email: "hotcell@localhost".to_owned(),
+            seconds,
+        };
         let note = Note {
             subject: format!("Merge {branch}"),
             trailers: vec![("Hotcell-Batch", place.batch.to_string())],

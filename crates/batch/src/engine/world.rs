@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use batch_api::{AttemptId, BatchId, CommitName, EffectId, Epoch, MessageId, UnitId};
 use batch_core::decide::Input;
@@ -42,6 +43,12 @@ pub struct Setup {
     /// Lines for the guest's shell that have to succeed on what is merged.
     pub verify: Vec<String>,
 }
+
+/// How often an effect is looked up that cannot be.
+const LOOKUPS_MAX: u32 = 20;
+
+/// How long to wait before it is looked up again.
+const LOOKUP_PAUSE: Duration = Duration::from_secs(1);
 
 /// Threads that tasks run on. They wait for other programs nearly always.
 const THREADS: usize = 2;
@@ -120,7 +127,15 @@ impl World {
         let about = About::of(&effect, state);
         let world = self.clone();
         self.at(&effect.clone(), async move {
-            let found = lookup::find(&world, epoch, &effect, &about).await;
+            let mut found = lookup::find(&world, epoch, &effect, &about).await;
+            // What the last engine had under way may still be ending: a workspace, say,
+            // that was being made. Somebody is only asked if that does not pass.
+            for _ in 1..LOOKUPS_MAX {
+                let Err(trouble) = &found else { break };
+                tracing::warn!(effect = %effect.id, trouble = told(&**trouble), "a look-up failed");
+                tokio::time::sleep(LOOKUP_PAUSE).await;
+                found = lookup::find(&world, epoch, &effect, &about).await;
+            }
             let found = found.unwrap_or(Found::Unknown);
             world.door.tell(Input::Found { effect: effect.id, found });
         });

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use batch::engine::{Door, Place, Setup, World, door};
+use batch::journal::SqliteJournal;
 use batch_api::{AttemptId, BatchId, CommitName, ConversationId, Epoch};
 use batch_core::drive::contract::{Rig, check};
 use batch_core::spec::BatchSpec;
@@ -46,6 +47,8 @@ impl Real {
         settings.home = home().to_owned();
         let cells = Arc::new(Engine::open(settings).unwrap());
         let batch = BatchId::from_uuid(Uuid::now_v7());
+        // What people read is folded from it.
+        SqliteJournal::create(&scratch.path().join("batch"), batch).unwrap();
         Self { scratch, batch, cells, engines: BTreeMap::new() }
     }
 

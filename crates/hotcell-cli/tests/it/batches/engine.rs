@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -218,6 +218,61 @@ impl Scene {
         assert_eq!(json(&listed.unwrap())["workspaces"], Value::Array(vec![]));
     }
 
+    /// That what has happened can be read in pages, and that nothing is wrong.
+    fn assert_told(&self) {
+        let events = |arguments: &[&str]| self.told(&[&["events"], arguments].concat());
+        let first = events(&["--after", "0", "--limit", "3"]);
+        let sequences = |events: &Value| -> Vec<u64> {
+            let events = events["events"].as_array().unwrap();
+            events.iter().map(|event| event["sequence"].as_u64().unwrap()).collect()
+        };
+        assert_eq!(sequences(&first), [1, 2, 3]);
+        let next = events(&["--after", &first["next_after"].to_string(), "--limit", "2"]);
+        assert_eq!(sequences(&next), [4, 5]);
+        let of_one = events(&["--unit", "TP-2", "--limit", "1000"]);
+        let of_one = of_one["events"].as_array().unwrap();
+        assert!(of_one.iter().all(|event| event["unit"] == "TP-2@app/1"));
+        assert_eq!(of_one.last().unwrap()["text"], "is done");
+        let diagnosis = self.told(&["doctor"]);
+        let findings = diagnosis["findings"].as_array().unwrap();
+        assert!(findings.iter().all(|finding| finding["status"] == "good"), "{diagnosis}");
+    }
+
+    /// That the work can be brought where it is wanted, in each way, and nothing else
+    /// is touched.
+    fn assert_integrated(&self, batch: &str) {
+        let (app, tip) = (self.app(), git(&self.store(batch), &["rev-parse", "integration"]));
+        let at = |directory: &Path, name: &str| git(directory, &["rev-parse", name]);
+        git(&app, &["branch", "release"]);
+        fs::write(app.join("one.txt"), "somebody's own\n").unwrap();
+        assert_code(&self.batch(&["integrate"]), 114);
+        assert_eq!(fs::read_to_string(app.join("one.txt")).unwrap(), "somebody's own\n");
+        fs::remove_file(app.join("one.txt")).unwrap();
+        let forward = self.told(&["integrate"]);
+        assert_eq!((forward["into"].as_str(), forward["done"].as_u64()), (Some("main"), Some(3)));
+        assert_eq!(at(&app, "main"), tip);
+        assert!(app.join("one.txt").exists(), "the checkout is brought along");
+        assert_eq!(self.told(&["integrate"])["commit"], Value::Null, "it is there already");
+
+        // A branch that has moved on is merged into, without being checked out.
+        let base = git(&app, &["rev-parse", "release^{tree}"]);
+        let extra = git(&app, &["commit-tree", base.trim(), "-p", "release", "-m", "meanwhile"]);
+        git(&app, &["update-ref", "refs/heads/release", extra.trim()]);
+        assert_code(&self.batch(&["integrate", "--into", "release"]), 114);
+        self.told(&["integrate", "--way", "merge", "--into", "release"]);
+        let log = git(&app, &["log", "--format=%s", "release"]);
+        assert!(log.contains("meanwhile") && log.contains("TP-2"), "{log}");
+        assert_eq!(git(&app, &["symbolic-ref", "--short", "HEAD"]), "main\n");
+
+        let remote = self.scratch.path().join("remote.git");
+        git(self.scratch.path(), &["init", "--quiet", "--bare", "remote.git"]);
+        assert_code(&self.batch(&["integrate", "--way", "push"]), 113);
+        git(&app, &["remote", "add", "origin", &remote.to_string_lossy()]);
+        self.told(&["integrate", "--way", "push", "--branch", "agents/night"]);
+        assert_eq!(at(&remote, "agents/night"), tip);
+        assert_eq!(git(&remote, &["branch", "--format=%(refname:short)"]), "agents/night\n");
+    }
+
     /// What the operator sees.
     fn checkout(&self) -> String {
         git(&self.app(), &["status", "--porcelain=v2", "--branch"])
@@ -251,9 +306,14 @@ fn three_tasks_become_one_branch_after_the_terminal_was_closed() {
     let other = scene.batch(&["start", "tasks/TP-1-write", "--request-id", "night"]);
     assert_code(&other, 114);
     assert_eq!(scene.status()["engine"], "alive");
-    scene.until(&batch, "it ends", || scene.status()["state"] == "completed");
+    let followed = scene.batch(&["events", "--follow"]);
+    assert_code(&followed, 0);
+    assert!(text(&followed.stdout).contains("the batch is over: all is done"));
+    assert_eq!(scene.status()["state"], "completed", "{}", scene.explain(&batch));
     scene.assert_done(&batch, &before);
     scene.until(&batch, "its engine ends", || scene.engine(&batch).is_none());
+    scene.assert_told();
+    scene.assert_integrated(&batch);
     assert_eq!(scene.start(&["--request-id", "night"]), batch, "whatever became of it");
     let listed = scene.told(&["list"]);
     assert_eq!(listed["batches"].as_array().unwrap().len(), 1, "{listed}");
@@ -374,4 +434,18 @@ fn a_start_that_was_killed_leaves_a_batch_that_can_be_resumed() {
     assert!(text(&scene.batch(&["status"]).stderr).contains("batch resume"));
     assert_eq!(scene.told(&["resume"])["outcome"], "started");
     assert_eq!(scene.status()["state"], "running");
+
+    // A record that somebody has changed is found.
+    kill(scene.engine(&batch).unwrap());
+    scene.until(&batch, "it dies", || scene.engine(&batch).is_none());
+    let journal = scene.directory(&batch).join("journal.sqlite");
+    let journal = rusqlite::Connection::open(journal).unwrap();
+    journal.execute("UPDATE lines SET text = replace(text, 'TP-1', 'TP-2')", []).unwrap();
+    let diagnosis = scene.batch(&["doctor", &batch, "--json"]);
+    assert_code(&diagnosis, 116);
+    let findings = json(&diagnosis)["findings"].as_array().unwrap().clone();
+    let failed: Vec<&Value> = findings.iter().filter(|it| it["status"] == "failed").collect();
+    assert_eq!(failed.len(), 1, "{findings:?}");
+    assert_eq!(failed[0]["subject"], "journal");
+    assert!(failed[0]["remedy"].is_string());
 }
