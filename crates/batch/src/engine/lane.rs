@@ -70,6 +70,12 @@ impl World {
         // is captured there can be told apart from nothing before it.
         let label: Label = format!("{BASE}={start}").parse()?;
         let lane = self.make(&unit.attempt.to_string(), &start, Some(label)).await?;
+        // Objects reach the disk before what names them: the machine may die at any moment,
+        // and a commit whose objects are empty could never be captured.
+        let durable = ["git", "-C", "/workspace", "config", "core.fsync", "all"];
+        if lane.exec(&durable, Vec::new()).await?.exit_code != 0 {
+            return Err("the lane's repository cannot be made durable".into());
+        }
         let prompt = claims::prompt(&unit.home)?;
         let read = |file| work::read_of_home(&unit.home, file, claims::FILE_BYTES_MAX);
         let status =

@@ -1,6 +1,9 @@
 //! Batches whose agents are the real programs, with their hands in microVMs, on a
 //! project of somebody else's, with a model that follows a script.
 
+mod credentials;
+mod killing;
+mod replacing;
 mod scene;
 mod script;
 

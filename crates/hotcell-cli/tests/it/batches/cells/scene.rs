@@ -301,11 +301,33 @@ impl Scene {
         git(&expected, &["write-tree"])
     }
 
+    /// The epochs of all records, in their order.
+    pub(super) fn epochs(&self) -> Vec<u64> {
+        let lines = self.records().into_iter();
+        lines.map(|line| line["epoch"].as_u64().unwrap()).collect()
+    }
+
     fn records(&self) -> Vec<Value> {
         let journal = rusqlite::Connection::open(self.directory().join("journal.sqlite")).unwrap();
         let mut lines = journal.prepare("SELECT text FROM lines ORDER BY sequence").unwrap();
         let lines = lines.query_map([], |row| row.get::<_, String>(0)).unwrap();
         lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+    }
+
+    /// The processes of its agents, with all that hold them.
+    pub(super) fn agents(&self) -> Vec<u32> {
+        let listed = batch::custody::list(&self.directory().join("custody"));
+        let pids = listed.into_iter().flatten().flat_map(|one| one.processes);
+        pids.map(|pid| pid.cast_unsigned()).collect()
+    }
+
+    /// The directories of its workspaces.
+    pub(super) fn workspaces(&self) -> Vec<PathBuf> {
+        let listed = hotcell().args(["--json", "workspace", "list"]).output().unwrap();
+        let listed = json(&listed);
+        let all = listed["workspaces"].as_array().unwrap().iter();
+        let ours = all.filter(|one| one["labels"]["batch/id"] == self.batch.to_string());
+        ours.map(|one| home().join("workspaces").join(one["id"].as_str().unwrap())).collect()
     }
 
     /// What the journal and the agents say, for somebody who has to understand why.

@@ -1,0 +1,102 @@
+//! An engine that is stopped, replaced, and continued: nothing of what it does counts
+//! any more.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use agent_lab::model::ScriptedModel;
+use batch::engine::AgentKind;
+use batch_core::state::Ending;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::scene::Scene;
+use super::script;
+use crate::support::*;
+
+/// Names the scene and its model for a process of the test's own, which is an engine.
+const SCENE: &str = "REPLACED_TEST_SCENE";
+const MODEL: &str = "REPLACED_TEST_MODEL";
+
+/// A pass that an agent of the batch holds now.
+fn pass(scene: &Scene) -> Option<PathBuf> {
+    let places = fs::read_dir(scene.directory().join("agents")).ok()?.flatten();
+    let mut passes = places.map(|place| place.path().join("pass"));
+    passes.find(|pass| pass.metadata().is_ok_and(|found| found.len() > 64))
+}
+
+/// A bridge to the gateway, with a pass of an agent's, that has greeted.
+fn bridge(pass: &Path) -> Child {
+    let mut bridge = Command::new(program())
+        .arg("gateway-bridge")
+        .arg(pass)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18", "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"}}});
+    let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+    let stdin = bridge.stdin.as_mut().unwrap();
+    write!(stdin, "{hello}\n{ready}\n").unwrap();
+    bridge
+}
+
+fn signal(child: &Child, signal: Signal) {
+    rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
+}
+
+#[test]
+fn an_engine_that_was_replaced_while_it_was_stopped_carries_nothing_out() {
+    if let Ok(scratch) = std::env::var(SCENE) {
+        // This process is the engine that is replaced.
+        let model = std::env::var(MODEL).unwrap();
+        let scene = Scene::at(Path::new(&scratch), AgentKind::ClaudeCode, &model);
+        let (_door, engine) = scene.begin();
+        let failure = engine.join().unwrap().unwrap_err();
+        println!("it ends: {failure}");
+        std::process::exit(17);
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let model = ScriptedModel::start(script::step);
+    let scene = Scene::new(scratch.path(), AgentKind::ClaudeCode, &model.url());
+    let name = "batches::cells::replacing::an_engine_that_was_replaced_while_it_was_stopped_carries_nothing_out";
+    let mut first = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(SCENE, scratch.path())
+        .env(MODEL, model.url())
+        .spawn()
+        .unwrap();
+    let mut bridged = None;
+    eventually("an agent has its pass", || {
+        bridged = pass(&scene).map(|pass| bridge(&pass));
+        bridged.is_some()
+    });
+    let mut bridge = bridged.unwrap();
+    let mut answers = BufReader::new(bridge.stdout.take().unwrap()).lines();
+    let greeted: Value = serde_json::from_str(&answers.next().unwrap().unwrap()).unwrap();
+    assert_eq!(greeted["id"], 1, "{greeted}");
+
+    signal(&first, Signal::STOP);
+    // What it is asked while it is stopped it reads when it goes on.
+    let call = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {
+        "name": "Bash", "arguments": {"command": "echo stale > /workspace/stale"}}});
+    writeln!(bridge.stdin.as_mut().unwrap(), "{call}").unwrap();
+    assert_eq!(scene.run(), Some(Ending::Completed), "{}", scene.told());
+    let (tree, records) = (scene.tree(), scene.epochs().len());
+    signal(&first, Signal::CONT);
+    let status = first.wait().unwrap();
+    assert_eq!(status.code(), Some(17), "its append is refused: {status}");
+    // The call was refused, if there was time to answer it at all.
+    for answer in answers.map_while(Result::ok) {
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["result"]["isError"], true, "{answer}");
+    }
+    bridge.wait().unwrap();
+    assert_eq!((scene.tree(), scene.epochs().len()), (tree, records));
+    assert!(scene.epochs().is_sorted(), "nothing of the first after the second began");
+    scene.assert_done();
+}
