@@ -43,6 +43,8 @@ pub enum AgentKind {
     ClaudeCode,
     /// OpenAI's Codex.
     Codex,
+    /// pi.
+    Pi,
 }
 
 /// Where an agent runs, and where its hands are.
@@ -57,7 +59,7 @@ pub enum LaneMode {
 
 impl AgentKind {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Command, Self::ClaudeCode, Self::Codex];
+    pub const ALL: &'static [Self] = &[Self::Command, Self::ClaudeCode, Self::Codex, Self::Pi];
 
     /// The kind as the configuration names it.
     #[must_use]
@@ -66,6 +68,7 @@ impl AgentKind {
             Self::Command => "command",
             Self::ClaudeCode => "claude-code",
             Self::Codex => "codex",
+            Self::Pi => "pi",
         }
     }
 
@@ -76,6 +79,7 @@ impl AgentKind {
             Self::Command => None,
             Self::ClaudeCode => Some(Adapter::ClaudeCode),
             Self::Codex => Some(Adapter::Codex),
+            Self::Pi => Some(Adapter::Pi),
         }
     }
 
@@ -85,7 +89,7 @@ impl AgentKind {
         match self {
             Self::Command => &[],
             Self::ClaudeCode => &["ANTHROPIC_API_KEY"],
-            Self::Codex => &["OPENAI_API_KEY"],
+            Self::Codex | Self::Pi => &["OPENAI_API_KEY"],
         }
     }
 
@@ -97,7 +101,7 @@ impl AgentKind {
         match self {
             Self::Command => None,
             Self::ClaudeCode => Some("ANTHROPIC_BASE_URL"),
-            Self::Codex => Some("OPENAI_BASE_URL"),
+            Self::Codex | Self::Pi => Some("OPENAI_BASE_URL"),
         }
     }
 
@@ -106,7 +110,7 @@ impl AgentKind {
     pub const fn lanes(self) -> &'static [LaneMode] {
         match self {
             Self::Command => &[LaneMode::Guest],
-            Self::ClaudeCode | Self::Codex => &[LaneMode::Cell],
+            Self::ClaudeCode | Self::Codex | Self::Pi => &[LaneMode::Cell],
         }
     }
 }

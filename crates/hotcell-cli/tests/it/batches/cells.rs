@@ -45,6 +45,16 @@ fn done_in_cells(kind: AgentKind) {
     assert_eq!(told, None, "a path of the host is told");
 }
 
+/// Other agents take the same way.
+#[test]
+fn pi_does_a_task_in_a_cell() {
+    let scratch = tempfile::tempdir().unwrap();
+    let model = ScriptedModel::start(script::step);
+    let scene = Scene::new(scratch.path(), AgentKind::Pi, &model.url()).of_one_task();
+    let ending = scene.run();
+    assert_eq!(ending, Some(Ending::Completed), "{}", scene.told());
+}
+
 /// A message ends the waiting for a command that takes long, and is read then.
 #[test]
 fn an_agent_is_steered_while_a_command_runs() {

@@ -181,11 +181,16 @@ impl Scene {
     fn agent(&self) -> AgentSetup {
         let model = match self.kind {
             AgentKind::ClaudeCode => "claude-sonnet-4-5",
-            _ => "gpt-5.5",
+            AgentKind::Codex => "gpt-5.5",
+            _ => "openai/gpt-6.1-sol",
         };
         let adapter = self.kind.adapter().unwrap();
+        let program = match self.kind {
+            AgentKind::Pi => agent_lab::pi(),
+            _ => agent_lab::programs().join(adapter.program().unwrap()),
+        };
         let hosted = HostedSetup {
-            program: Some(agent_lab::programs().join(adapter.program().unwrap())),
+            program: Some(program),
             model: model.to_owned(),
             credentials: vec![self.kind.credentials()[0].to_owned()],
         };
