@@ -42,12 +42,15 @@ pub(crate) fn at_work<T>(task: &Task<'_>, then: impl FnOnce(&Task<'_>) -> T) -> 
     then(&Task { directory: &directory, ..task.clone() })
 }
 
+/// Providers whose own protocols it speaks.
+const OWN: [&str; 2] = ["anthropic", "openai"];
+
 /// Where all programs have their settings, in its home.
 const CONFIG: &str = "config";
 
 /// How it is started with its hands in the gateway alone. Its model is called
-/// `provider/model`; another provider than those it knows has to speak OpenAI's Chat
-/// Completions.
+/// `provider/model`. Another provider than its own speaks what the one of that name
+/// does: OpenAI's Responses, Anthropic's Messages, or else OpenAI's Chat Completions.
 #[must_use]
 pub fn launch(task: &Task<'_>, provider: Option<&Provider>) -> Launch {
     let tools = format!("{}_*", task.gateway.name);
@@ -67,10 +70,13 @@ pub fn launch(task: &Task<'_>, provider: Option<&Provider>) -> Launch {
     if let (Some(Provider { url, key_variable }), Some(model)) = (provider, task.model) {
         let (name, model) = model.split_once('/').unwrap_or(("other", model));
         settings["provider"][name] = json!({
-            "npm": "@ai-sdk/openai-compatible",
             "options": {"baseURL": url, "apiKey": format!("{{env:{key_variable}}}")},
             "models": {model: {"name": model, "tool_call": true}},
         });
+        // It has ways of its own with these two, which another client breaks.
+        if !OWN.contains(&name) {
+            settings["provider"][name]["npm"] = json!("@ai-sdk/openai-compatible");
+        }
     }
     let directory = directory(task.home);
     let mut launch = Launch::default();

@@ -148,6 +148,7 @@ impl Start<'_> {
             .env("HOME", at.join("person"))
             .envs(launch.variables)
             .env("ANTHROPIC_API_KEY", "scripted")
+            .env("OPENAI_API_KEY", "scripted")
             .env("SCRIPTED_KEY", "scripted")
             .current_dir(&directory)
             .stdin(Stdio::piped())
