@@ -43,6 +43,9 @@ pub enum AgentKind {
     ClaudeCode,
     /// OpenAI's Codex.
     Codex,
+    /// OpenCode.
+    #[serde(rename = "opencode")]
+    OpenCode,
     /// pi.
     Pi,
 }
@@ -59,7 +62,8 @@ pub enum LaneMode {
 
 impl AgentKind {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Command, Self::ClaudeCode, Self::Codex, Self::Pi];
+    pub const ALL: &'static [Self] =
+        &[Self::Command, Self::ClaudeCode, Self::Codex, Self::OpenCode, Self::Pi];
 
     /// The kind as the configuration names it.
     #[must_use]
@@ -68,6 +72,7 @@ impl AgentKind {
             Self::Command => "command",
             Self::ClaudeCode => "claude-code",
             Self::Codex => "codex",
+            Self::OpenCode => "opencode",
             Self::Pi => "pi",
         }
     }
@@ -79,6 +84,7 @@ impl AgentKind {
             Self::Command => None,
             Self::ClaudeCode => Some(Adapter::ClaudeCode),
             Self::Codex => Some(Adapter::Codex),
+            Self::OpenCode => Some(Adapter::OpenCode),
             Self::Pi => Some(Adapter::Pi),
         }
     }
@@ -89,7 +95,7 @@ impl AgentKind {
         match self {
             Self::Command => &[],
             Self::ClaudeCode => &["ANTHROPIC_API_KEY"],
-            Self::Codex | Self::Pi => &["OPENAI_API_KEY"],
+            Self::Codex | Self::OpenCode | Self::Pi => &["OPENAI_API_KEY"],
         }
     }
 
@@ -101,7 +107,7 @@ impl AgentKind {
         match self {
             Self::Command => None,
             Self::ClaudeCode => Some("ANTHROPIC_BASE_URL"),
-            Self::Codex | Self::Pi => Some("OPENAI_BASE_URL"),
+            Self::Codex | Self::OpenCode | Self::Pi => Some("OPENAI_BASE_URL"),
         }
     }
 
@@ -110,7 +116,7 @@ impl AgentKind {
     pub const fn lanes(self) -> &'static [LaneMode] {
         match self {
             Self::Command => &[LaneMode::Guest],
-            Self::ClaudeCode | Self::Codex | Self::Pi => &[LaneMode::Cell],
+            Self::ClaudeCode | Self::Codex | Self::OpenCode | Self::Pi => &[LaneMode::Cell],
         }
     }
 }

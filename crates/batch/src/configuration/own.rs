@@ -201,7 +201,7 @@ impl File<'_, '_> {
         }
         let (command, hosted) = match kind {
             AgentKind::Command => (self.command(table, line), None),
-            AgentKind::ClaudeCode | AgentKind::Codex | AgentKind::Pi => {
+            AgentKind::ClaudeCode | AgentKind::Codex | AgentKind::OpenCode | AgentKind::Pi => {
                 (Vec::new(), self.hosted(kind, table, line))
             }
         };

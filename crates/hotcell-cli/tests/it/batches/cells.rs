@@ -48,9 +48,18 @@ fn done_in_cells(kind: AgentKind) {
 /// Other agents take the same way.
 #[test]
 fn pi_does_a_task_in_a_cell() {
+    one_done_in_a_cell(AgentKind::Pi);
+}
+
+#[test]
+fn opencode_does_a_task_in_a_cell() {
+    one_done_in_a_cell(AgentKind::OpenCode);
+}
+
+fn one_done_in_a_cell(kind: AgentKind) {
     let scratch = tempfile::tempdir().unwrap();
     let model = ScriptedModel::start(script::step);
-    let scene = Scene::new(scratch.path(), AgentKind::Pi, &model.url()).of_one_task();
+    let scene = Scene::new(scratch.path(), kind, &model.url()).of_one_task();
     let ending = scene.run();
     assert_eq!(ending, Some(Ending::Completed), "{}", scene.told());
 }
