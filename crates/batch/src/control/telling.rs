@@ -18,7 +18,8 @@ use crate::journal::Owner;
 pub(crate) fn moment(time: Time) -> Result<String, OpError> {
     let milliseconds = i64::try_from(time.0).unwrap_or(i64::MAX);
     let moment = Timestamp::from_millisecond(milliseconds);
-    Ok(moment.map_err(|error| OpError::new(ErrorKind::Internal, &error))?.to_string())
+    let moment = moment.map_err(|error| OpError::new(ErrorKind::Internal, &error))?;
+    Ok(format!("{moment:.3}"))
 }
 
 /// Where a batch is.

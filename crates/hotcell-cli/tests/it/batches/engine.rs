@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 
 use crate::support::*;
@@ -442,6 +442,23 @@ fn a_start_that_was_killed_leaves_a_batch_that_can_be_resumed() {
     assert!(text(&scene.batch(&["status"]).stderr).contains("batch resume"));
     assert_eq!(scene.told(&["resume"])["outcome"], "started");
     assert_eq!(scene.status()["state"], "running");
+
+    // One that was stopped lives. It is replaced if somebody says so, and refused then.
+    scene.until_written(&batch, "one.txt");
+    let stopped = scene.engine(&batch).unwrap();
+    let signal = |signal| {
+        kill_process(Pid::from_raw(stopped.cast_signed()).unwrap(), signal).unwrap();
+    };
+    signal(Signal::STOP);
+    assert_eq!(scene.told(&["resume"])["outcome"], "alive");
+    let before = scene.status()["epoch"].as_u64().unwrap();
+    let taken = scene.told(&["resume", "--take-over"]);
+    assert_eq!(taken["outcome"], "started");
+    assert_eq!(taken["engine"].as_u64().unwrap(), before + 1);
+    signal(Signal::CONT);
+    let gone = || !processes_of(&scene.directory(&batch)).contains(&stopped);
+    scene.until(&batch, "the other one is refused, and ends", gone);
+    assert_eq!(scene.status()["engine"], "alive");
 
     // A record that somebody has changed is found.
     kill(scene.engine(&batch).unwrap());
