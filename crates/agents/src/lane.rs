@@ -55,7 +55,7 @@ impl Lane {
     }
 
     /// Whether an agent can be given it. A cell is refused where it is not proved
-    /// ([`crate::proof`]).
+    /// ([`crate::proof()`]).
     #[must_use]
     pub fn takes(self, adapter: Adapter) -> bool {
         match self {
