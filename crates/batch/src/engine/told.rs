@@ -5,7 +5,8 @@
 use std::fmt::Write as _;
 
 use batch_api::UnitId;
-use batch_core::mail::{Mail, MailKind};
+use batch_core::effect::Action;
+use batch_core::mail::{Mail, MailKind, Receipt};
 use batch_core::state::State;
 
 /// A message, as an agent of the unit reads it.
@@ -40,12 +41,23 @@ pub(super) fn told(mail: &Mail, unit: &UnitId, state: &State) -> String {
     text
 }
 
+/// The directives that a conversation was given before a message, and that are in force:
+/// for an agent that remembers nothing from one turn to the next.
+pub(super) fn in_force(action: &Action, unit: &UnitId, state: &State) -> Vec<String> {
+    let Action::Inject { conversation, message } = action else { return Vec::new() };
+    let is_given = |mail: &&Mail| {
+        let receipt = mail.receipts.get(unit).and_then(Receipt::conversation);
+        mail.message.id != *message && mail.is_in_force(unit) && receipt == Some(conversation)
+    };
+    state.mail.values().filter(is_given).map(|mail| told(mail, unit, state)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use batch_api::MessageId;
-    use batch_core::mail::{Message, Receipt, Urgency};
+    use batch_api::{ConversationId, MessageId};
+    use batch_core::mail::{Message, Urgency};
     use batch_core::time::Time;
 
     use super::*;
@@ -87,5 +99,19 @@ mod tests {
         ");
         mail.sent.insert(unit.clone(), 2);
         assert!(told(&mail, &unit, &state).contains("may have read it already"));
+
+        // It is in force in its conversation, and nothing that is not there yet is told.
+        let conversation: ConversationId = "TP-1@app/1#1:worker~2".parse().unwrap();
+        let next =
+            Action::Inject { conversation: conversation.clone(), message: MessageId::numbered(3) };
+        state.mail.insert(mail.message.id, mail.clone());
+        assert!(in_force(&next, &unit, &state).is_empty());
+        let mut stands = |receipt: Receipt| {
+            mail.receipts.insert(unit.clone(), receipt);
+            state.mail.insert(mail.message.id, mail.clone());
+            in_force(&next, &unit, &state).len()
+        };
+        assert_eq!(stands(Receipt::Seen { conversation }), 1);
+        assert_eq!(stands(Receipt::Answered), 0);
     }
 }

@@ -271,6 +271,8 @@ pub(super) struct AboutUnit {
     pub(super) captured: Option<CommitName>,
     /// What the agent is told, in its order.
     pub(super) messages: Vec<String>,
+    /// What it was told before in the same conversation, and has not answered.
+    pub(super) in_force: Vec<String>,
 }
 
 impl About {
@@ -287,6 +289,7 @@ impl About {
                     .filter_map(|message| state.mail.get(message))
                     .map(|mail| told::told(mail, unit.id(), state))
                     .collect(),
+                in_force: told::in_force(&effect.action, unit.id(), state),
             }
         });
         let is_view = matches!(effect.action, Action::Publish { .. });

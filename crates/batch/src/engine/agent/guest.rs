@@ -83,7 +83,8 @@ impl World {
         conversation: &ConversationId,
     ) -> Result<(), Trouble> {
         let prompt = claims::prompt(&unit.home)?;
-        let told = unit.messages.join("\n\n---\n\n");
+        // Each turn is a program of its own, which knows nothing of the one before it.
+        let told = [&*unit.in_force, &*unit.messages].concat().join("\n\n---\n\n");
         lane.write(&packet_path("MESSAGES.md"), told.into_bytes()).await?;
         self.give_reviews(lane, &unit.home).await?;
         let task = &conversation.agent.attempt.unit.task;
