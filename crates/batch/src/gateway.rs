@@ -40,8 +40,10 @@ mod pass;
 mod tools;
 mod transport;
 
+use std::fs::Permissions;
 use std::io;
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,6 +97,8 @@ impl Gateway {
         let handle = std::fs::File::open(directory)?;
         let short = format!("/proc/self/fd/{}/{name}", handle.as_raw_fd());
         let listener = UnixListener::bind(short)?;
+        std::fs::set_permissions(&socket, Permissions::from_mode(0o600))?;
+        sweep(directory, epoch);
         let passes = Arc::new(Passes::default());
         let accepting = tokio::spawn(accept(listener, Arc::clone(&passes))).abort_handle();
         Ok(Self { socket, passes, accepting })
@@ -123,6 +127,18 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         self.accepting.abort();
         let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+/// Removes sockets of earlier engines, on which nobody may serve any more.
+fn sweep(directory: &Path, epoch: Epoch) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let of = name.to_str().and_then(|name| name.strip_prefix("gateway-")?.parse::<u64>().ok());
+        if of.is_some_and(|of| of < epoch.0) {
+            // One that stays serves nobody either.
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 

@@ -164,6 +164,7 @@ impl World {
         if let Some(lane) = self.lane(&unit.attempt).await? {
             self.discard(lane).await?;
         }
+        self.clear_places(unit)?;
         Ok(Outcome::Removed)
     }
 }

@@ -3,15 +3,16 @@
 //! ```text
 //! agents/<conversation>/
 //!   empty/       where it runs: nothing is there
-//!   home/        its settings and its own records, gone when it has ended
+//!   conversation which one it is
+//!   home/        its settings and its own records, gone with its attempt's lane
 //!   pass         what opens the gateway, gone when it has ended
 //!   transcript   all lines that it was told (`>`) and said (`<`), with a bound
 //!   stderr       what it complained about
 //! ```
 //!
 //! A conversation is opened once, so whatever is found there before was left by
-//! nobody. What an engine that was killed leaves is what the look-up of a message
-//! reads: the agent's own records, and the transcript.
+//! nobody. Whether a message arrived of which no outcome is known is looked up in the
+//! agent's own records; where they are gone, nobody knows.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -19,9 +20,12 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use agents::{Adapter, Key, Record};
-use batch_api::{ConversationId, MessageId};
+use batch_api::{AttemptId, ConversationId, MessageId};
 use sha2::{Digest as _, Sha256};
 use uuid::Builder;
+
+/// The file that says which conversation it is.
+const CONVERSATION: &str = "conversation";
 
 /// Most bytes of a transcript that are kept.
 const TRANSCRIPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -51,11 +55,32 @@ impl Place {
     }
 
     /// Makes it, for its owner alone.
-    pub(super) fn make(&self) -> io::Result<()> {
+    pub(super) fn make(&self, conversation: &ConversationId) -> io::Result<()> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(0o700);
         builder.create(self.directory())?;
-        builder.create(self.home())
+        builder.create(self.home())?;
+        Self::write(&self.0.join(CONVERSATION), &conversation.to_string())
+    }
+
+    /// Removes the agents' own records of an attempt that is over.
+    pub(super) fn clear(batch: &Path, attempt: &AttemptId) -> io::Result<()> {
+        let entries = match fs::read_dir(batch.join("agents")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let place = Self(entry?.path());
+            let said = fs::read_to_string(place.0.join(CONVERSATION)).unwrap_or_default();
+            let its: Option<ConversationId> = said.parse().ok();
+            if its.is_some_and(|its| its.agent.attempt == *attempt) {
+                match fs::remove_dir_all(place.home()) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => place.tidy()?,
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Writes a file that its owner alone reads.
@@ -70,13 +95,10 @@ impl Place {
 
     /// Removes what serves nobody once the agent has ended.
     pub(super) fn tidy(&self) -> io::Result<()> {
-        for removed in [fs::remove_dir_all(self.home()), fs::remove_file(self.pass())] {
-            match removed {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+        match fs::remove_file(self.pass()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     pub(super) fn directory(&self) -> PathBuf {
@@ -105,6 +127,9 @@ impl Place {
     /// be read without it.
     pub(super) fn has_taken(&self, adapter: Adapter, key: Key) -> io::Result<Option<bool>> {
         let Record::Files { directory, ending } = adapter.record() else { return Ok(None) };
+        if !self.home().is_dir() {
+            return Ok(None);
+        }
         let mut directories = vec![self.home().join(directory)];
         let mut looked = 0;
         while let Some(directory) = directories.pop() {
@@ -189,9 +214,9 @@ mod tests {
     #[test]
     fn a_message_is_found_in_what_the_agent_wrote_down_itself() {
         let scratch = tempfile::tempdir().unwrap();
-        let conversation: ConversationId = "TP-1@app/1#1:worker/2".parse().unwrap();
+        let conversation: ConversationId = "TP-1@app/1#1:worker~2".parse().unwrap();
         let place = Place::of(scratch.path(), &conversation);
-        place.make().unwrap();
+        place.make(&conversation).unwrap();
         let [one, two] = [1, 2].map(|n| key(&conversation, Some(MessageId::numbered(n))));
         assert_ne!(one, two);
         let file = place.home().join("sessions/2026/rollout.jsonl");
@@ -200,7 +225,10 @@ mod tests {
         let has_taken = |key| place.has_taken(Adapter::Codex, key).unwrap();
         assert_eq!((has_taken(one), has_taken(two)), (Some(true), Some(false)));
         assert_eq!(place.has_taken(Adapter::Acp, one).unwrap(), None);
-        place.tidy().unwrap();
-        assert_eq!(has_taken(one), Some(false));
+        let other: AttemptId = "TP-1@app/1#2".parse().unwrap();
+        Place::clear(scratch.path(), &other).unwrap();
+        assert_eq!(has_taken(one), Some(true), "it is of another attempt");
+        Place::clear(scratch.path(), &conversation.agent.attempt).unwrap();
+        assert_eq!(has_taken(one), None, "what is gone tells nothing");
     }
 }

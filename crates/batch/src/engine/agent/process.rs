@@ -142,7 +142,7 @@ impl World {
         self.give_reviews(&lane, &unit.home).await?;
         let packet = Packet { prompt: claims::prompt(&unit.home)?, home: unit.home.clone() };
         let place = Place::of(&self.setup.directory, conversation);
-        place.make()?;
+        place.make(conversation)?;
         let (store, door) = (self.store()?, self.door.clone());
         let hands =
             Arc::new(Lane::new(conversation.clone(), hosted.epoch, lane.clone(), store, door));
@@ -222,6 +222,11 @@ impl World {
             let _ = orders.send(Order::Interrupt).await;
         }
         Ok(Outcome::Interrupted)
+    }
+
+    /// Removes what agents of an attempt have left on the host, once its lane is gone.
+    pub(in crate::engine) fn clear_places(&self, unit: &AboutUnit) -> Result<(), Trouble> {
+        Ok(Place::clear(&self.setup.directory, &unit.attempt)?)
     }
 
     /// Whether a message of an engine that died reached its agent, by what the agent
