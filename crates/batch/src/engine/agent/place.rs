@@ -220,8 +220,8 @@ mod tests {
         let [one, two] = [1, 2].map(|n| key(&conversation, Some(MessageId::numbered(n))));
         assert_ne!(one, two);
         let file = place.home().join("sessions/2026/rollout.jsonl");
-        Place::write(&file, &format!("{{}}\n{{\"payload\":{{\"client_id\":\"{one}\"}}}}\n"))
-            .unwrap();
+        let entry = format!("{{\"payload\":{{\"item\":{{\"client_id\":\"{one}\"}}}}}}");
+        Place::write(&file, &format!("{{}}\n{entry}\n")).unwrap();
         let has_taken = |key| place.has_taken(Adapter::Codex, key).unwrap();
         assert_eq!((has_taken(one), has_taken(two)), (Some(true), Some(false)));
         assert_eq!(place.has_taken(Adapter::Acp, one).unwrap(), None);
