@@ -1,7 +1,7 @@
 //! `batch.agents`: the kinds of agents, what is proved of them, and which are here.
 //!
-//! Whoever gives an agent a cell asks for its [`version`] and for its proof
-//! ([`agents::proof`]).
+//! Whoever gives an agent a cell asks for its [`version()`] and for its proof
+//! ([`agents::proof()`]).
 
 mod version;
 
