@@ -26,10 +26,10 @@
 //! fence, also by a later engine's. What a result tells as written is on the lane's
 //! disk: files are synced by the operations, and the guest after every command.
 //!
-//! A call returns after [`tools::PATIENCE`] with a handle of what still runs, and at
+//! A call returns after `tools::PATIENCE` with a handle of what still runs, and at
 //! once if a message waits for the agent: agents read messages between calls only.
 //!
-//! **Owner.** One [`Gateway`] per engine and epoch, with a socket of that epoch's name.
+//! **Owner.** One `Gateway` per engine and epoch, with a socket of that epoch's name.
 //! **SIGKILL** of the engine closes every connection; a pass of a dead engine opens
 //! nothing, for passes are in memory only.
 
