@@ -14,9 +14,12 @@ head=$(git rev-parse --verify --quiet HEAD || echo "$base")
 index=$(git rev-parse --git-path index)
 # What was staged, as it was: an index that is being merged has no tree.
 staged=$(git write-tree 2> /dev/null || git rev-parse "$head^{tree}")
-[ ! -e "$index" ] || cp "$index" "$work/index"
+# Git takes a file for unchanged that has the size and the times that the index
+# knows, unless the index is no younger than the file. A copy is always younger, so
+# it is given an age at which git reads every file.
+[ ! -e "$index" ] || { cp "$index" "$work/index"; touch -d @1 "$work/index"; }
 export GIT_INDEX_FILE="$work/index"
-git -c core.hooksPath=/dev/null -c core.fsmonitor=false add --all .
+git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.untrackedCache=false add --all .
 tree=$(git write-tree)
 unset GIT_INDEX_FILE
 staged=$(echo staged | git commit-tree "$staged" -p "$head")

@@ -1,6 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 use batch_git::{Finding, GitError, Limits};
 
@@ -65,6 +66,28 @@ fn commits_index_and_untracked_files_arrive_with_their_authors() {
     let attempt = attempt(1);
     let earlier = scene.store.result_of(&attempt, &received.work);
     assert_eq!(runtime().block_on(earlier).unwrap(), None, "another capture's is not its");
+}
+
+/// Found by CI: a file that was changed within the tick of the clock in which it was
+/// checked out, to the same size, was taken for unchanged.
+#[test]
+fn a_change_that_no_clock_can_tell_is_captured() {
+    let scene = Scene::new();
+    let lane = scene.workspace("lane");
+    // The time of the last change of an inode cannot be set, so git does not look at it.
+    git(&lane, &["config", "core.trustCtime", "false"]);
+    let (path, index) = (lane.join("lines"), lane.join(".git/index"));
+    let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let set =
+        |path: &Path| fs::File::options().write(true).open(path).unwrap().set_modified(moment);
+    set(&path).unwrap();
+    git(&lane, &["update-index", "--refresh"]);
+    set(&index).unwrap();
+    write(&lane, "lines", "ONE\ntwo\nthree\nfour\nfive\n");
+    set(&path).unwrap();
+
+    let result = scene.result(1, &lane);
+    assert!(scene.file(&result, "lines").starts_with("ONE"));
 }
 
 #[test]
