@@ -49,7 +49,7 @@ pub fn cache() -> PathBuf {
 /// between runs.
 #[must_use]
 pub fn programs() -> PathBuf {
-    let made = cache().join("chat-hosts-1");
+    let made = cache().join(kept());
     let lock = File::create(cache().join("chat-hosts.lock")).unwrap();
     flock(&lock, FlockOperation::LockExclusive).unwrap();
     fs::create_dir_all(&made).unwrap();
@@ -61,6 +61,13 @@ pub fn programs() -> PathBuf {
         }
     }
     made
+}
+
+/// What their directory is called: other versions are kept elsewhere.
+fn kept() -> String {
+    let mut packages = PROGRAMS.map(|(_, package, _)| package).to_vec();
+    packages.dedup();
+    format!("chat-hosts {}", packages.join(" ")).replace(['@', '/', ' '], "-")
 }
 
 /// The program `pi`, with the Node that runs it; made once and kept between runs.
