@@ -40,10 +40,7 @@ mod pass;
 mod tools;
 mod transport;
 
-use std::fs::Permissions;
 use std::io;
-use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,16 +85,8 @@ impl Gateway {
     /// If there can be no socket.
     pub(crate) fn open(directory: &Path, epoch: Epoch) -> io::Result<Self> {
         let name = format!("gateway-{}", epoch.0);
+        let listener = workspace::socket::listen_async(directory, &name)?;
         let socket = directory.join(&name);
-        match std::fs::remove_file(&socket) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        // An address holds 107 bytes of path, and a home directory may be longer.
-        let handle = std::fs::File::open(directory)?;
-        let short = format!("/proc/self/fd/{}/{name}", handle.as_raw_fd());
-        let listener = UnixListener::bind(short)?;
-        std::fs::set_permissions(&socket, Permissions::from_mode(0o600))?;
         sweep(directory, epoch);
         let passes = Arc::new(Passes::default());
         let accepting = tokio::spawn(accept(listener, Arc::clone(&passes))).abort_handle();
@@ -177,5 +166,34 @@ async fn serve(mut stream: UnixStream, passes: &Passes) {
         Err(error) => {
             tracing::warn!(conversation = %lane.conversation(), %error, "no conversation began");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// Nobody is let in without a pass, wherever the batch lies: also deeper than the
+    /// address of a socket is long.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn who_shows_no_pass_is_sent_away() {
+        let scratch = tempfile::tempdir().unwrap();
+        let deep = scratch.path().join("d".repeat(120));
+        std::fs::create_dir(&deep).unwrap();
+        std::fs::write(deep.join("gateway-1"), "left over").unwrap();
+        let gateway = Gateway::open(&deep, Epoch(2)).unwrap();
+        assert!(!deep.join("gateway-1").exists(), "what an earlier engine left is gone");
+        let mode = gateway.socket.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let mut bridge = bridge::connected(&gateway.socket, &[b'0'; PASS_BYTES]).unwrap();
+        let mut heard = Vec::new();
+        bridge.read_to_end(&mut heard).unwrap();
+        assert!(heard.is_empty(), "{heard:?}");
+        let socket = gateway.socket.clone();
+        drop(gateway);
+        assert!(!socket.exists());
     }
 }

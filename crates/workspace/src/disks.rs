@@ -26,7 +26,7 @@ use machine::{Disk, DiskImage};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::home::{FileError, create_private, remove_tree, replace_file};
+use crate::files::{FileError, create_private, remove_tree, replace_file};
 
 /// Names the drives' layers; where it is missing, each drive has its first one.
 const CHAIN: &str = "chain.json";
@@ -291,7 +291,7 @@ impl Frozen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::home::disk_bytes;
+    use crate::files::disk_bytes;
 
     #[test]
     fn a_start_removes_what_a_killed_replacement_left() {

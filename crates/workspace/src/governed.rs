@@ -34,7 +34,7 @@ use workspace_api::ceiling::{Ceiling, Claim, Claims, Place, Refusal, Verdict};
 
 pub use self::copies::CopiedFile;
 use crate::Engine;
-use crate::home::FileError;
+use crate::files::FileError;
 use crate::seeds;
 use crate::store::{Quota, StoreError};
 

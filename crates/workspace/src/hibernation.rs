@@ -21,7 +21,8 @@
 //! attempt replaces, and nobody has heard of it. After `running` is on record the
 //! memory is out of date; who needs the place for something else removes it.
 
-use crate::home::{FileError, WorkspaceFiles};
+use crate::files::FileError;
+use crate::home::WorkspaceFiles;
 use crate::saved::SavedMachine;
 use crate::saved::shelf::{Named, Place, Removal, Shelf};
 use workspace_api::snapshot::SnapshotName;

@@ -14,59 +14,20 @@
 //!   applies/<checkout>/         what is being applied to a checkout of the host
 //! ```
 
-use std::collections::HashMap;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use operation::{ErrorKind, OpError};
-use rustix::fs::{FlockOperation, flock};
-use serde::{Deserialize, Serialize};
 use workspace_api::id::WorkspaceId;
 
 use crate::disks::DiskLayers;
+use crate::files::{FileError, create_private, remove_tree, try_lock};
 use crate::saved::shelf::Shelf;
 
 /// The directory that holds everything of ours.
 #[derive(Debug, Clone)]
 pub(crate) struct Home(PathBuf);
-
-/// A step on a file or directory of ours that failed.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {}", path.display())]
-pub struct FileError {
-    /// What was tried.
-    pub action: &'static str,
-    /// With what.
-    pub path: PathBuf,
-    /// Why it failed.
-    #[source]
-    pub source: io::Error,
-}
-
-impl FileError {
-    pub(crate) fn at<'a>(
-        action: &'static str,
-        path: &'a Path,
-    ) -> impl FnOnce(io::Error) -> Self + 'a {
-        move |source| Self { action, path: path.to_owned(), source }
-    }
-}
-
-impl From<FileError> for OpError {
-    fn from(error: FileError) -> Self {
-        match error.source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::new(ErrorKind::Exhausted, &error)
-                    .hinted("free some space on the disk that holds hotcell's files")
-            }
-            io::ErrorKind::PermissionDenied => Self::new(ErrorKind::Denied, &error),
-            _ => Self::new(ErrorKind::Internal, &error),
-        }
-    }
-}
 
 impl Home {
     /// Opens the home, creating what is missing.
@@ -144,9 +105,6 @@ pub(crate) const DELETED: &str = "deleted";
 
 /// Extension of a workspace's directory that is not locked yet.
 pub(crate) const UNNAMED: &str = "new";
-
-/// How often a tree is removed that others remove as well.
-const REMOVALS_MAX: u32 = 10;
 
 /// The files of one workspace.
 #[derive(Debug, Clone)]
@@ -227,196 +185,4 @@ impl WorkspaceFiles {
 
     /// Name of the keeper's socket within the directory.
     pub(crate) const SOCKET: &'static str = "keeper.sock";
-}
-
-/// Creates a directory that only we can enter, and its parents.
-pub(crate) fn create_private(path: &Path) -> Result<(), FileError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(FileError::at("create", path))
-}
-
-/// Creates a file that only we can read, unless it is there.
-pub(crate) fn create_private_file(path: &Path) -> Result<(), FileError> {
-    // One that is there is not even opened: if it is a database, closing any
-    // descriptor of it frees the locks that this process has on it.
-    match OpenOptions::new().create_new(true).write(true).mode(0o600).open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            Err(FileError::at("create", path)(error))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Takes a lock if nobody holds it.
-///
-/// The lock ends with the last process that holds the returned descriptor, so a
-/// free lock proves that its owner is dead.
-pub(crate) fn try_lock(path: &Path) -> Result<Option<File>, FileError> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(FileError::at("open", path))?;
-    lock_now(file, path)
-}
-
-/// What became of a lock.
-#[derive(Debug)]
-pub(crate) enum LockState {
-    /// Somebody holds it.
-    Held,
-    /// Nobody held it; now the caller does.
-    Free(File),
-    /// There is no lock, and so nothing that it could protect.
-    Missing,
-}
-
-/// Takes a lock if nobody holds it, and never creates one: a new lock in a
-/// directory that is being removed would look like an abandoned workspace.
-pub(crate) fn probe_lock(path: &Path) -> Result<LockState, FileError> {
-    let file = match OpenOptions::new().write(true).open(path) {
-        Ok(file) => file,
-        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(LockState::Missing),
-        Err(source) => return Err(FileError::at("open", path)(source)),
-    };
-    Ok(match lock_now(file, path)? {
-        Some(file) => LockState::Free(file),
-        None => LockState::Held,
-    })
-}
-
-fn lock_now(file: File, path: &Path) -> Result<Option<File>, FileError> {
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(errno) => Err(FileError::at("lock", path)(errno.into())),
-    }
-}
-
-/// Takes a lock together with others, creating it if it is not there; `None` if
-/// somebody has it for himself alone.
-pub(crate) fn share_lock(path: &Path) -> Result<Option<File>, FileError> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(FileError::at("open", path))?;
-    match flock(&file, FlockOperation::NonBlockingLockShared) {
-        Ok(()) => Ok(Some(file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(errno) => Err(FileError::at("lock", path)(errno.into())),
-    }
-}
-
-/// Removes a directory tree; one that is not there is fine, and so is somebody
-/// else who removes it at the same time.
-pub(crate) fn remove_tree(path: &Path) -> Result<(), FileError> {
-    let mut result = Ok(());
-    for _ in 0..REMOVALS_MAX {
-        result = fs::remove_dir_all(path);
-        // What another process removed first is reported as missing.
-        match &result {
-            Err(source) if source.kind() == io::ErrorKind::NotFound && path.exists() => {}
-            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
-            _ => break,
-        }
-    }
-    result.map_err(FileError::at("remove", path))
-}
-
-/// Tells whether a file was written to: `ctime` cannot be set by programs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct FileStamp {
-    inode: u64,
-    length: u64,
-    changed_s: i64,
-    changed_ns: i64,
-}
-
-impl FileStamp {
-    pub(crate) fn of(path: &Path) -> io::Result<Self> {
-        let metadata = fs::metadata(path)?;
-        Ok(Self {
-            inode: metadata.ino(),
-            length: metadata.len(),
-            changed_s: metadata.ctime(),
-            changed_ns: metadata.ctime_nsec(),
-        })
-    }
-}
-
-/// Disk space of a file, in bytes; none if it is not there.
-pub(crate) fn disk_space(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |metadata| metadata.blocks() * 512)
-}
-
-/// Whether a file is older than that, as far as can be told.
-pub(crate) fn is_older(path: &Path, than: Duration) -> bool {
-    let age = fs::metadata(path).and_then(|metadata| metadata.modified()).map(|at| at.elapsed());
-    age.is_ok_and(|age| age.is_ok_and(|age| age > than))
-}
-
-/// Disk space of the files in a directory, in bytes. What has another name
-/// outside of it is shared and counts nothing, nor does what vanishes meanwhile.
-pub(crate) fn disk_bytes(directory: &Path) -> u64 {
-    let mut named_elsewhere = HashMap::new();
-    let alone = count(directory, &mut named_elsewhere);
-    let inside = named_elsewhere.into_values().filter(|names| names.missing == 0);
-    alone + inside.map(|names| names.bytes).sum::<u64>()
-}
-
-/// A file with several names, some of which were not met yet.
-struct Names {
-    missing: u64,
-    bytes: u64,
-}
-
-fn count(directory: &Path, several: &mut HashMap<u64, Names>) -> u64 {
-    let Ok(entries) = fs::read_dir(directory) else { return 0 };
-    let mut alone = 0;
-    for entry in entries.flatten() {
-        let Ok(metadata) = entry.metadata() else { continue };
-        let bytes = metadata.blocks() * 512;
-        if metadata.is_dir() {
-            alone += count(&entry.path(), several);
-        } else if metadata.nlink() > 1 {
-            let names = Names { missing: metadata.nlink(), bytes };
-            several.entry(metadata.ino()).or_insert(names).missing -= 1;
-        } else {
-            alone += bytes;
-        }
-    }
-    alone
-}
-
-/// Writes a file so that it is either the old one or the new one, whatever
-/// happens in between.
-pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    use std::io::Write as _;
-    let temporary = path.with_extension(format!("tmp-{}", std::process::id()));
-    let written = OpenOptions::new()
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)
-        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&temporary, path));
-    if let Err(source) = written {
-        let _ = fs::remove_file(&temporary);
-        return Err(FileError::at("write", path)(source));
-    }
-    sync_directory(path.parent().expect("files of ours have a directory"))
-}
-
-/// Makes renames and creations in a directory survive a power loss.
-pub(crate) fn sync_directory(path: &Path) -> Result<(), FileError> {
-    File::open(path).and_then(|file| file.sync_all()).map_err(FileError::at("sync", path))
 }

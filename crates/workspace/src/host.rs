@@ -13,7 +13,8 @@ use operation::{ErrorKind, OpError};
 use serde::{Deserialize, Serialize};
 use workspace_api::spec::Accelerator;
 
-use crate::home::{Home, replace_file};
+use crate::files::replace_file;
+use crate::home::Home;
 use crate::machines;
 use crate::settings::{AcceleratorChoice, Settings};
 

@@ -14,10 +14,9 @@ use operation::OpError;
 use workspace_api::id::WorkspaceId;
 use workspace_api::state::{Step, WorkspaceState};
 
+use crate::files::{FileError, LockState, is_older, probe_lock, remove_tree};
 use crate::hibernation::Hibernation;
-use crate::home::{
-    DELETED, FileError, Home, LockState, UNNAMED, is_older, probe_lock, remove_tree,
-};
+use crate::home::{DELETED, Home, UNNAMED};
 use crate::keeper::Lifetime;
 use crate::store::{Record, Store, StoreError};
 

@@ -31,7 +31,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::disks::{Chains, Frozen};
-use crate::home::{FileError, FileStamp, Home, disk_space, replace_file, sync_directory};
+use crate::files::{FileError, FileStamp, disk_space, replace_file, sync_directory};
+use crate::home::Home;
 use crate::jobs::JobRecord;
 use crate::secrets::SecretError;
 use crate::secrets::memory::{self, Aside};

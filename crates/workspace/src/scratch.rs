@@ -13,7 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use uuid::Uuid;
 
 use crate::crossing::outgoing::discard;
-use crate::home::{FileError, create_private};
+use crate::files::{FileError, create_private};
 
 /// How often a directory is made anew that was swept before it was locked.
 const ATTEMPTS: u32 = 10;

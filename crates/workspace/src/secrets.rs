@@ -38,7 +38,8 @@ use sealing::{Binding, Key, OpenError, SealError, Zeroizing};
 use workspace_api::id::WorkspaceId;
 use workspace_api::secret::{SecretName, VALUE_MAX, VALUE_MIN};
 
-use crate::home::{FileError, Home};
+use crate::files::FileError;
+use crate::home::Home;
 use crate::store::{HeldValue, Store, StoreError};
 
 /// How many values one workspace may hold.

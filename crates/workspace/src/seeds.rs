@@ -44,7 +44,8 @@ use operation::{ErrorKind, OpError};
 use uuid::Uuid;
 use workspace_api::seed::{Seed, SeedReport};
 
-use crate::home::{FileError, Home};
+use crate::files::FileError;
+use crate::home::Home;
 use crate::trouble::environment_error;
 use git::Checkout;
 

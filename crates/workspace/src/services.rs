@@ -23,7 +23,7 @@ use workspace_api::port::PortMapping;
 use workspace_api::service::{ServiceName, ServiceState, Start};
 
 use crate::exec::to_exec;
-use crate::home::{FileError, create_private, replace_file};
+use crate::files::{FileError, create_private, replace_file};
 use crate::jobs::JobId;
 
 /// What is known of a service.

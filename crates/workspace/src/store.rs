@@ -36,7 +36,8 @@ pub(crate) use records::Record;
 pub(crate) use secrets::{HeldValue, StoredSecret};
 pub(crate) use tombstones::Tombstone;
 
-use crate::home::{Home, create_private_file};
+use crate::files::create_private_file;
+use crate::home::Home;
 
 /// How long one process waits for another's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

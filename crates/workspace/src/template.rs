@@ -32,9 +32,10 @@ use workspace_api::spec::EnvironmentRef;
 
 pub(crate) use make::{Making, Remake, make};
 
+use crate::files::{FileError, FileStamp, disk_bytes, remove_tree, try_lock};
 use crate::guest_programs;
 use crate::hex::hex;
-use crate::home::{FileError, FileStamp, Home, disk_bytes, remove_tree, try_lock};
+use crate::home::Home;
 
 /// Version of a template's files and of the machine that they hold.
 const FORMAT: u32 = 2;

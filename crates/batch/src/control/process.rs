@@ -41,7 +41,6 @@ use workspace::Settings;
 use workspace::settings::{HOME_VARIABLE, handed_on};
 use workspace_api::spec::{EnvironmentRef, Shape};
 
-use super::files::FileError;
 use super::host::Credentials;
 use super::place::Place;
 use super::requests::{operator, refused};
@@ -345,10 +344,4 @@ fn begin(
         }
     }
     Ok((Begun::Began { epoch, answer: asked.map(socket::awaited) }, Some(living)))
-}
-
-impl From<FileError> for io::Error {
-    fn from(error: FileError) -> Self {
-        Self::other(error)
-    }
 }

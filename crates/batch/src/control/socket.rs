@@ -10,18 +10,12 @@
 //! root; who it is is asked of the kernel, and no line can claim to be somebody else.
 //! Agents never reach it.
 //!
-//! A socket's address holds 107 bytes of path and a home may be longer, so both ends
-//! name it by an open descriptor of its directory, `/proc/self/fd/N/NAME`.
-//!
 //! At most [`CLIENTS_MAX`] clients at once, a line of [`LINE_BYTES_MAX`], and
 //! [`PATIENCE`] for either end: a client that says nothing is sent away.
 
-use std::fs::{self, File, Permissions};
 use std::io::{self, BufRead as _, BufReader, Read as _};
-use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -33,8 +27,9 @@ use batch_core::decide::Command;
 use batch_core::fact::Reply;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use workspace::files::FileError;
+use workspace::socket;
 
-use super::files::FileError;
 use crate::engine::{Door, Request};
 
 /// The socket's name within a batch's directory.
@@ -82,30 +77,7 @@ pub(crate) enum Answer {
 
 /// Listens on a new socket. One that is left over is replaced: the caller owns the batch.
 pub(super) fn listen(directory: &Path) -> Result<UnixListener, FileError> {
-    let path = directory.join(NAME);
-    let (handle, short) = short(directory)?;
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(FileError::at("replace", &path)(error));
-        }
-        _ => {}
-    }
-    let listener = UnixListener::bind(&short).map_err(FileError::at("listen on", &path))?;
-    fs::set_permissions(&path, Permissions::from_mode(0o600))
-        .map_err(FileError::at("protect", &path))?;
-    drop(handle);
-    Ok(listener)
-}
-
-fn short(directory: &Path) -> Result<(File, PathBuf), FileError> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::DIRECTORY;
-    let handle = File::options()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(directory)
-        .map_err(FileError::at("open", directory))?;
-    let short = PathBuf::from(format!("/proc/self/fd/{}/{NAME}", handle.as_raw_fd()));
-    Ok((handle, short))
+    socket::listen(directory, NAME)
 }
 
 /// Serves clients until the process ends, on a thread of its own.
@@ -181,9 +153,7 @@ pub(super) fn awaited(answered: Receiver<Reply>) -> Answer {
 
 /// Asks an engine that listens.
 pub(super) fn ask(directory: &Path, ask: &Ask) -> io::Result<Answer> {
-    let (handle, short) = short(directory).map_err(io::Error::other)?;
-    let stream = UnixStream::connect(short)?;
-    drop(handle);
+    let stream = socket::connect(directory, NAME)?;
     stream.set_read_timeout(Some(PATIENCE.saturating_mul(2)))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     say(&stream, ask)?;
@@ -192,7 +162,7 @@ pub(super) fn ask(directory: &Path, ask: &Ask) -> io::Result<Answer> {
 
 /// Whether somebody listens.
 pub(super) fn is_open(directory: &Path) -> bool {
-    short(directory).is_ok_and(|(_handle, short)| UnixStream::connect(short).is_ok())
+    socket::connect(directory, NAME).is_ok()
 }
 
 /// Says something in a line.
@@ -233,20 +203,5 @@ mod tests {
         assert_eq!(line(&mut from).unwrap(), None);
         let long = vec![b'x'; 2 * usize::try_from(LINE_BYTES_MAX).unwrap()];
         assert!(line(&mut BufReader::new(&*long)).is_err());
-    }
-
-    #[test]
-    fn a_socket_may_lie_deeper_than_an_address_is_long() {
-        let scratch = tempfile::tempdir().unwrap();
-        let deep = scratch.path().join("d".repeat(120));
-        fs::create_dir(&deep).unwrap();
-        let listener = listen(&deep).unwrap();
-        let mode = fs::metadata(deep.join(NAME)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        drop(listener);
-        listen(&deep).unwrap();
-        let link = scratch.path().join("link");
-        std::os::unix::fs::symlink(&deep, &link).unwrap();
-        assert!(listen(&link).is_err(), "no link is followed");
     }
 }

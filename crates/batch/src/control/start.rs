@@ -17,8 +17,9 @@ use batch_git::Store;
 use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
+use workspace::files::{FileError, create_private, remove_tree, sync_directory};
 
-use super::files::{self, FileError};
+use super::files;
 use super::host::{self, Credentials};
 use super::place::Place;
 use super::process::{Begun, Orders, Replacing};
@@ -246,21 +247,19 @@ fn refused(problems: &[PacketProblem]) -> OpError {
 
 /// Makes the batch's directory, with its setup in it.
 fn written(home: &BatchesHome, file: &SetupFile) -> Result<(), OpError> {
-    files::make_private(home.path())?;
+    create_private(home.path())?;
     sweep(home.path());
     let making = home.path().join(format!("{MAKING}{}", Uuid::now_v7().simple()));
-    files::make_private(&making)?;
+    create_private(&making)?;
     files::write_new(&making.join(setup::FILE), &file.written()?)?;
-    files::sync(&making)?;
+    sync_directory(&making)?;
     let place = home.place(file.setup.batch);
     match fs::rename(&making, place.directory()) {
-        Ok(()) => Ok(files::sync(home.path())?),
+        Ok(()) => Ok(sync_directory(home.path())?),
         // The same request was faster.
-        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
-            Ok(files::remove_all(&making)?)
-        }
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(remove_tree(&making)?),
         Err(error) => {
-            files::remove_all(&making)?;
+            remove_tree(&making)?;
             Err(FileError::at("create", place.directory())(error).into())
         }
     }
@@ -277,7 +276,7 @@ fn sweep(home: &Path) {
         let is_ours = entry.file_name().to_string_lossy().starts_with(MAKING);
         if is_ours && old(&entry.path()) {
             // It is tried again by the next start.
-            let _ = files::remove_all(&entry.path());
+            let _ = remove_tree(&entry.path());
         }
     }
 }
@@ -303,7 +302,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let [fresh, old] = ["fresh", "old"].map(|name| home.path().join(format!("{MAKING}{name}")));
         for directory in [&fresh, &old] {
-            files::make_private(directory).unwrap();
+            create_private(directory).unwrap();
             files::write_new(&directory.join(setup::FILE), b"{}").unwrap();
         }
         let opened = fs::File::open(&old).unwrap();

@@ -6,10 +6,9 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
-use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::pass::PASS_BYTES;
@@ -40,8 +39,7 @@ fn bridge(file: &Path) -> io::Result<()> {
     let Some((pass, socket)) = content.split_at_checked(PASS_BYTES) else {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "this is no pass"));
     };
-    let mut gateway = connect(&PathBuf::from(OsStr::from_bytes(socket)))?;
-    gateway.write_all(pass)?;
+    let mut gateway = connected(Path::new(OsStr::from_bytes(socket)), pass)?;
     let mut to = gateway.try_clone()?;
     // It ends with this process, at the latest.
     std::thread::spawn(move || {
@@ -65,10 +63,11 @@ fn copy_at_once(from: &mut UnixStream) -> io::Result<()> {
     }
 }
 
-/// Connects through a descriptor of the socket's directory: an address holds 107 bytes
-/// of path only.
-fn connect(socket: &Path) -> io::Result<UnixStream> {
-    let directory = File::open(socket.parent().unwrap_or_else(|| Path::new("/")))?;
-    let short = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
-    UnixStream::connect(short.join(socket.file_name().unwrap_or_default()))
+/// A connection to the gateway that was shown the pass.
+pub(super) fn connected(socket: &Path, pass: &[u8]) -> io::Result<UnixStream> {
+    let name = socket.file_name().and_then(OsStr::to_str).ok_or(io::ErrorKind::InvalidData)?;
+    let directory = socket.parent().ok_or(io::ErrorKind::InvalidData)?;
+    let mut gateway = workspace::socket::connect(directory, name)?;
+    gateway.write_all(pass)?;
+    Ok(gateway)
 }

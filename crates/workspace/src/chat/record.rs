@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use workspace_api::host::{ChatHost, HostScope, ServerName};
 
+use crate::files::{FileError, create_private, replace_file, try_lock};
 use crate::hex::hex;
-use crate::home::{FileError, create_private, replace_file, try_lock};
 
 /// How long another process may change connections before we give up.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);

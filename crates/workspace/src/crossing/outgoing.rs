@@ -35,7 +35,7 @@ use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use workspace_api::workspace::{ArchiveFormat, Existing, ExportedKind};
 
-use crate::home::{FileError, sync_directory};
+use crate::files::{FileError, sync_directory};
 use crate::secrets::leaving::{Gate, refused};
 use crate::trouble::tree_error;
 
@@ -381,5 +381,5 @@ pub(crate) fn discard(path: &Path) -> Result<(), FileError> {
         Ok(_) => {}
     }
     open_up(path).map_err(FileError::at("open up", path))?;
-    crate::home::remove_tree(path)
+    crate::files::remove_tree(path)
 }

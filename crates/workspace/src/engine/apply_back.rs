@@ -41,7 +41,7 @@ use crate::crossing::apply::plan::{Content, Decision, MERGED_MAX, State, decide,
 use crate::crossing::outgoing::receive;
 use crate::crossing::push::paths;
 use crate::crossing::stream::{FromGuest, Meter, cancelled};
-use crate::home::FileError;
+use crate::files::FileError;
 use crate::scratch::ScratchDirectory;
 use crate::secrets::leaving::{Gate, refused};
 use crate::seeds::{self, Selection};

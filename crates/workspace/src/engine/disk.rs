@@ -27,7 +27,7 @@ use super::Engine;
 use super::drives::{Place, Systems, blocking, shown as shown_path, unreadable};
 use super::secrets::SecretsLeave;
 use super::terms::shown;
-use crate::home::{FileError, sync_directory};
+use crate::files::{FileError, sync_directory};
 use crate::secrets::leaving::{Gate, refused};
 
 /// How much is copied at once, in bytes.

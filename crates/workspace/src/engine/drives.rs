@@ -18,7 +18,7 @@ use workspace_api::state::WorkspaceState;
 use super::Engine;
 use super::snapshots::missing;
 use crate::disks::DiskLayers;
-use crate::home::FileError;
+use crate::files::FileError;
 use crate::origin::Origin;
 use crate::saved::shelf::Hold;
 use crate::store::Record;

@@ -18,7 +18,7 @@ use super::Engine;
 use super::progress::{blocking, finished, library_progress};
 use super::readiness::TemplateState;
 use super::terms::{curated, digest, from_shape, milliseconds, shown, to_outcome, unknown};
-use crate::home::{disk_bytes, remove_tree};
+use crate::files::{disk_bytes, remove_tree};
 use crate::template::{Found, Template};
 use crate::trouble::environment_error;
 

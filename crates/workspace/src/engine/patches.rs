@@ -10,7 +10,7 @@ use workspace_api::patch::{Applied, Apply, PatchAction, PatchedFile};
 
 use super::Engine;
 use super::tools::{Bulk, place};
-use crate::home::FileError;
+use crate::files::FileError;
 
 impl Handler<Apply> for Engine {
     async fn handle(&self, apply: Apply, call: &mut Call<NoEvents>) -> Result<Applied, OpError> {

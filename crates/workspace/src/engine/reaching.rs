@@ -75,7 +75,7 @@ impl Engine {
             return Ok(None);
         }
         let files = self.home.workspace(record.id);
-        let stream = match socket::connect(files.directory(), WorkspaceFiles::SOCKET).await {
+        let stream = match socket::connect_async(files.directory(), WorkspaceFiles::SOCKET).await {
             Ok(stream) => stream,
             Err(error) => {
                 tracing::info!(%error, "there is no keeper");

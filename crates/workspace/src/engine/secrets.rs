@@ -16,7 +16,7 @@ use workspace_api::secret::{
 
 use super::Engine;
 use super::terms::shown;
-use crate::home::FileError;
+use crate::files::FileError;
 use crate::keeper::asking::HideSecrets;
 use crate::keeper::client::KeeperConnection;
 use crate::secrets::leaving::Gate;

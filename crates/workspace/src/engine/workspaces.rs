@@ -16,7 +16,7 @@ use super::history::NotedCommand;
 use super::network::policy;
 use super::run::to_exec;
 use super::terms::shown;
-use crate::home::disk_bytes;
+use crate::files::disk_bytes;
 use crate::host::HostFacts;
 use crate::keeper::Lifetime;
 use crate::keeper::asking::{CurrentActivity, Now};

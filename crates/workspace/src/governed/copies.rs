@@ -22,7 +22,7 @@ use workspace_api::id::WorkspaceId;
 use workspace_api::ledger::LedgerEvent;
 
 use super::Governed;
-use crate::home::FileError;
+use crate::files::FileError;
 use crate::secrets::Vault;
 use crate::secrets::leaving::Gate;
 use crate::store::Details;

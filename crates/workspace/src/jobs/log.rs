@@ -11,7 +11,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::home::FileError;
+use crate::files::FileError;
 
 /// The largest segment, in bytes.
 const SEGMENT_MAX: u64 = 8 * 1024 * 1024;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use workspace_api::run::CommandEnd;
 
 use super::log;
-use crate::home::{FileError, create_private, replace_file};
+use crate::files::{FileError, create_private, replace_file};
 
 /// How many jobs that have ended are kept; the oldest go first.
 const ENDED_MAX: usize = 200;
@@ -125,7 +125,7 @@ impl Jobs {
         // Services are few, and whoever asks for their log means the last one.
         let ended = ended.filter(|job| !matches!(job.kind, JobKind::Service { .. }));
         for job in ended.skip(ENDED_MAX) {
-            crate::home::remove_tree(&self.directory(&job.id))?;
+            crate::files::remove_tree(&self.directory(&job.id))?;
         }
         Ok(())
     }
@@ -136,7 +136,7 @@ impl Jobs {
         let Ok(entries) = fs::read_dir(&self.0) else { return Ok(()) };
         for directory in entries.flatten().map(|entry| entry.path()) {
             if !directory.join(RECORD).exists() {
-                crate::home::remove_tree(&directory)?;
+                crate::files::remove_tree(&directory)?;
             }
         }
         Ok(())

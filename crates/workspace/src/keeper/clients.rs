@@ -232,9 +232,9 @@ mod tests {
     #[tokio::test]
     async fn who_was_let_in_is_told_the_end_and_who_waits_at_the_door_is_shown_out_unheard() {
         let directory = tempfile::tempdir().unwrap();
-        let listener = socket::listen(directory.path(), "socket").unwrap();
+        let listener = socket::listen_async(directory.path(), "socket").unwrap();
         let mut clients = Clients::new(Some(listener));
-        let connect = || socket::connect(directory.path(), "socket");
+        let connect = || socket::connect_async(directory.path(), "socket");
         let early = tokio::spawn(KeeperConnection::let_in(connect().await.unwrap()));
         assert!(!clients.is_visited());
         serve(&mut clients, Admission::Everybody).await;

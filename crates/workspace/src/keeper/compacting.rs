@@ -24,7 +24,7 @@ use super::hub::ClientId;
 use super::inside::Inside;
 use super::serving::{Ending, Keeper};
 use crate::disks::{Chains, DiskLayers, DriveName, new_layer};
-use crate::home::FileError;
+use crate::files::FileError;
 use crate::trouble::GuestTrouble;
 
 /// How many frozen layers a drive has before they become one.

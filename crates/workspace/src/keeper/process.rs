@@ -133,7 +133,9 @@ async fn start(request: KeeperRequest) -> Result<Keeper, OpError> {
     let files = home.workspace(request.workspace);
     let listener = match request.lifetime {
         Lifetime::WithCreator => None,
-        Lifetime::UntilDeleted => Some(socket::listen(files.directory(), WorkspaceFiles::SOCKET)?),
+        Lifetime::UntilDeleted => {
+            Some(socket::listen_async(files.directory(), WorkspaceFiles::SOCKET)?)
+        }
     };
     let concealment = Concealment::new(&home, request.workspace);
     if !request.secrets.is_empty() {

@@ -24,7 +24,7 @@ use super::asking::{GuestMeanwhile, SaveMachine, answer};
 use super::hub::ClientId;
 use super::serving::{Ending, Keeper};
 use crate::disks::{Chains, Frozen};
-use crate::home::FileError;
+use crate::files::FileError;
 use crate::jobs::JobRecord;
 use crate::machines;
 use crate::saved::shelf::{Hold, hold};

@@ -21,10 +21,11 @@ use uuid::Uuid;
 use workspace_api::snapshot::SnapshotName;
 
 use super::SavedMachine;
-use crate::home::{
-    DELETED, FileError, LockState, UNNAMED, create_private, disk_bytes, is_older, probe_lock,
-    remove_tree, share_lock, sync_directory,
+use crate::files::{
+    FileError, LockState, create_private, disk_bytes, is_older, probe_lock, remove_tree,
+    share_lock, sync_directory,
 };
+use crate::home::{DELETED, UNNAMED};
 
 /// Extension of a directory that a machine is being saved into.
 const MAKING: &str = "making";

@@ -8,7 +8,8 @@ use rustix::fs::{FlockOperation, flock};
 use sealing::{Key, Zeroizing};
 
 use super::SecretError;
-use crate::home::{FileError, Home, sync_directory};
+use crate::files::{FileError, sync_directory};
+use crate::home::Home;
 
 /// The key, made if there is none.
 pub(super) fn obtain(home: &Home) -> Result<Key, SecretError> {

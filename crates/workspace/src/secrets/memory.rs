@@ -25,7 +25,8 @@ use rustix::io::Errno;
 use sealing::{Binding, CHUNK_MAX, Opener, Sealer, Zeroizing};
 
 use super::{SecretError, key};
-use crate::home::{FileError, Home};
+use crate::files::FileError;
+use crate::home::Home;
 
 /// Length of what says where a chunk lies, in bytes.
 const OFFSET_LEN: usize = size_of::<u64>();

@@ -22,7 +22,8 @@ use self::zip::Zip;
 use super::cache::{self, IMAGE, TREE};
 use super::listing::{BYTES_MAX, FILES_MAX};
 use super::{Seeded, blocking, report};
-use crate::home::{FileError, Home};
+use crate::files::FileError;
+use crate::home::Home;
 use crate::trouble::{environment_error, tree_error};
 
 /// What an archive may hold.

@@ -13,7 +13,8 @@ use rustix::fs::{FlockOperation, flock};
 use workspace_api::seed::SeedReport;
 
 use super::Seeded;
-use crate::home::{FileError, Home, create_private, remove_tree, sync_directory, try_lock};
+use crate::files::{FileError, create_private, remove_tree, sync_directory, try_lock};
+use crate::home::Home;
 
 /// How often a process that waits for another one's image looks again.
 const LOCK_INTERVAL: Duration = Duration::from_millis(20);
@@ -77,7 +78,7 @@ fn publish(home: &Home, key: &str, making: &Path, report: SeedReport) -> Result<
     File::open(&made).and_then(|file| file.sync_all()).map_err(FileError::at("sync", &made))?;
     let report_path = home.seeds().join(key).with_added_extension(REPORT_EXTENSION);
     let text = serde_json::to_vec(&report).expect("reports are plain data");
-    crate::home::replace_file(&report_path, &text)?;
+    crate::files::replace_file(&report_path, &text)?;
     let image = home.seeds().join(key).with_added_extension(IMAGE_EXTENSION);
     fs::rename(&made, &image).map_err(FileError::at("finish", &image))?;
     sync_directory(&home.seeds())?;
@@ -140,7 +141,7 @@ pub(crate) fn prune(home: &Home) -> Result<(u64, u64), OpError> {
             MAKING_EXTENSION => {
                 let lock_path = seeds.join(key).with_added_extension(LOCK_EXTENSION);
                 if let Some(_lock) = try_lock(&lock_path)? {
-                    freed += crate::home::disk_bytes(&path);
+                    freed += crate::files::disk_bytes(&path);
                     remove_tree(&path)?;
                     let _ = fs::remove_file(&lock_path);
                 }

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::listing::{self, FILES_MAX};
 use super::making::changed_or;
-use crate::home::FileError;
+use crate::files::FileError;
 use crate::trouble::tree_error;
 
 /// What belongs to a checkout and is taken as it is.

@@ -14,7 +14,7 @@ use super::cache::{self, IMAGE, TREE};
 use super::checkout::History;
 use super::git::{Checkout, OwnFiles};
 use super::{Seeded, listing, report, selection};
-use crate::home::FileError;
+use crate::files::FileError;
 use crate::home::Home;
 use crate::trouble::{environment_error, tree_error};
 

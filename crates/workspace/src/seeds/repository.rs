@@ -18,7 +18,8 @@ use super::checkout::History;
 use super::git::{Checkout, OwnFiles, run};
 use super::listing::{self, FILES_MAX};
 use super::{Seeded, blocking, report};
-use crate::home::{FileError, Home, remove_tree};
+use crate::files::{FileError, remove_tree};
+use crate::home::Home;
 use crate::scratch::ScratchDirectory;
 use crate::trouble::{environment_error, git_error, tree_error};
 

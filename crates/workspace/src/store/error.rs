@@ -8,7 +8,7 @@ use workspace_api::id::{WorkspaceId, WorkspaceName, WorkspaceRef};
 use workspace_api::state::IllegalStep;
 
 use super::schema::FORMAT;
-use crate::home::FileError;
+use crate::files::FileError;
 
 /// A step on the database that failed.
 #[derive(Debug, thiserror::Error)]

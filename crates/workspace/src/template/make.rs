@@ -22,9 +22,10 @@ use uuid::Uuid;
 use workspace_api::spec::EnvironmentRef;
 
 use super::{Found, Ingredients, LOCK, MANIFEST, Manifest, Template, UNFINISHED};
-use crate::home::{
-    FileError, FileStamp, Home, create_private, remove_tree, replace_file, sync_directory, try_lock,
+use crate::files::{
+    FileError, FileStamp, create_private, remove_tree, replace_file, sync_directory, try_lock,
 };
+use crate::home::Home;
 use crate::link::{GuestLink, Identity};
 use crate::machines;
 use crate::settings::{Settings, find_program};

@@ -40,7 +40,8 @@ use uuid::Uuid;
 use self::steps::{Decided, Identity, Step, Trouble, backward, forward, look, parsed, path_of};
 use super::plan::forbidden;
 use crate::crossing::outgoing::discard;
-use crate::home::{FileError, Home, create_private, replace_file, sync_directory, try_lock};
+use crate::files::{FileError, create_private, replace_file, sync_directory, try_lock};
+use crate::home::Home;
 use crate::trouble::tree_error;
 
 /// What our directories in checkouts begin with.

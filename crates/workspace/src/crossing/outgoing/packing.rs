@@ -15,7 +15,7 @@ use operation::OpError;
 use ruzstd::encoding::{CompressionLevel, compress};
 use workspace_api::workspace::ArchiveFormat;
 
-use crate::home::FileError;
+use crate::files::FileError;
 use crate::trouble::tree_error;
 
 /// Writes a new archive, and syncs it.

@@ -20,7 +20,7 @@ use tree_diff::Tree;
 
 use super::vanished;
 use crate::engine::drives::{Drives, Stopped};
-use crate::home::FileError;
+use crate::files::FileError;
 use crate::saved::shelf::Hold;
 
 /// How much is read at once, in bytes.

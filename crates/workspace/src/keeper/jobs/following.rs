@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
 use super::JobProgress;
-use crate::home::FileError;
+use crate::files::FileError;
 use crate::jobs::JobKind;
 use crate::jobs::log::LogWriter;
 use crate::keeper::client::{GuestPipe, PipeControl, PipeEnd, PipeInput, PipeOutput};
