@@ -5,7 +5,11 @@ base=$1 bundle=$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # Whoever held these was killed: an agent is stopped before it is captured.
-find "$(git rev-parse --absolute-git-dir)" -name '*.lock' -type f -delete
+directory=$(git rev-parse --absolute-git-dir)
+find "$directory" -name '*.lock' -type f -delete
+# An object has content, so these are names that outlived a machine whose disk had not
+# got the rest yet. Git would take them for what it was about to write.
+find "$directory/objects" -type f -empty -delete
 # The same state is the same commit, whenever it is captured.
 export GIT_AUTHOR_DATE='@0 +0000' GIT_COMMITTER_DATE='@0 +0000'
 export GIT_AUTHOR_NAME=capture GIT_AUTHOR_EMAIL=capture@localhost

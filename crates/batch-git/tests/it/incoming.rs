@@ -90,6 +90,33 @@ fn a_change_that_no_clock_can_tell_is_captured() {
     assert!(scene.file(&result, "lines").starts_with("ONE"));
 }
 
+/// Found by killing machines: what git had not synced was there by name only, and git
+/// never wrote it again.
+#[test]
+fn objects_that_a_dead_machine_left_empty_hold_nothing_up() {
+    let scene = Scene::new();
+    let lane = scene.workspace("lane");
+    write(&lane, "new", "new\n");
+    let objects = lane.join(".git/objects");
+    let before = files(&objects);
+    scene.captured(&lane);
+    let made: Vec<PathBuf> =
+        files(&objects).into_iter().filter(|path| !before.contains(path)).collect();
+    assert!(made.len() >= 4, "a file, its tree, and two commits: {made:?}");
+    for object in made {
+        fs::remove_file(&object).unwrap();
+        fs::write(&object, "").unwrap();
+    }
+    let result = scene.result(1, &lane);
+    assert_eq!(scene.file(&result, "new"), "new");
+}
+
+/// The files below a directory.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
 #[test]
 fn what_is_elsewhere_is_named_and_not_followed() {
     let scene = Scene::new();

@@ -82,6 +82,9 @@ impl World {
             read("STATUS.md")?.unwrap_or_else(|| claims::status_template(&prompt).into_bytes());
         lane.write(&packet_path("STATUS.md"), status).await?;
         lane.write(&packet_path("PROMPT.md"), read("PROMPT.md")?.unwrap_or_default()).await?;
+        // The tree and the packet are on two disks: without this a machine that dies early
+        // comes back with a repository that is not durable.
+        lane.sync().await?;
         Ok(Outcome::Prepared { base: tip.as_str().parse()? })
     }
 

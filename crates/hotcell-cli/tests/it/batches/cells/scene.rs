@@ -1,5 +1,6 @@
 //! A project, packets of six tasks, and an engine for them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,8 +17,9 @@ use batch_core::decide::{Address, Command};
 use batch_core::drive::Failure;
 use batch_core::fact::Reply;
 use batch_core::mail::{MailKind, Urgency};
-use batch_core::spec::{BatchSpec, Ceiling, FailurePolicy, Limits, UnitSpec};
+use batch_core::spec::{BatchSpec, Ceiling, FailurePolicy, Limits, Receipts, UnitSpec};
 use batch_core::state::Ending;
+use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use uuid::Uuid;
 use workspace::{Engine, Settings};
@@ -102,6 +104,7 @@ pub(super) struct Scene {
     kind: AgentKind,
     model: String,
     tasks: &'static [Task],
+    receipts: Option<Receipts>,
 }
 
 impl Task {
@@ -166,7 +169,13 @@ impl Scene {
     /// The scene that is there.
     pub(super) fn at(scratch: &Path, kind: AgentKind, model: &str) -> Self {
         let batch = fs::read_to_string(scratch.join("id")).unwrap().parse().unwrap();
-        Self { scratch: scratch.to_owned(), batch, kind, model: model.to_owned(), tasks: TASKS }
+        Self { scratch: scratch.to_owned(), batch, kind, model: model.to_owned(), tasks: TASKS, receipts: None }
+    }
+
+    /// Whose engines have not all the same kind of agent, so that nothing can be relied
+    /// on that one of them proves.
+    pub(super) fn of_any_agent(self) -> Self {
+        Self { receipts: Some(Receipts::Unprovable), ..self }
     }
 
     /// Only the first task.
@@ -225,7 +234,7 @@ impl Scene {
             lanes: 2,
             memory_mib: None,
             policy: FailurePolicy::SkipDependents,
-            receipts: self.agent().receipts(),
+            receipts: self.receipts.unwrap_or_else(|| self.agent().receipts()),
             limits: Limits {
                 unit: ceiling,
                 batch: ceiling,
@@ -312,9 +321,37 @@ impl Scene {
         lines.map(|line| line["epoch"].as_u64().unwrap()).collect()
     }
 
+    /// How often agents of one unit have failed in one way at most.
+    pub(super) fn failures_max(&self) -> usize {
+        let mut failures: BTreeMap<String, usize> = BTreeMap::new();
+        for record in self.records() {
+            let class = &record["fact"]["failure"]["class"];
+            if class.is_string() {
+                *failures.entry(format!("{} {class}", record["subject"]["unit"])).or_default() += 1;
+            }
+        }
+        failures.into_values().max().unwrap_or_default()
+    }
+
+    /// How many records its journal has; none before its first engine has begun.
+    pub(super) fn records_count(&self) -> u64 {
+        let count = self.journal().and_then(|journal| {
+            journal.query_row("SELECT count(*) FROM lines", [], |row| row.get(0))
+        });
+        count.unwrap_or_default()
+    }
+
+    /// Its journal, which is not made by asking for it.
+    fn journal(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+        Connection::open_with_flags(self.directory().join("journal.sqlite"), flags)
+    }
+
+    /// All of its records; none before its first engine has begun.
     fn records(&self) -> Vec<Value> {
-        let journal = rusqlite::Connection::open(self.directory().join("journal.sqlite")).unwrap();
-        let mut lines = journal.prepare("SELECT text FROM lines ORDER BY sequence").unwrap();
+        let Ok(journal) = self.journal() else { return Vec::new() };
+        let lines = journal.prepare("SELECT text FROM lines ORDER BY sequence");
+        let Ok(mut lines) = lines else { return Vec::new() };
         let lines = lines.query_map([], |row| row.get::<_, String>(0)).unwrap();
         lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
     }
