@@ -20,7 +20,7 @@ use host_git::Git;
 
 use crate::GitError;
 use crate::capture::{WORK, of_capture};
-use crate::names::CommitId;
+use crate::names::{CommitId, file_of_attempt};
 use crate::store::{Change, From, QUARANTINE, Store, commit_in, contains, remove};
 
 /// Most commits of one attempt.
@@ -113,7 +113,8 @@ impl Store {
         if size > limits.bundle_bytes {
             return Err(too_large("bundle", size, limits.bundle_bytes));
         }
-        let quarantine = Quarantine::open(self, base, bundle, limits.patience).await?;
+        let place = self.git()?.place().join(QUARANTINE).join(file_of_attempt(attempt));
+        let quarantine = Quarantine::open(self, place, base, bundle, limits.patience).await?;
         let (received, names) = quarantine.judge(base, limits).await?;
         quarantine.keep(self)?;
         let place = of_capture(attempt, &received.work);
@@ -128,7 +129,8 @@ impl Store {
     }
 }
 
-/// A repository that is thrown away.
+/// A repository that is thrown away. Each attempt has one, and one at a time, so several
+/// can be taken in beside each other.
 struct Quarantine {
     git: Git,
 }
@@ -136,13 +138,12 @@ struct Quarantine {
 impl Quarantine {
     async fn open(
         store: &Store,
+        place: PathBuf,
         base: &CommitId,
         bundle: &Path,
         patience: Duration,
     ) -> Result<Self, GitError> {
         let step = "setting the quarantine up";
-        // The bundle's name is not ours to choose, and only one is taken at a time.
-        let place = store.git()?.place().join(QUARANTINE);
         remove(&place)?;
         for part in ["refs", "objects/info", "objects/pack"] {
             let part = place.join(part);
@@ -152,7 +153,7 @@ impl Quarantine {
         let config = place.join("config");
         fs::copy(&settings, &config).map_err(GitError::at("copy", &settings))?;
         for (file, content) in
-            [("HEAD", "ref: refs/heads/none\n"), ("objects/info/alternates", "../../objects\n")]
+            [("HEAD", "ref: refs/heads/none\n"), ("objects/info/alternates", "../../../objects\n")]
         {
             let file = place.join(file);
             fs::write(&file, content).map_err(GitError::at("write", &file))?;

@@ -54,6 +54,13 @@ pub(crate) fn of_attempt(attempt: &AttemptId) -> String {
     format!("refs/hotcell/attempts/{}/{}/{}", unit.task, unit.visit, attempt.number)
 }
 
+/// The name that a file of an attempt has in a store: a task's may have dashes, but the
+/// numbers behind it have none, so no two attempts share one.
+pub(crate) fn file_of_attempt(attempt: &AttemptId) -> String {
+    let unit = &attempt.unit;
+    format!("{}-{}-{}", unit.task, unit.visit, attempt.number)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -33,7 +33,8 @@ const SETTINGS_SHA1: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = tru
 const SETTINGS_SHA256: &str = "[core]\n\trepositoryformatversion = 1\n\tbare = true\n\
                                [extensions]\n\tobjectformat = sha256\n";
 
-/// Where bundles are unpacked before they are judged, in the store's directory.
+/// Where bundles are unpacked before they are judged, in the store's directory: each in
+/// one of its own.
 pub(crate) const QUARANTINE: &str = "quarantine";
 
 /// A store, as one engine owns it.

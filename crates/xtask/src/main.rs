@@ -6,6 +6,7 @@
 //! * [`generate`]: the generated part of the documentation.
 //! * [`protocol`]: the server for models, judged by the protocol's own tools.
 //! * [`simulate`]: the engine of batches in a simulated world.
+//! * [`endure`]: the engine of batches in the real one, killed for hours.
 //! * [`record`]: a terminal session as a picture that moves.
 //!
 //! What the tasks share: [`programs`] builds our own programs, [`cache`] says
@@ -20,6 +21,7 @@
 
 mod bench;
 mod cache;
+mod endure;
 mod generate;
 mod guest;
 mod lab;
@@ -52,6 +54,7 @@ enum Task {
     Record(record::Options),
     Protocol(protocol::Options),
     Simulate(simulate::Options),
+    Endure(endure::Options),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -61,6 +64,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Tidy(options) => tidy::run(&options),
         Task::Gen(options) => generate::run(&options),
         Task::Simulate(options) => simulate::run(&options),
+        Task::Endure(options) => endure::run(&options),
         Task::Protocol(options) => protocol::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Record(options) => record::run(&options).map(|()| ExitCode::SUCCESS),
     }

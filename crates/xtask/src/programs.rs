@@ -87,6 +87,12 @@ pub(crate) fn unit_tests(package: &str) -> Result<PathBuf> {
     made_by("test", &["--no-run", "--release", "--lib", "--package", package], &[])
 }
 
+/// Builds the tests of a package that run its program, as every test run has them, and
+/// says where they lie.
+pub(crate) fn integration_tests(package: &str) -> Result<PathBuf> {
+    made_by("test", &["--no-run", "--test", "it", "--package", package], &[])
+}
+
 fn build(arguments: &[&str], variables: &[(&str, &str)]) -> Result<PathBuf> {
     made_by("build", arguments, variables)
 }
@@ -103,7 +109,10 @@ fn made_by(task: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Result
     let output = child.stdout.take().context("cargo has no output")?;
     let mut program = None;
     for message in Message::parse_stream(BufReader::new(output)) {
-        if let Message::CompilerArtifact(artifact) = message? {
+        if let Message::CompilerArtifact(artifact) = message?
+            // Tests of a program come with the program.
+            && (task != "test" || artifact.profile.test)
+        {
             program = artifact.executable.or(program);
         }
     }

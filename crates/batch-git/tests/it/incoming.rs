@@ -111,6 +111,25 @@ fn objects_that_a_dead_machine_left_empty_hold_nothing_up() {
     assert_eq!(scene.file(&result, "new"), "new");
 }
 
+/// Found by killing engines: two lanes that were captured again at the same moment had
+/// one quarantine, so the one was given what the other had left, or nothing.
+#[test]
+fn what_several_attempts_left_is_taken_at_the_same_time() {
+    let scene = Scene::new();
+    let bundles = [1, 2, 3].map(|number| {
+        let lane = scene.workspace(&format!("lane-{number}"));
+        write(&lane, "whose", &number.to_string());
+        scene.captured(&lane)
+    });
+    let (attempts, limits) = ([1, 2, 3].map(attempt), Limits::default());
+    let [one, two, three] = [0, 1, 2]
+        .map(|at| scene.store.receive(&attempts[at], &scene.base, &bundles[at], limits));
+    let taken = runtime().block_on(async { tokio::join!(one, two, three) });
+    for (received, number) in [taken.0, taken.1, taken.2].into_iter().zip(["1", "2", "3"]) {
+        assert_eq!(scene.file(&received.unwrap().work, "whose"), number);
+    }
+}
+
 /// The files below a directory.
 fn files(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());

@@ -105,6 +105,7 @@ pub(super) struct Scene {
     model: String,
     tasks: &'static [Task],
     receipts: Option<Receipts>,
+    wait_ms: u64,
 }
 
 impl Task {
@@ -169,13 +170,18 @@ impl Scene {
     /// The scene that is there.
     pub(super) fn at(scratch: &Path, kind: AgentKind, model: &str) -> Self {
         let batch = fs::read_to_string(scratch.join("id")).unwrap().parse().unwrap();
-        Self { scratch: scratch.to_owned(), batch, kind, model: model.to_owned(), tasks: TASKS, receipts: None }
+        Self { scratch: scratch.to_owned(), batch, kind, model: model.to_owned(), tasks: TASKS, receipts: None, wait_ms: 600_000 }
     }
 
     /// Whose engines have not all the same kind of agent, so that nothing can be relied
     /// on that one of them proves.
     pub(super) fn of_any_agent(self) -> Self {
         Self { receipts: Some(Receipts::Unprovable), ..self }
+    }
+
+    /// Whose operator answers nothing, so that soon enough the default is taken.
+    pub(super) fn unattended(self) -> Self {
+        Self { wait_ms: 15_000, ..self }
     }
 
     /// Only the first task.
@@ -240,7 +246,7 @@ impl Scene {
                 batch: ceiling,
                 stall_ms: 600_000,
                 contexts: 30,
-                wait_ms: 600_000,
+                wait_ms: self.wait_ms,
             },
             units: self.tasks.iter().map(|task| task.unit(&self.scratch)).collect(),
         }
@@ -331,6 +337,12 @@ impl Scene {
             }
         }
         failures.into_values().max().unwrap_or_default()
+    }
+
+    /// How often its operator was asked something.
+    pub(super) fn asked(&self) -> usize {
+        let opened = |record: &Value| record["fact"]["wait_opened"].is_object();
+        self.records().iter().filter(|record| opened(record)).count()
     }
 
     /// How many records its journal has; none before its first engine has begun.

@@ -28,7 +28,7 @@ pub(super) enum Victim {
     Model,
 }
 
-/// What was killed how often.
+/// What was killed how often, and how often somebody was asked something because of it.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Killed {
     engines: u32,
@@ -36,6 +36,7 @@ pub(super) struct Killed {
     keepers: u32,
     machines: u32,
     models: u32,
+    pub(super) asked: usize,
 }
 
 impl Killed {
