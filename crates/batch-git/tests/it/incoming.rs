@@ -122,8 +122,8 @@ fn what_several_attempts_left_is_taken_at_the_same_time() {
         scene.captured(&lane)
     });
     let (attempts, limits) = ([1, 2, 3].map(attempt), Limits::default());
-    let [one, two, three] = [0, 1, 2]
-        .map(|at| scene.store.receive(&attempts[at], &scene.base, &bundles[at], limits));
+    let [one, two, three] =
+        [0, 1, 2].map(|at| scene.store.receive(&attempts[at], &scene.base, &bundles[at], limits));
     let taken = runtime().block_on(async { tokio::join!(one, two, three) });
     for (received, number) in [taken.0, taken.1, taken.2].into_iter().zip(["1", "2", "3"]) {
         assert_eq!(scene.file(&received.unwrap().work, "whose"), number);

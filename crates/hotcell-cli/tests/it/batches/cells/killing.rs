@@ -200,7 +200,9 @@ fn one_batch(scratch: &Path, seed: u64, only: Option<usize>, kills_max: u32) -> 
                     model = begin_model();
                     true
                 }
-                Victim::Agent | Victim::Keeper | Victim::Machine => victim.kill(&scene, &mut chance),
+                Victim::Agent | Victim::Keeper | Victim::Machine => {
+                    victim.kill(&scene, &mut chance)
+                }
             };
             killed.count(victim, is_dead);
             if is_dead && victim.crashes_agents() {

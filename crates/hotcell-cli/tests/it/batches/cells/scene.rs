@@ -170,7 +170,15 @@ impl Scene {
     /// The scene that is there.
     pub(super) fn at(scratch: &Path, kind: AgentKind, model: &str) -> Self {
         let batch = fs::read_to_string(scratch.join("id")).unwrap().parse().unwrap();
-        Self { scratch: scratch.to_owned(), batch, kind, model: model.to_owned(), tasks: TASKS, receipts: None, wait_ms: 600_000 }
+        Self {
+            scratch: scratch.to_owned(),
+            batch,
+            kind,
+            model: model.to_owned(),
+            tasks: TASKS,
+            receipts: None,
+            wait_ms: 600_000,
+        }
     }
 
     /// Whose engines have not all the same kind of agent, so that nothing can be relied
