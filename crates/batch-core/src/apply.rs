@@ -248,6 +248,7 @@ impl State {
             }
             (Kind::Integrate, outcome) => {
                 if let Action::Integrate { request, .. } = &effect.action {
+                    self.view += 1;
                     self.integration_is(request, Stage::Over(outcome.clone()));
                 }
             }
