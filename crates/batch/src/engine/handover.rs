@@ -75,7 +75,7 @@ impl Surroundings {
             fits
         };
         let known = |name: &&str| Some(((*name).to_owned(), variable(name)?.into_string().ok()?));
-        Self(VARIABLES.iter().filter_map(|name| known(&name)).filter(fits).collect())
+        Self(VARIABLES.iter().filter_map(known).filter(fits).collect())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
