@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use agents::acp::Replay;
-use agents::{Adapter, Event, Gateway, Key, Said, TEXT_CHARACTERS_MAX, Task};
+use agents::{Adapter, Event, Gateway, Hands, Key, Said, TEXT_CHARACTERS_MAX, Task};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -24,6 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
         model: Some("model"),
         instructions: "Work.",
         gateway: &gateway,
+        hands: Hands::Gateway,
         resume: None,
     };
     // A plain command writes what it is told as it is.

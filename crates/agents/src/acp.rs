@@ -21,7 +21,8 @@
 //! adapter says how ([`Told`]). A turn is over when every prompt is answered.
 //!
 //! The gateway is the one server of tools in a session. The agent is offered neither
-//! files nor terminals, and no permission but to call the gateway's tools.
+//! files nor terminals, and no permission but to call the gateway's tools, unless its
+//! hands are its own.
 
 mod opening;
 mod permission;
@@ -360,7 +361,7 @@ impl Acp {
 
     /// Something that the agent asks.
     fn asked(&mut self, said: &Value) -> Heard {
-        let answer = permission::answer(said, self.opening.gateway());
+        let answer = permission::answer(said, self.opening.permitted());
         let mut events: Vec<Event> = self.works().into_iter().collect();
         events.extend(self.flush());
         if let Some(call) = said.pointer("/params/toolCall").filter(|_| answer.is_permitted) {

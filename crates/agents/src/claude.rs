@@ -23,7 +23,7 @@ use crate::capability::{
 use crate::dialogue::{Dialogue, Heard, Key, NotNow, Said};
 use crate::event::{End, Event, Failure, Usage};
 use crate::json::{beginning, beginning_of, list, micro_dollars, number, object, text};
-use crate::launch::{File, Launch, Task};
+use crate::launch::{File, Hands, Launch, Task};
 
 /// What Claude Code can do.
 pub const CAPABILITIES: Capabilities = Capabilities {
@@ -36,8 +36,12 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     isolation: Isolation::Gateway,
 };
 
-/// How it is started with its hands in the gateway alone. What may be secret or long
-/// is in files: arguments can be read by everybody on the host.
+/// Its own tools that it may use without asking, where its hands are its own.
+const OWN: &str = "Bash,BashOutput,Edit,Glob,Grep,KillShell,NotebookEdit,Read,TaskOutput,TaskStop,TodoWrite,Write";
+
+/// How it is started: with its hands in the gateway alone, or with its own, but never
+/// with settings, hooks or memories of anybody's. What may be secret or long is in files:
+/// arguments can be read by everybody on the host.
 #[must_use]
 pub fn launch(task: &Task<'_>) -> Launch {
     let gateway = task.gateway;
@@ -68,18 +72,23 @@ pub fn launch(task: &Task<'_>) -> Launch {
         "stream-json",
         "--verbose",
         "--replay-user-messages",
-        "--tools",
-        "",
         "--setting-sources",
         "",
         "--strict-mcp-config",
         "--permission-prompts",
         "none",
-        "--system-prompt-file",
-        &*instructions,
+        "--mcp-config",
+        &*settings,
     ];
-    let allowed = format!("mcp__{}", gateway.name);
-    words.extend(["--mcp-config", &*settings, "--allowedTools", &*allowed]);
+    let (mut allowed, beside) = (format!("mcp__{}", gateway.name), own_directory(task.hands));
+    match &beside {
+        None => words.extend(["--tools", "", "--system-prompt-file", &*instructions]),
+        Some(beside) => {
+            allowed = format!("{allowed},{OWN}");
+            words.extend(["--append-system-prompt-file", &*instructions, "--add-dir", &**beside]);
+        }
+    }
+    words.extend(["--allowedTools", &*allowed]);
     words.extend(task.model.iter().flat_map(|model| ["--model", model]));
     words.extend(task.resume.iter().flat_map(|session| ["--resume", session]));
     launch.arguments = words.into_iter().map(str::to_owned).collect();
@@ -97,6 +106,14 @@ pub fn launch(task: &Task<'_>) -> Launch {
         launch.variable(name, value);
     }
     launch
+}
+
+/// The directory in which it works besides the one it runs in, if its hands are its own.
+fn own_directory(hands: Hands<'_>) -> Option<String> {
+    match hands {
+        Hands::Gateway => None,
+        Hands::Own { packet } => Some(packet.to_string_lossy().into_owned()),
+    }
 }
 
 /// The keys of the messages that a file of a session says were taken: by themselves, or

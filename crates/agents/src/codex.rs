@@ -28,7 +28,7 @@ use crate::capability::{
 use crate::dialogue::{Dialogue, Heard, Key, NotNow, Said};
 use crate::event::{End, Event, Failure, Usage};
 use crate::json::{beginning, beginning_of, number, object, text};
-use crate::launch::{File, Launch, Task};
+use crate::launch::{File, Hands, Launch, Task};
 
 pub use crate::launch::Provider;
 
@@ -73,14 +73,28 @@ const OFF: &[&str] = &[
     "workspace_dependencies",
 ];
 
-/// How it is started with its hands in the gateway alone, and with its own provider of
-/// models if there is no other, which has to speak OpenAI's Responses.
+/// Those of them that are its own hands.
+const OWN: &[&str] = &["shell_tool", "unified_exec", "view_image"];
+
+/// What it is told about its sandbox.
+const fn sandbox(hands: Hands<'_>) -> &'static str {
+    match hands {
+        Hands::Gateway => "read-only",
+        // Its own would keep it from committing what it did.
+        Hands::Own { .. } => "danger-full-access",
+    }
+}
+
+/// How it is started: with its hands in the gateway alone, or with its own; and with its
+/// own provider of models if there is no other, which has to speak OpenAI's Responses.
 #[must_use]
 pub fn launch(task: &Task<'_>, provider: Option<&Provider>) -> Launch {
     let mut settings = toml_edit::DocumentMut::new();
-    for (key, value) in
-        [("approval_policy", "never"), ("sandbox_mode", "read-only"), ("web_search", "disabled")]
-    {
+    for (key, value) in [
+        ("approval_policy", "never"),
+        ("sandbox_mode", sandbox(task.hands)),
+        ("web_search", "disabled"),
+    ] {
         settings[key] = toml_edit::value(value);
     }
     settings["check_for_update_on_startup"] = toml_edit::value(false);
@@ -89,7 +103,8 @@ pub fn launch(task: &Task<'_>, provider: Option<&Provider>) -> Launch {
     settings["skills"]["include_instructions"] = toml_edit::value(false);
     settings["skills"]["bundled"]["enabled"] = toml_edit::value(false);
     settings["analytics"]["enabled"] = toml_edit::value(false);
-    for feature in OFF {
+    let is_off = |feature: &&&str| task.hands == Hands::Gateway || !OWN.contains(*feature);
+    for feature in OFF.iter().filter(is_off) {
         settings["features"][feature] = toml_edit::value(false);
     }
     if let Some(Provider { url, key_variable }) = provider {
@@ -164,6 +179,9 @@ pub struct Codex {
     directory: String,
     model: Option<String>,
     instructions: String,
+    /// Where the instructions are told: in place of its own, or after them.
+    told_as: &'static str,
+    sandbox: &'static str,
     resume: Option<String>,
     asked: u64,
     pending: BTreeMap<u64, Purpose>,
@@ -180,6 +198,11 @@ impl Codex {
             directory: task.directory.to_string_lossy().into_owned(),
             model: task.model.map(str::to_owned),
             instructions: task.instructions.to_owned(),
+            told_as: match task.hands {
+                Hands::Gateway => "baseInstructions",
+                Hands::Own { .. } => "developerInstructions",
+            },
+            sandbox: sandbox(task.hands),
             resume: task.resume.map(str::to_owned),
             asked: 0,
             pending: BTreeMap::new(),
@@ -217,10 +240,10 @@ impl Codex {
                 let mut start = json!({
                     "cwd": self.directory,
                     "approvalPolicy": "never",
-                    "sandbox": "read-only",
+                    "sandbox": self.sandbox,
                     "model": self.model,
-                    "baseInstructions": self.instructions,
                 });
+                start[self.told_as] = json!(self.instructions);
                 let method = match &self.resume {
                     Some(thread) => {
                         start["threadId"] = json!(thread);

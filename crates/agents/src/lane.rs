@@ -10,11 +10,13 @@ pub enum Lane {
     Cell,
     /// All of it runs in the lane's machine.
     Guest,
+    /// It runs on the host, in a checkout of its task's own, and so do its hands.
+    Worktree,
 }
 
 impl Lane {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Cell, Self::Guest];
+    pub const ALL: [Self; 3] = [Self::Cell, Self::Guest, Self::Worktree];
 
     /// Its name.
     #[must_use]
@@ -22,6 +24,7 @@ impl Lane {
         match self {
             Self::Cell => "cell",
             Self::Guest => "guest",
+            Self::Worktree => "worktree",
         }
     }
 
@@ -34,6 +37,11 @@ impl Lane {
                  own; it has no tools but the gateway's, which act in the task's machine"
             }
             Self::Guest => "the agent and all that it starts run in the task's machine",
+            Self::Worktree => {
+                "the agent is a process of this host, in a checkout of its task's own and with a \
+                 home of its own; it works with its own tools, and what it leaves is verified in a \
+                 machine"
+            }
         }
     }
 
@@ -51,6 +59,11 @@ impl Lane {
                  with the code that it works on, and the machine's network has to reach the \
                  provider"
             }
+            Self::Worktree => {
+                "nothing is: the agent, and whatever it runs, have the files, the rights and the \
+                 network of whoever starts the engine, and can read and change all that those can, \
+                 the batch too; its processes are held together and ended with it, and that is all"
+            }
         }
     }
 
@@ -61,6 +74,7 @@ impl Lane {
         match self {
             Self::Cell => adapter.capabilities().isolation == Isolation::Gateway,
             Self::Guest => adapter == Adapter::Command,
+            Self::Worktree => true,
         }
     }
 }

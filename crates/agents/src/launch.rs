@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 pub struct Task<'a> {
     /// The program.
     pub program: &'a Path,
-    /// An empty directory of its own, which it runs in.
+    /// The directory that it runs in: an empty one, or where its own hands work.
     pub directory: &'a Path,
     /// A directory for its settings and transcripts, empty when it is started first.
     pub home: &'a Path,
@@ -15,11 +15,25 @@ pub struct Task<'a> {
     pub model: Option<&'a str>,
     /// What it is told before all else.
     pub instructions: &'a str,
-    /// Where it finds its tools.
+    /// Where it finds tools that are not its own.
     pub gateway: &'a Gateway,
+    /// Which tools it works with.
+    pub hands: Hands<'a>,
     /// The conversation to go on with, by the name that it was opened under; another
     /// one if there is none.
     pub resume: Option<&'a str>,
+}
+
+/// Which tools an agent works with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hands<'a> {
+    /// The gateway's and no others: its hands are elsewhere.
+    Gateway,
+    /// Its own, where it runs, with the gateway's beside them.
+    Own {
+        /// A directory besides the one it runs in, in which it works.
+        packet: &'a Path,
+    },
 }
 
 /// A provider of models other than the agent's own.

@@ -48,5 +48,5 @@ pub use capability::{
 pub use dialogue::{Dialogue, Heard, Key, LINE_BYTES_MAX, NotNow, Said};
 pub use event::{End, Event, Failure, TEXT_CHARACTERS_MAX, Usage};
 pub use lane::Lane;
-pub use launch::{File, Gateway, Launch, Provider, Task};
+pub use launch::{File, Gateway, Hands, Launch, Provider, Task};
 pub use proof::{PROVED, Proved, Unproved, proof};

@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::capability::{
     Capabilities, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Waiting,
 };
-use crate::launch::{Launch, Provider, Task};
+use crate::launch::{Hands, Launch, Provider, Task};
 
 /// What OpenCode can do.
 pub const CAPABILITIES: Capabilities = Capabilities {
@@ -30,7 +30,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     isolation: Isolation::Gateway,
 };
 
-/// Where it works, in its home.
+/// Where it works, in its home, if its hands are elsewhere.
 #[must_use]
 pub fn directory(home: &Path) -> PathBuf {
     home.join(CONFIG).join("opencode")
@@ -38,8 +38,10 @@ pub fn directory(home: &Path) -> PathBuf {
 
 /// Something for the same task in the directory where it works.
 pub(crate) fn at_work<T>(task: &Task<'_>, then: impl FnOnce(&Task<'_>) -> T) -> T {
-    let directory = directory(task.home);
-    then(&Task { directory: &directory, ..task.clone() })
+    match task.hands {
+        Hands::Gateway => then(&Task { directory: &directory(task.home), ..task.clone() }),
+        Hands::Own { .. } => then(task),
+    }
 }
 
 /// Providers whose own protocols it speaks.
@@ -48,8 +50,8 @@ const OWN: [&str; 2] = ["anthropic", "openai"];
 /// Where all programs have their settings, in its home.
 const CONFIG: &str = "config";
 
-/// How it is started with its hands in the gateway alone. Its model is called
-/// `provider/model`. Another provider than its own speaks what the one of that name
+/// How it is started: with its hands in the gateway alone, or with its own. Its model is
+/// called `provider/model`. Another provider than its own speaks what the one of that name
 /// does: OpenAI's Responses, Anthropic's Messages, or else OpenAI's Chat Completions.
 #[must_use]
 pub fn launch(task: &Task<'_>, provider: Option<&Provider>) -> Launch {
@@ -58,10 +60,21 @@ pub fn launch(task: &Task<'_>, provider: Option<&Provider>) -> Launch {
         "share": "disabled",
         "autoupdate": false,
         "snapshot": false,
-        "permission": {"*": "deny", &*tools: "allow"},
-        "tools": {"*": false, &*tools: true},
-        "agent": {"build": {"prompt": task.instructions}},
     });
+    let (place, instructions) = (directory(task.home), task.home.join("instructions.md"));
+    let mut launch = Launch::default();
+    match task.hands {
+        Hands::Gateway => {
+            settings["permission"] = json!({"*": "deny", &*tools: "allow"});
+            settings["tools"] = json!({"*": false, &*tools: true});
+            settings["agent"] = json!({"build": {"prompt": task.instructions}});
+        }
+        Hands::Own { .. } => {
+            settings["permission"] = json!({"*": "allow"});
+            settings["instructions"] = json!([instructions]);
+            launch.file(instructions, task.instructions);
+        }
+    }
     if let Some(model) = task.model {
         settings["model"] = json!(model);
         // For titles: no other model is asked than the one that was chosen.
@@ -78,10 +91,8 @@ pub fn launch(task: &Task<'_>, provider: Option<&Provider>) -> Launch {
             settings["provider"][name]["npm"] = json!("@ai-sdk/openai-compatible");
         }
     }
-    let directory = directory(task.home);
-    let mut launch = Launch::default();
-    launch.file(directory.join("opencode.json"), settings.to_string());
-    launch.words(&["acp", "--cwd", &directory.to_string_lossy()]);
+    launch.file(place.join("opencode.json"), settings.to_string());
+    at_work(task, |task| launch.words(&["acp", "--cwd", &task.directory.to_string_lossy()]));
     for (name, place) in [
         ("HOME", ""),
         ("XDG_CONFIG_HOME", CONFIG),

@@ -25,7 +25,7 @@ use crate::capability::{
 use crate::dialogue::{Dialogue, Heard, Key, NotNow, Said};
 use crate::event::{End, Event, Failure, Usage};
 use crate::json::{beginning, beginning_of, list, micro_dollars, number, object, text};
-use crate::launch::{Launch, Provider, Task};
+use crate::launch::{Hands, Launch, Provider, Task};
 use crate::mark::{key_of, marked};
 
 /// What pi can do.
@@ -45,8 +45,8 @@ pub const SESSIONS: &str = "sessions";
 /// The tools of a gateway, as an extension.
 const EXTENSION: &str = include_str!("pi/gateway.js");
 
-/// How it is started with its hands in the gateway alone. Its model is called
-/// `provider/model`; another provider than pi's own has to speak OpenAI's Chat
+/// How it is started: with its hands in the gateway alone, or with its own. Its model is
+/// called `provider/model`; another provider than pi's own has to speak OpenAI's Chat
 /// Completions.
 #[must_use]
 pub fn launch(task: &Task<'_>, provider: Option<&Provider>) -> Launch {
@@ -70,7 +70,11 @@ pub fn launch(task: &Task<'_>, provider: Option<&Provider>) -> Launch {
     let mut launch = Launch::default();
     launch.file(extension.clone(), format!("const gateway = {server};\n{EXTENSION}"));
     launch.file(agent.join("settings.json"), settings.to_string());
-    launch.file(agent.join("SYSTEM.md"), task.instructions);
+    let (tools, told) = match task.hands {
+        Hands::Gateway => (Some("--no-builtin-tools"), "SYSTEM.md"),
+        Hands::Own { .. } => (None, "APPEND_SYSTEM.md"),
+    };
+    launch.file(agent.join(told), task.instructions);
     if let (Some(Provider { url, key_variable }), Some(model)) = (provider, task.model) {
         let (name, model) = model.split_once('/').unwrap_or(("other", model));
         let models = json!({"providers": {name: {
@@ -81,7 +85,8 @@ pub fn launch(task: &Task<'_>, provider: Option<&Provider>) -> Launch {
         }}});
         launch.file(agent.join("models.json"), models.to_string());
     }
-    launch.words(&["--mode", "rpc", "--offline", "--no-builtin-tools", "--no-extensions"]);
+    launch.words(&["--mode", "rpc", "--offline", "--no-extensions"]);
+    launch.words(tools.as_slice());
     launch.words(&["--no-skills", "--no-prompt-templates", "--no-themes", "--no-context-files"]);
     launch.words(&["--no-approve", "--extension", &extension.to_string_lossy()]);
     // A project's settings say where sessions are before it is asked whether it is trusted.

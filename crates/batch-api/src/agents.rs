@@ -95,11 +95,7 @@ pub struct ListedLane {
 impl Present for AgentList {
     fn present(&self, screen: &mut Screen) {
         for agent in &self.agents {
-            let lanes = match &*agent.lanes {
-                [] => "none yet".to_owned(),
-                lanes => lanes.join(", "),
-            };
-            screen.line(format!("{}: {lanes}", agent.kind));
+            screen.line(format!("{}: {}", agent.kind, agent.lanes.join(", ")));
             for one in &agent.proved {
                 let models = one.models.join(", ");
                 screen.line(format!("  proved in a cell: {} with {models}", one.version));

@@ -26,7 +26,7 @@ use crate::names::{BASE, CommitId, INTEGRATION, of_attempt};
 const QUESTION: Duration = Duration::from_secs(120);
 
 /// Time for copying or checking a repository as a whole.
-const WHOLE: Duration = Duration::from_secs(3600);
+pub(crate) const WHOLE: Duration = Duration::from_secs(3600);
 
 /// Settings of a store, whose objects are named as the operator's are.
 const SETTINGS_SHA1: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n";

@@ -4,7 +4,7 @@
 //! ```text
 //!            ┌───────────────── inputs ◀──────────────┐
 //!            ▼                                        │ outcomes, observations
-//!       live() ── committed ──▶ orders ──▶ World ── tasks ──▶ lanes (workspaces)
+//!       live() ── committed ──▶ orders ──▶ World ── tasks ──▶ lanes (workspaces, checkouts)
 //!            │                                  │               store (git)
 //!            └── wakes by itself when due       └──────────────▶ packets' homes
 //! ```
@@ -14,20 +14,21 @@
 //! as an input. A task that dies with its engine is looked up by the next one.
 //!
 //! Agents are commands in the lane's own workspace, or programs of the host whose
-//! hands are there (`agent`). Either way what they wrote survives any engine, and ends
-//! with the workspace.
+//! hands are there, or in a checkout of the lane's (`agent`, `site`). Either way what they
+//! wrote survives any engine, and ends with the lane.
 
 mod agent;
 pub(crate) mod cell;
 mod claims;
-mod handover;
 mod lane;
 mod lookup;
 mod outbox;
 mod projection;
 mod reviews;
+mod site;
 mod told;
 mod work;
+mod worktree;
 mod world;
 
 use std::ops::ControlFlow;
@@ -46,10 +47,10 @@ use crate::journal::SqliteJournal;
 
 pub use crate::configuration::{AgentKind, AgentSetup, HostedSetup, LaneMode};
 pub use agent::HostAgent;
-pub(crate) use handover::Surroundings;
 pub(crate) use lane::PACKET;
 pub(crate) use lane::workspaces_of;
 pub(crate) use projection::replace;
+pub(crate) use worktree::worktrees_of;
 pub use world::{Setup, World};
 pub(crate) use world::{Trouble, told as explained};
 
@@ -77,58 +78,31 @@ pub struct Request {
 pub(crate) enum Event {
     Input(Input),
     Request(Request),
-    /// What the request of that name may use of its client's environment.
-    Lent(RequestId, Surroundings),
 }
 
 /// Where requests and what happened are brought.
 #[derive(Debug, Clone)]
-pub struct Door {
-    events: SyncSender<Event>,
-    admits: Admits,
-}
-
-/// What an engine may be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Admits {
-    Everything,
-    /// To bring what is merged somewhere: it has no credentials for anything else.
-    Integrations,
-}
+pub struct Door(SyncSender<Event>);
 
 impl Door {
-    /// Brings a request. `false` if the engine has ended, or is none for it: whoever asks
-    /// its successor is answered.
+    /// Brings a request. `false` if the engine has ended.
     #[must_use]
     pub fn ask(&self, request: Request) -> bool {
-        let is_integration = matches!(request.command, Command::Integrate { .. });
-        let admits = self.admits == Admits::Everything || is_integration;
-        admits && self.events.send(Event::Request(request)).is_ok()
-    }
-
-    /// The same door, for requests to bring what is merged somewhere and no others.
-    pub(crate) fn for_integrations(self) -> Self {
-        Self { admits: Admits::Integrations, ..self }
-    }
-
-    /// Brings what a request that follows may use of its client's environment.
-    pub(crate) fn lend(&self, request: RequestId, surroundings: Surroundings) {
-        // An engine that has ended needs nothing.
-        let _ = self.events.send(Event::Lent(request, surroundings));
+        self.0.send(Event::Request(request)).is_ok()
     }
 
     /// Brings what happened. An engine that has ended does not hear it: its
     /// successor looks it up.
     pub(crate) fn tell(&self, input: Input) {
-        let _ = self.events.send(Event::Input(input));
+        let _ = self.0.send(Event::Input(input));
     }
 }
 
 /// The two ends of an engine's door.
 #[must_use]
 pub fn door() -> (Door, Visitors) {
-    let (events, receiver) = sync_channel(INPUTS_MAX);
-    (Door { events, admits: Admits::Everything }, Visitors(receiver))
+    let (sender, receiver) = sync_channel(INPUTS_MAX);
+    (Door(sender), Visitors(receiver))
 }
 
 /// What comes through a [`Door`].
@@ -250,16 +224,12 @@ impl Ports for Place {
         };
         let events = first.into_iter().chain(self.visitors.0.try_iter()).take(INPUTS_MAX);
         let input = |event| match event {
-            Event::Input(input) => Some(input),
+            Event::Input(input) => input,
             Event::Request(Request { request, actor, command, answer }) => {
                 self.waiting.push((request.clone(), answer));
-                Some(Input::Command { request, actor, command })
-            }
-            Event::Lent(request, surroundings) => {
-                self.world.lend(request, surroundings);
-                None
+                Input::Command { request, actor, command }
             }
         };
-        Some(events.filter_map(input).collect())
+        Some(events.map(input).collect())
     }
 }

@@ -1,4 +1,5 @@
-//! An agent's only hands: tools that act in its lane, while its attempt lasts.
+//! An agent's only hands: tools that act in its lane, while its attempt lasts. One with
+//! hands of its own has its voice here.
 //!
 //! ```text
 //! agent ──stdio──▶ bridge ──socket──▶ gateway ──operations──▶ lane: /workspace, /packet
@@ -54,7 +55,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 pub use bridge::{BRIDGE_SUBCOMMAND, run_bridge};
-pub(crate) use lane::Lane;
+pub(crate) use lane::{AUTHOR, Lane};
 use pass::{PASS_BYTES, Passes};
 use transport::Wire;
 

@@ -10,7 +10,7 @@ use packet::status::{Progress, StepStatus};
 use workspace_api::spec::Shape;
 
 use crate::Batches;
-use crate::configuration::Configuration;
+use crate::configuration::{AgentSetup, Configuration, LaneMode};
 use crate::discovery::{self, Found, Packet, Repository};
 use crate::picture;
 
@@ -62,6 +62,7 @@ pub(crate) fn outlined(request: &Plan) -> Result<Outline, OpError> {
     if !planned.problems.is_empty() {
         return Ok(Outline { planned, repository, configuration, units });
     }
+    planned.remarks.extend(configuration.agent.as_ref().and_then(AgentSetup::remark));
     let found = Found::look(&repository, &configuration, &directory, &request.tasks)?;
     planned.completed = found.completed_here;
     planned.remarks.extend(found.remarks);
@@ -73,8 +74,10 @@ pub(crate) fn outlined(request: &Plan) -> Result<Outline, OpError> {
         Ok(plan) if is_graph_known => {
             fill(&mut planned, &plan, &found.wanted);
             let home = |at: usize| home(&repository, &found.wanted[at]);
-            units =
-                UnitSpec::of(&plan, &repository.name(), Shape::default().memory_mib.into(), home);
+            let is_machine =
+                configuration.agent.as_ref().is_none_or(|it| it.lane != LaneMode::Worktree);
+            let memory_mib = if is_machine { Shape::default().memory_mib.into() } else { 0 };
+            units = UnitSpec::of(&plan, &repository.name(), memory_mib, home);
         }
         Ok(_) => {}
         Err(problems) => planned.problems.extend(problems.into_iter().filter_map(|problem| {

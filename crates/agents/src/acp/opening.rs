@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::permission::Permitted;
 use crate::event::{End, Failure};
 use crate::json::{beginning, list, number, text};
-use crate::launch::{Gateway, Task};
+use crate::launch::{Gateway, Hands, Task};
 
 /// The version of the protocol that is spoken.
 const VERSION: u64 = 1;
@@ -23,6 +24,7 @@ pub(super) enum Request {
 pub(super) struct Opening {
     directory: String,
     gateway: Gateway,
+    permitted: Permitted,
     model: Option<String>,
     resume: Option<String>,
     session: String,
@@ -35,6 +37,10 @@ impl Opening {
         Self {
             directory: task.directory.to_string_lossy().into_owned(),
             gateway: task.gateway.clone(),
+            permitted: match task.hands {
+                Hands::Gateway => Permitted::Gateway(task.gateway.name.clone()),
+                Hands::Own { .. } => Permitted::All,
+            },
             model: task.model.map(str::to_owned),
             resume: task.resume.map(str::to_owned),
             session: String::new(),
@@ -52,9 +58,9 @@ impl Opening {
         self.resume.is_some()
     }
 
-    /// What the gateway is called.
-    pub(super) fn gateway(&self) -> &str {
-        &self.gateway.name
+    /// What the agent may do.
+    pub(super) const fn permitted(&self) -> &Permitted {
+        &self.permitted
     }
 
     /// The method and the parameters of a request.

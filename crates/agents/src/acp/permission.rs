@@ -14,9 +14,18 @@ pub(super) struct Answer {
     pub(super) asked: String,
 }
 
-/// Answers a question of the agent's. Nobody is there to say yes: only the gateway's
-/// tools may be called, each time for this time.
-pub(super) fn answer(said: &Value, gateway: &str) -> Answer {
+/// What an agent may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Permitted {
+    /// Call the tools of the server with this name.
+    Gateway(String),
+    /// Whatever it asks for: its hands are its own.
+    All,
+}
+
+/// Answers a question of the agent's. Nobody is there to say yes: it may do what its
+/// hands are for, each time for this time.
+pub(super) fn answer(said: &Value, permitted: &Permitted) -> Answer {
     let method = text(said, "/method");
     let id = said.get("id");
     if method != "session/request_permission" {
@@ -25,8 +34,11 @@ pub(super) fn answer(said: &Value, gateway: &str) -> Answer {
         return Answer { reply, is_permitted: false, asked: method.to_owned() };
     }
     let call = said.pointer("/params/toolCall").unwrap_or(&Value::Null);
-    let is_gateways = is_gateways(call, gateway);
-    let kind = if is_gateways { "allow_once" } else { "reject_once" };
+    let may = match permitted {
+        Permitted::Gateway(gateway) => is_gateways(call, gateway),
+        Permitted::All => true,
+    };
+    let kind = if may { "allow_once" } else { "reject_once" };
     let option = list(said, "/params/options").iter().find(|option| text(option, "/kind") == kind);
     let outcome = match option {
         Some(option) => json!({"outcome": "selected", "optionId": text(option, "/optionId")}),
@@ -34,7 +46,7 @@ pub(super) fn answer(said: &Value, gateway: &str) -> Answer {
         None => json!({"outcome": "cancelled"}),
     };
     let reply = json!({"jsonrpc": "2.0", "id": id, "result": {"outcome": outcome}}).to_string();
-    let is_permitted = is_gateways && option.is_some();
+    let is_permitted = may && option.is_some();
     Answer { reply, is_permitted, asked: text(call, "/title").to_owned() }
 }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::launch::Gateway;
+use crate::launch::{Gateway, Hands};
 
 fn said(number: u128, text: &str) -> Said {
     Said { key: Key(Uuid::from_u128(number)), text: text.to_owned() }
@@ -24,6 +24,7 @@ fn with_task<T>(resume: Option<&str>, then: impl FnOnce(&Task<'_>) -> T) -> T {
         model: Some("best"),
         instructions: "Work.",
         gateway: &gateway,
+        hands: Hands::Gateway,
         resume,
     })
 }

@@ -90,6 +90,7 @@ fn what_may_be_secret_or_long_is_no_argument() {
         model: None,
         instructions: "all of the instructions",
         gateway: &gateway,
+        hands: Hands::Gateway,
         resume: None,
     });
     for kept in ["token-of-the-lane", "all of the instructions"] {

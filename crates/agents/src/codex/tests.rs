@@ -24,6 +24,7 @@ fn with_task<T>(then: impl FnOnce(&Task<'_>) -> T) -> T {
         model: Some("mock"),
         instructions: "Work.",
         gateway: &gateway,
+        hands: Hands::Gateway,
         resume: None,
     })
 }

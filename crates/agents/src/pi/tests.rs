@@ -161,6 +161,7 @@ fn what_may_be_secret_or_long_is_no_argument_and_nobody_says_yes() {
         model: Some("anthropic/best"),
         instructions: "all of the instructions",
         gateway: &gateway,
+        hands: Hands::Gateway,
         resume: None,
     };
     let launch = launch(&task, None);

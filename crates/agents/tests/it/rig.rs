@@ -9,7 +9,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use agent_lab::model::{Script, ScriptedModel, Step};
-use agents::{Adapter, Dialogue, Event, File, Gateway, Key, Launch, Provider, Record, Said, Task};
+use agents::{
+    Adapter, Dialogue, Event, File, Gateway, Hands, Key, Launch, Provider, Record, Said, Task,
+};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -129,6 +131,7 @@ impl Start<'_> {
             model: Some(self.model),
             instructions: "You work.",
             gateway: &gateway,
+            hands: Hands::Gateway,
             resume: self.resume,
         };
         let provider =

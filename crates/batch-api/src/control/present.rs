@@ -4,8 +4,8 @@ use operation::{Present, Screen};
 
 use super::start::Started;
 use super::status::{
-    BatchList, BatchState, BatchStatus, BatchSummary, EngineState, UnitState, UnitStatus,
-    UsageStatus,
+    AgentStatus, BatchList, BatchState, BatchStatus, BatchSummary, EngineState, UnitState,
+    UnitStatus, UsageStatus,
 };
 
 impl Present for Started {
@@ -65,6 +65,11 @@ impl Present for BatchStatus {
         screen.line(format!("{}  {}", self.id, word(self.state)));
         screen.line(format!("{}, since {}", self.repository, self.created));
         screen.line(format!("{done} of {} done{}", self.units.len(), used(self.usage)));
+        let AgentStatus { kind, lane, leaves_open } = &self.agent;
+        screen.line(format!("agent {kind}, lanes `{lane}`"));
+        if lane == "worktree" {
+            screen.note(format!("not kept apart: {leaves_open}"));
+        }
         let width = self.units.iter().map(|unit| unit.id.to_string().len()).max();
         for unit in &self.units {
             screen.line(unit_line(unit, width.unwrap_or_default()));

@@ -32,6 +32,11 @@ pub struct Start {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub lanes: Option<u8>,
+    /// Let agents of lanes `worktree` work on this host, with your rights: without it they
+    /// are refused
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_host: bool,
     /// Name of this request: repeated, it means the batch that it started first
     #[arg(long, value_name = "ID")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,7 +48,7 @@ impl Start {
     #[must_use]
     pub fn of(tasks: impl IntoIterator<Item = TaskSource>) -> Self {
         let tasks = tasks.into_iter().collect();
-        Self { tasks, directory: here(), lanes: None, request_id: None }
+        Self { tasks, directory: here(), lanes: None, on_host: false, request_id: None }
     }
 }
 

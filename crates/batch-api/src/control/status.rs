@@ -103,6 +103,8 @@ pub struct BatchStatus {
     pub owner: Actor,
     /// How many units have a lane at the same time at most.
     pub lanes: u32,
+    /// What does the work, and where.
+    pub agent: AgentStatus,
     /// The commit that it began with.
     pub base: CommitName,
     /// The tip of its integration branch, as far as it is known.
@@ -119,6 +121,17 @@ pub struct BatchStatus {
     pub trouble: Option<String>,
     /// The last record of the journal that this is folded from.
     pub sequence: u64,
+}
+
+/// What does the work of a batch, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentStatus {
+    /// Which agent.
+    pub kind: String,
+    /// Where it runs: `cell`, `guest` or `worktree`.
+    pub lane: String,
+    /// What is not kept apart there.
+    pub leaves_open: String,
 }
 
 /// Where a batch is.

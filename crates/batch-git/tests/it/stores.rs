@@ -1,7 +1,7 @@
 use std::fs;
 
 use batch_api::Epoch;
-use batch_git::{GitError, Merged, Operator, Store, Way};
+use batch_git::{GitError, Merged, Store};
 
 use crate::scene::*;
 
@@ -76,8 +76,6 @@ fn an_engine_that_was_replaced_changes_nothing_any_more() {
     let runtime = runtime();
     let owner = Store::claim(&scene.stores, Epoch(2)).unwrap();
     let (base, note, signature) = (&scene.base, note("merged"), signature());
-    let operator = Operator::at(&scene.operator);
-    let way = Way::FastForward { into: "main".into() };
     let refusals = runtime.block_on(async {
         [
             stale.advance(base, &result).await.err(),
@@ -85,8 +83,7 @@ fn an_engine_that_was_replaced_changes_nothing_any_more() {
             stale.merge(base, &result, &note, &signature).await.err(),
             stale.commit(&attempt(2), base, &result, &note, &signature).await.err(),
             stale.receive(&attempt(2), base, &bundle, batch_git::Limits::default()).await.err(),
-            stale.publish(&operator, base, "hotcell/batch").await.err(),
-            stale.has_arrived(&operator, base, "hotcell/batch", &way).await.err(),
+            stale.publish(&scene.operator, "hotcell/batch").await.err(),
             Store::claim(&scene.stores, Epoch(1)).err(),
             Store::create(&scene.stores, Epoch(1), &scene.operator, "HEAD").await.err(),
         ]
@@ -105,4 +102,39 @@ fn an_engine_that_was_replaced_changes_nothing_any_more() {
         assert!(owner.advance(base, &result).await.is_err());
         assert!(owner.advance(&merged, base).await.is_err());
     });
+}
+
+#[test]
+fn a_checkout_shares_nothing_with_the_store_and_what_is_left_there_is_taken() {
+    let scene = Scene::new();
+    let path = scene.path("a checkout, 100%");
+    let runtime = runtime();
+    runtime.block_on(scene.store.check_out(&scene.base, &path)).unwrap();
+    assert_eq!(git(&path, &["status", "--short", "--branch"]), "## main");
+    assert_eq!(git(&path, &["remote"]), "");
+    assert_eq!(git(&path, &["rev-list", "--all"]), scene.base.to_string());
+    // Whatever is done to its objects is done to no other's.
+    for entry in walkdir(&path.join(".git/objects")) {
+        assert_eq!(std::os::unix::fs::MetadataExt::nlink(&entry.metadata().unwrap()), 1);
+    }
+    write(&path, "new", "new\n");
+    git(&path, &["add", "new"]);
+    git(&path, &["commit", "--quiet", "--message=mine"]);
+    write(&path, "lines", "other\n");
+    let result = scene.result(1, &path);
+    assert_eq!(scene.file(&result, "new"), "new");
+    assert_eq!(scene.file(&result, "lines"), "other");
+    runtime.block_on(scene.store.check()).unwrap();
+    // Nothing is made where something is.
+    assert!(runtime.block_on(scene.store.check_out(&scene.base, &path)).is_err());
+}
+
+/// All files below a directory.
+fn walkdir(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(walkdir(&path)) } else { found.push(path) }
+    }
+    found
 }

@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
-use agents::Adapter;
+use agents::{Adapter, Lane};
+use batch_api::plan::Remark;
 use batch_core::spec::Receipts;
 use serde::{Deserialize, Serialize};
+
+use super::OWN_FILE;
 
 /// What does the work: which agent, and where its hands are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub struct AgentSetup {
     /// Which agent.
     pub kind: AgentKind,
-    /// Its program with arguments, for [`AgentKind::Command`].
+    /// Its program with arguments, if it is any command.
     pub command: Vec<String>,
     /// Where it runs.
     pub lane: LaneMode,
@@ -27,8 +30,8 @@ pub struct AgentSetup {
 pub struct HostedSetup {
     /// The program; the first of its name in the search path unless it is said.
     pub program: Option<PathBuf>,
-    /// The model, as the agent calls it.
-    pub model: String,
+    /// The model, as the agent calls it; its default if it is any command.
+    pub model: Option<String>,
     /// Variables that its process gets from whoever starts an engine.
     pub credentials: Vec<String>,
 }
@@ -48,6 +51,8 @@ pub enum AgentKind {
     OpenCode,
     /// pi.
     Pi,
+    /// Any agent that speaks the Agent Client Protocol.
+    Acp,
 }
 
 /// Where an agent runs, and where its hands are.
@@ -58,12 +63,14 @@ pub enum LaneMode {
     Guest,
     /// It runs on the host, and its only hands are in the lane's machine.
     Cell,
+    /// It runs on the host, in a checkout of the lane's, and so do its hands.
+    Worktree,
 }
 
 impl AgentKind {
     /// All of them.
     pub const ALL: &'static [Self] =
-        &[Self::Command, Self::ClaudeCode, Self::Codex, Self::OpenCode, Self::Pi];
+        &[Self::Command, Self::ClaudeCode, Self::Codex, Self::OpenCode, Self::Pi, Self::Acp];
 
     /// The kind as the configuration names it.
     #[must_use]
@@ -74,26 +81,34 @@ impl AgentKind {
             Self::Codex => "codex",
             Self::OpenCode => "opencode",
             Self::Pi => "pi",
+            Self::Acp => "acp",
         }
     }
 
     /// Who launches and understands it, if it is a program of the host.
     #[must_use]
-    pub const fn adapter(self) -> Option<Adapter> {
+    pub const fn adapter(self) -> Adapter {
         match self {
-            Self::Command => None,
-            Self::ClaudeCode => Some(Adapter::ClaudeCode),
-            Self::Codex => Some(Adapter::Codex),
-            Self::OpenCode => Some(Adapter::OpenCode),
-            Self::Pi => Some(Adapter::Pi),
+            Self::Command => Adapter::Command,
+            Self::ClaudeCode => Adapter::ClaudeCode,
+            Self::Codex => Adapter::Codex,
+            Self::OpenCode => Adapter::OpenCode,
+            Self::Pi => Adapter::Pi,
+            Self::Acp => Adapter::Acp,
         }
+    }
+
+    /// Whether it is whatever command the configuration says.
+    #[must_use]
+    pub const fn is_any_command(self) -> bool {
+        matches!(self, Self::Command | Self::Acp)
     }
 
     /// The variables that hold its credentials, unless the configuration says others.
     #[must_use]
     pub const fn credentials(self) -> &'static [&'static str] {
         match self {
-            Self::Command => &[],
+            Self::Command | Self::Acp => &[],
             Self::ClaudeCode => &["ANTHROPIC_API_KEY"],
             Self::Codex | Self::OpenCode | Self::Pi => &["OPENAI_API_KEY"],
         }
@@ -105,7 +120,7 @@ impl AgentKind {
     #[must_use]
     pub const fn endpoint(self) -> Option<&'static str> {
         match self {
-            Self::Command => None,
+            Self::Command | Self::Acp => None,
             Self::ClaudeCode => Some("ANTHROPIC_BASE_URL"),
             Self::Codex | Self::OpenCode | Self::Pi => Some("OPENAI_BASE_URL"),
         }
@@ -115,8 +130,10 @@ impl AgentKind {
     #[must_use]
     pub const fn lanes(self) -> &'static [LaneMode] {
         match self {
-            Self::Command => &[LaneMode::Guest],
-            Self::ClaudeCode | Self::Codex | Self::OpenCode | Self::Pi => &[LaneMode::Cell],
+            Self::Command => &[LaneMode::Guest, LaneMode::Worktree],
+            Self::ClaudeCode | Self::Codex | Self::OpenCode | Self::Pi | Self::Acp => {
+                &[LaneMode::Cell, LaneMode::Worktree]
+            }
         }
     }
 }
@@ -128,6 +145,17 @@ impl LaneMode {
         match self {
             Self::Guest => "guest",
             Self::Cell => "cell",
+            Self::Worktree => "worktree",
+        }
+    }
+
+    /// The same, where it is told what it isolates.
+    #[must_use]
+    pub const fn lane(self) -> Lane {
+        match self {
+            Self::Guest => Lane::Guest,
+            Self::Cell => Lane::Cell,
+            Self::Worktree => Lane::Worktree,
         }
     }
 }
@@ -142,11 +170,22 @@ impl AgentSetup {
     /// What can be proved about a message that was sent to it.
     #[must_use]
     pub fn receipts(&self) -> Receipts {
-        match self.kind.adapter().map(|adapter| adapter.capabilities().receipts) {
-            Some(agents::Receipts::Dedupes) => Receipts::Dedupes,
-            Some(agents::Receipts::Searchable) => Receipts::Searchable,
-            Some(agents::Receipts::Unprovable) | None => Receipts::Unprovable,
+        match self.kind.adapter().capabilities().receipts {
+            agents::Receipts::Dedupes => Receipts::Dedupes,
+            agents::Receipts::Searchable => Receipts::Searchable,
+            agents::Receipts::Unprovable => Receipts::Unprovable,
         }
+    }
+
+    /// What whoever plans or starts a batch should know of it.
+    pub(crate) fn remark(&self) -> Option<Remark> {
+        let not_kept_apart = match self.lane {
+            LaneMode::Guest | LaneMode::Cell => return None,
+            LaneMode::Worktree => Lane::Worktree.leaves_open(),
+        };
+        let message =
+            format!("agents work on this host, and of what is kept apart: {not_kept_apart}");
+        Some(Remark { file: OWN_FILE.to_owned(), message })
     }
 
     /// What is written where there is none yet.
@@ -160,7 +199,10 @@ impl AgentSetup {
         # Or an agent of the host, whose only hands are in the machine (`hotcell batch agents`\n\
         # says which versions and models):\n\
         # kind = \"claude-code\"\n\
-        # model = \"claude-sonnet-5-5\"\n";
+        # model = \"claude-sonnet-5-5\"\n\
+        # Or one that works on this host, in a checkout, which nothing keeps from the rest of it;\n\
+        # `batch start --on-host` allows that:\n\
+        # lane = \"worktree\"\n";
 
     /// As the configuration says it.
     pub(super) fn written(&self) -> String {
@@ -168,15 +210,17 @@ impl AgentSetup {
         table["kind"] = toml_edit::value(self.kind.as_str());
         table["lane"] = toml_edit::value(self.lane.as_str());
         let list = |words: &[String]| toml_edit::value(words.iter().collect::<toml_edit::Array>());
-        match &self.hosted {
-            None => table["command"] = list(&self.command),
-            Some(HostedSetup { program, model, credentials }) => {
-                if let Some(program) = program {
-                    table["program"] = toml_edit::value(program.to_string_lossy().as_ref());
-                }
-                table["model"] = toml_edit::value(model);
-                table["credentials"] = list(credentials);
+        if self.kind.is_any_command() {
+            table["command"] = list(&self.command);
+        }
+        if let Some(HostedSetup { program, model, credentials }) = &self.hosted {
+            if let Some(program) = program {
+                table["program"] = toml_edit::value(program.to_string_lossy().as_ref());
             }
+            if let Some(model) = model {
+                table["model"] = toml_edit::value(model);
+            }
+            table["credentials"] = list(credentials);
         }
         let mut document = toml_edit::DocumentMut::new();
         document["agent"] = toml_edit::Item::Table(table);

@@ -1,24 +1,15 @@
 //! `.hotcell/batch.toml`.
 
-use std::path::PathBuf;
+mod agent;
 
 use batch_api::plan::{LANES_MAX, SourceOfSettings};
 use toml_edit::{Document, Item, TableLike, TomlError};
 
-use super::{
-    AgentKind, AgentSetup, HostedSetup, OWN_FILE, Read, TEXT_BYTES_MAX, VERIFY_MAX, WEIGHT_MAX,
-    WORDS_MAX, shown, suggestion,
-};
+use super::{OWN_FILE, Read, TEXT_BYTES_MAX, VERIFY_MAX, WEIGHT_MAX, shown, suggestion};
 
 /// Every key of the file.
 const KEYS: &[&str] =
     &["version", "lanes", "environment", "base", "verify", "agent", "sizes", "areas"];
-
-/// Every key of its table of the agent.
-const OF_AGENT: [&str; 6] = ["kind", "lane", "command", "program", "model", "credentials"];
-
-/// Those that are an agent's on the host.
-const OF_HOSTED: &[&str] = &["program", "model", "credentials"];
 
 /// The version of the file that is read.
 const VERSION: i64 = 1;
@@ -162,109 +153,8 @@ impl File<'_, '_> {
         }
     }
 
-    /// What does the work. What is missing or wrong in it is all told, and then there is
-    /// none.
-    fn agent(&mut self, item: &Item, line: u32) {
-        let before = self.read.problems.len();
-        self.section("agent", item, line, &OF_AGENT, |_, _, _, _| {});
-        let Some(table) = item.as_table_like() else { return };
-        let at = |file: &Self, item: &Item| file.place(item, line);
-        let names = |known: &[&str]| {
-            known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-        };
-        let kinds: Vec<&str> = AgentKind::ALL.iter().map(|kind| kind.as_str()).collect();
-        let Some(said) = table.get("kind") else {
-            let message = format!("found no `kind` in [agent]; expected one of {}", names(&kinds));
-            return self.problem(line, message);
-        };
-        let found =
-            said.as_str().and_then(|said| AgentKind::ALL.iter().find(|it| it.as_str() == said));
-        let Some(kind) = found.copied() else {
-            let message = format!("found another `kind`; expected one of {}", names(&kinds));
-            return self.problem(at(self, said), message);
-        };
-        let mut lane = kind.lanes().first().copied();
-        if let Some(said) = table.get("lane") {
-            let modes: Vec<&str> = kind.lanes().iter().map(|mode| mode.as_str()).collect();
-            lane = said
-                .as_str()
-                .and_then(|said| kind.lanes().iter().find(|it| it.as_str() == said))
-                .copied();
-            if lane.is_none() {
-                let message = format!(
-                    "found another `lane` for `{}`; expected one of {}",
-                    kind.as_str(),
-                    names(&modes)
-                );
-                self.problem(at(self, said), message);
-            }
-        }
-        let (command, hosted) = match kind {
-            AgentKind::Command => (self.command(table, line), None),
-            AgentKind::ClaudeCode | AgentKind::Codex | AgentKind::OpenCode | AgentKind::Pi => {
-                (Vec::new(), self.hosted(kind, table, line))
-            }
-        };
-        let of_others: &[&str] = if kind == AgentKind::Command { OF_HOSTED } else { &["command"] };
-        for (key, _) in table.iter().filter(|(key, _)| of_others.contains(key)) {
-            let message =
-                format!("found `{key}`, which an agent of kind `{}` has not", kind.as_str());
-            self.problem(line, message);
-        }
-        if let (Some(lane), true) = (lane, self.read.problems.len() == before) {
-            self.read.configuration.agent = Some(AgentSetup { kind, command, lane, hosted });
-        }
-    }
-
     fn place(&self, item: &Item, line: u32) -> u32 {
         item.span().map_or(line, |span| line_of(self.text, span.start))
-    }
-
-    /// The program of an agent that is a command.
-    fn command(&mut self, table: &dyn TableLike, line: u32) -> Vec<String> {
-        let Some(command) = table.get("command") else {
-            let message = "found no `command` in [agent]; expected a program and its arguments";
-            self.problem(line, message);
-            return Vec::new();
-        };
-        let (place, before) = (self.place(command, line), self.read.problems.len());
-        let words = self.lines("command", command, place, WORDS_MAX);
-        if words.is_empty() && self.read.problems.len() == before {
-            self.problem(place, "found an empty `command`; expected a program");
-        }
-        words
-    }
-
-    /// What there is to an agent that is a program of the host.
-    fn hosted(&mut self, kind: AgentKind, table: &dyn TableLike, line: u32) -> Option<HostedSetup> {
-        let mut said = |name: &str| {
-            let item = table.get(name)?;
-            let place = self.place(item, line);
-            self.line(name, item, place)
-        };
-        let (program, model) = (said("program"), said("model"));
-        if table.get("model").is_none() {
-            let message = "found no `model` in [agent]; expected one of `hotcell batch agents`";
-            self.problem(line, message);
-        }
-        let program = program.map(PathBuf::from);
-        if program.as_ref().is_some_and(|program| !program.is_absolute()) {
-            self.problem(line, "found a `program` that is no absolute path");
-        }
-        let credentials = match table.get("credentials") {
-            None => kind.credentials().iter().map(|&name| name.to_owned()).collect(),
-            Some(item) => {
-                let place = self.place(item, line);
-                let names = self.lines("credentials", item, place, WORDS_MAX);
-                if let Some(name) = names.iter().find(|name| !is_variable(name)) {
-                    let message =
-                        format!("found `{}`; expected the name of a variable", shown(name));
-                    self.problem(place, message);
-                }
-                names
-            }
-        };
-        Some(HostedSetup { program, model: model?, credentials })
     }
 
     /// A text that is not empty and not too long.
@@ -310,10 +200,4 @@ impl File<'_, '_> {
 /// Whether a text says something, and can be an argument of a program.
 fn is_text(text: &str) -> bool {
     (1..=TEXT_BYTES_MAX).contains(&text.len()) && !text.contains('\0')
-}
-
-/// Whether a text can be the name of a variable.
-fn is_variable(name: &str) -> bool {
-    !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

@@ -35,7 +35,7 @@ fn what_is_written_is_read() {
         lane: LaneMode::Cell,
         hosted: Some(HostedSetup {
             program: Some("/opt/codex".into()),
-            model: "gpt-5.5".into(),
+            model: Some("gpt-5.5".into()),
             credentials: vec!["KEY".into()],
         }),
     });

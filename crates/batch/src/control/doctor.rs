@@ -8,12 +8,13 @@ use batch_api::control::doctor::{BatchDiagnosis, BatchFinding, BatchFindingStatu
 use batch_core::state::State;
 use batch_core::unit::Phase;
 use batch_git::Store;
-use operation::{Call, Handler, NoEvents, OpError};
+use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 
 use super::place::Place;
 use super::{blocking, choosing, socket, telling};
 use crate::Batches;
 use crate::custody;
+use crate::engine::{LaneMode, worktrees_of};
 use crate::journal::Owner;
 
 /// With less room than this on the disk of a batch, in MiB, it should not go on.
@@ -67,8 +68,12 @@ impl Handler<Doctor> for Batches {
                 waits(&place, state, &mut findings);
                 troubles(&place, state, &mut findings);
                 processes(&home.custody(place.batch), &mut findings);
+                let setup = place.setup().ok();
+                if let Some(file) = &setup {
+                    isolation(file.setup.agent.lane, &mut findings);
+                }
                 if !telling::state(state).is_over()
-                    && let Ok(file) = place.setup()
+                    && let Some(file) = setup.filter(|file| file.setup.needs_machines())
                     && let Err(error) = starter.check_prepared(&file.setup.environment)
                 {
                     let remedy = error.hints.join("; ");
@@ -82,6 +87,10 @@ impl Handler<Doctor> for Batches {
         if let Some((state, owner)) = known {
             store(&place, &state, &mut findings).await;
             let lanes = self.starter.lanes_of(place.batch).await;
+            let lanes = lanes.and_then(|mut found| {
+                found.extend(worktrees_of(place.directory()).map_err(unreadable)?);
+                Ok(found)
+            });
             match lanes {
                 Ok(found) => lanes_found(&state, owner, &found, &mut findings),
                 Err(error) => findings.failed("lanes", error.message, "`hotcell doctor`"),
@@ -140,6 +149,25 @@ fn engine(place: &Place, state: &State, owner: Owner, findings: &mut Findings) {
         Owner::Dead(epoch) => {
             findings.warning("engine", format!("engine {} is gone", epoch.0), resume);
         }
+    }
+}
+
+fn unreadable(error: std::io::Error) -> OpError {
+    OpError::new(ErrorKind::Internal, &error).during("cannot read the batch's checkouts")
+}
+
+/// What is not kept apart.
+fn isolation(lane: LaneMode, findings: &mut Findings) {
+    let (name, open) = (lane.as_str(), lane.lane().leaves_open());
+    match lane {
+        LaneMode::Guest | LaneMode::Cell => {
+            findings.good("isolation", format!("lanes are `{name}`"))
+        }
+        LaneMode::Worktree => findings.warning(
+            "isolation",
+            format!("lanes are `{name}`: {open}"),
+            "`hotcell batch agents` shows what is proved in a `cell`",
+        ),
     }
 }
 
@@ -266,7 +294,8 @@ fn lanes_found(
         findings.warning(
             "lanes",
             format!("of no use any more: {}", spare.join(", ")),
-            "`hotcell workspace delete NAME`, once nothing in them is wanted",
+            "once nothing in them is wanted: `hotcell workspace delete NAME` for a machine, and the \
+             directory of a checkout can go",
         );
     } else if missing.is_empty() {
         findings.good("lanes", format!("{} in use", in_lanes.len()));

@@ -6,16 +6,18 @@
 //! processes of agents.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use agents::{Adapter, Lane};
 use operation::{ErrorKind, OpError};
 use serde::{Deserialize, Serialize};
 use workspace::settings::variable;
 
+use crate::configuration::shown;
 use crate::custody::Environment;
-use crate::engine::{AgentSetup, HostAgent};
+use crate::engine::{AgentSetup, HostAgent, LaneMode};
 use crate::roster;
 
 /// What is told to an engine and written down nowhere.
@@ -64,9 +66,7 @@ impl Credentials {
         agent: &AgentSetup,
         hotcell: PathBuf,
     ) -> Result<Option<HostAgent>, OpError> {
-        let (Some(adapter), Some(hosted)) = (agent.kind.adapter(), &agent.hosted) else {
-            return Ok(None);
-        };
+        let Some(hosted) = &agent.hosted else { return Ok(None) };
         let mut credentials = Environment::empty();
         for (name, value) in &self.variables {
             credentials
@@ -74,8 +74,9 @@ impl Credentials {
                 .map_err(|error| OpError::new(ErrorKind::InvalidRequest, &error))?;
         }
         Ok(Some(HostAgent {
-            adapter,
+            adapter: agent.kind.adapter(),
             program: hosted.program.clone().unwrap_or_default(),
+            arguments: agent.command.get(1..).unwrap_or_default().to_vec(),
             model: hosted.model.clone(),
             endpoint: self.endpoint,
             credentials,
@@ -85,17 +86,32 @@ impl Credentials {
     }
 }
 
-/// An agent as it is written down, with the program that it is here, if that is proved
-/// to keep its hands in a lane.
-pub(super) async fn judged(mut agent: AgentSetup, repository: &Path) -> Result<AgentSetup, String> {
-    let (Some(adapter), Some(hosted)) = (agent.kind.adapter(), &mut agent.hosted) else {
-        return Ok(agent);
+/// An agent as it is written down, with the program that it is here, if its lane may be
+/// given to it: a cell if it is proved to keep its hands there, this host if whoever
+/// starts the batch says so.
+pub(super) async fn judged(
+    mut agent: AgentSetup,
+    repository: &Path,
+    on_host: bool,
+) -> Result<AgentSetup, String> {
+    let Some(hosted) = &mut agent.hosted else { return Ok(agent) };
+    if agent.lane == LaneMode::Worktree && !on_host {
+        return Err(format!(
+            "its agents would work on this host ({}); if that is meant, `--on-host` allows it",
+            Lane::Worktree.leaves_open()
+        ));
+    }
+    let (adapter, search) = (agent.kind.adapter(), search_path());
+    let command = || agent.command.first().map(String::as_str);
+    let name = adapter.program().or_else(command).unwrap_or_default();
+    let program = match &hosted.program {
+        Some(program) => program.clone(),
+        None if Path::new(name).is_absolute() => PathBuf::from(name),
+        None => {
+            let found = roster::programs(name, &search).into_iter().next();
+            found.ok_or_else(|| format!("found no program `{}` in PATH", shown(name)))?
+        }
     };
-    let search = search_path();
-    let found =
-        || adapter.program().and_then(|name| roster::programs(name, &search).into_iter().next());
-    let program = hosted.program.clone().or_else(found);
-    let program = program.ok_or_else(|| format!("found no program of `{adapter}` in PATH"))?;
     // What a repository holds is somebody else's, and never run on the host.
     let is_its = |path: &Path| path.starts_with(repository);
     if is_its(&program) || program.canonicalize().is_ok_and(|real| is_its(&real)) {
@@ -104,10 +120,32 @@ pub(super) async fn judged(mut agent: AgentSetup, repository: &Path) -> Result<A
             program.display()
         ));
     }
-    let version = roster::version(&program, &search).await.map_err(|error| error.to_string())?;
-    agents::proof(adapter, &version, Some(&hosted.model)).map_err(|error| error.to_string())?;
+    if agent.lane == LaneMode::Cell {
+        proved(adapter, &program, &search, hosted.model.as_deref()).await.map_err(|why| {
+            format!(
+                "{why}. It would be taken with `lane = \"worktree\"`, where {}",
+                Lane::Worktree.leaves_open()
+            )
+        })?;
+    }
     hosted.program = Some(program);
     Ok(agent)
+}
+
+/// Fails unless this program is proved to keep its hands in a cell.
+async fn proved(
+    adapter: Adapter,
+    program: &Path,
+    search: &OsStr,
+    model: Option<&str>,
+) -> Result<(), String> {
+    // Of a kind of which nothing is proved no version is asked for: it may be anything.
+    let is_known = agents::PROVED.iter().any(|row| row.adapter == adapter);
+    let version = match is_known {
+        true => roster::version(program, search).await.map_err(|error| error.to_string())?,
+        false => String::new(),
+    };
+    agents::proof(adapter, &version, model).map(drop).map_err(|error| error.to_string())
 }
 
 fn search_path() -> OsString {

@@ -92,7 +92,9 @@ impl Handler<Start> for Batches {
         let file = made(named, start.clone(), outline, self.starter.memory_mib()).await?;
         let (home, starter) = (self.home.clone(), self.starter.clone());
         let place = blocking(move || {
-            starter.check_prepared(&file.setup.environment)?;
+            if file.setup.needs_machines() {
+                starter.check_prepared(&file.setup.environment)?;
+            }
             written(&home, &file)?;
             Ok(home.place(file.setup.batch))
         })
@@ -168,13 +170,15 @@ async fn made(
     let mut problem = |file: &str, message: String| {
         problems.push(PacketProblem { file: file.to_owned(), line: 0, message });
     };
-    let agent = match configuration.agent.map(|agent| host::judged(agent, &repository.path)) {
-        None => {
-            problem(OWN_FILE, "found no table [agent]; expected what does the work".to_owned());
-            None
-        }
-        Some(judged) => judged.await.map_err(|why| problem(OWN_FILE, why)).ok(),
-    };
+    let agent =
+        match configuration.agent.map(|agent| host::judged(agent, &repository.path, asked.on_host))
+        {
+            None => {
+                problem(OWN_FILE, "found no table [agent]; expected what does the work".to_owned());
+                None
+            }
+            Some(judged) => judged.await.map_err(|why| problem(OWN_FILE, why)).ok(),
+        };
     let base = match Store::base_of(&repository.path, &configuration.base).await {
         Ok(base) => Some(base),
         Err(error) => {

@@ -1,8 +1,8 @@
 //! The state of a batch in the words of the contract.
 
 use batch_api::control::status::{
-    BatchState, BatchStatus, BatchSummary, EngineState, FailureCount, UnitState, UnitStatus,
-    UsageStatus, WaitStatus,
+    AgentStatus, BatchState, BatchStatus, BatchSummary, EngineState, FailureCount, UnitState,
+    UnitStatus, UsageStatus, WaitStatus,
 };
 use batch_core::effect::Effect;
 use batch_core::state::{Ending, Halt, OpenWait, State};
@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use operation::{ErrorKind, OpError};
 
 use super::setup::SetupFile;
+use crate::engine::AgentSetup;
 use crate::journal::Owner;
 
 /// A moment as the contract tells it.
@@ -89,6 +90,7 @@ pub(super) fn status(
         epoch: state.epoch.0,
         owner: file.spec.owner.clone(),
         lanes: file.spec.lanes,
+        agent: agent(&file.setup.agent),
         base: file.setup.base.parse().map_err(|error| OpError::new(ErrorKind::Internal, &error))?,
         integration: state.tip.clone(),
         units: units.into_iter().map(|it| unit(it, state)).collect(),
@@ -97,6 +99,14 @@ pub(super) fn status(
         trouble: trouble(state.effects.values().filter(|it| it.subject.unit.is_none())),
         sequence: state.sequence.0,
     })
+}
+
+fn agent(agent: &AgentSetup) -> AgentStatus {
+    AgentStatus {
+        kind: agent.kind.as_str().to_owned(),
+        lane: agent.lane.as_str().to_owned(),
+        leaves_open: agent.lane.lane().leaves_open().to_owned(),
+    }
 }
 
 fn unit(unit: &Unit, state: &State) -> UnitStatus {

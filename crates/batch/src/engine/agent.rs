@@ -1,16 +1,20 @@
 //! Agents at work: started, spoken to, stopped.
 //!
-//! There are two kinds. One is a command in the lane itself (`guest`). The other is a
-//! program on the host whose hands are the lane's gateway (`process`); it is launched
-//! and understood by an adapter of [`agents`], held by custody, and told what it is for
-//! by `opening`.
+//! There are three kinds. One is a command in the lane's machine (`guest`), another a
+//! command of the host, in its checkout (`turns`). The third is a program of the host for
+//! each conversation (`process`), whose hands are the lane's gateway, or its own in its
+//! checkout; it is launched and understood by an adapter of [`agents`], and told what it
+//! is for by `opening`. Whatever runs on the host is held by custody (`hosted`).
 
 mod adapter;
+mod capturing;
 mod conversing;
 mod guest;
+mod hosted;
 mod opening;
 mod place;
 mod process;
+mod turns;
 
 use std::path::PathBuf;
 
@@ -22,11 +26,11 @@ use packet::Prompt;
 
 use super::cell::Cell;
 use super::claims;
-use super::lane::packet_path;
+use super::site::Site;
 use super::world::{AboutUnit, Trouble, World};
 
 pub use adapter::HostAgent;
-pub(super) use process::Hosted;
+pub(super) use hosted::Hosted;
 
 /// How long one question about a command waits for its end.
 const SPELL: &str = "5s";
@@ -39,8 +43,25 @@ const KILLS_MAX: usize = 5;
 pub(super) enum Agent {
     /// A program in the guest, with its arguments.
     Guest(Vec<String>),
-    /// A program on the host, with its hands in the lane.
+    /// A program of the host for each turn, in a checkout.
+    Turns(HostAgent),
+    /// A program of the host for each conversation.
     Host(HostAgent),
+}
+
+impl Agent {
+    /// The program, if it is one of the host.
+    pub(super) const fn host(&self) -> Option<&HostAgent> {
+        match self {
+            Self::Guest(_) => None,
+            Self::Turns(agent) | Self::Host(agent) => Some(agent),
+        }
+    }
+
+    /// Whether it says something by letters in its packet.
+    const fn writes_letters(&self) -> bool {
+        matches!(self, Self::Guest(_) | Self::Turns(_))
+    }
 }
 
 impl World {
@@ -54,6 +75,9 @@ impl World {
     ) -> Result<Outcome, Trouble> {
         match &*self.agent {
             Agent::Guest(command) => self.open_in_guest(command, unit, conversation, opening).await,
+            Agent::Turns(agent) => {
+                self.open_in_turns(agent, effect, unit, conversation, opening).await
+            }
             Agent::Host(agent) => self.open_on_host(agent, effect, unit, conversation).await,
         }
     }
@@ -61,6 +85,7 @@ impl World {
     /// Tells an agent something: one whose turn is over takes another.
     pub(super) async fn inject(
         &self,
+        effect: &Effect,
         unit: &AboutUnit,
         conversation: &ConversationId,
         message: MessageId,
@@ -68,6 +93,9 @@ impl World {
         match &*self.agent {
             Agent::Guest(command) => {
                 self.inject_in_guest(command, unit, conversation, message).await
+            }
+            Agent::Turns(agent) => {
+                self.inject_in_turns(agent, effect, unit, conversation, message).await
             }
             Agent::Host(_) => self.inject_on_host(unit, conversation, message).await,
         }
@@ -81,14 +109,14 @@ impl World {
     ) -> Result<Outcome, Trouble> {
         match &*self.agent {
             Agent::Guest(_) => self.interrupt_in_guest(unit).await,
-            Agent::Host(_) => self.interrupt_on_host(conversation).await,
+            Agent::Turns(_) | Agent::Host(_) => self.interrupt_on_host(conversation).await,
         }
     }
 
-    /// Lets the calls of an attempt's agent no longer through. An agent within its
-    /// workspace calls nobody: stopping it, which comes next, is its fence.
+    /// Lets the calls of an attempt's agent no longer through. An agent that works where
+    /// it runs calls nobody: stopping it, which comes next, is its fence.
     pub(super) async fn fence(&self, unit: &AboutUnit) -> Result<Outcome, Trouble> {
-        if let Agent::Host(_) = &*self.agent {
+        if self.agent.host().is_some() {
             self.hosted()?.fence(&unit.attempt).await;
         }
         Ok(Outcome::Fenced)
@@ -101,20 +129,20 @@ impl World {
         unit: &AboutUnit,
         conversation: &ConversationId,
     ) -> Result<Outcome, Trouble> {
-        if let Agent::Host(_) = &*self.agent {
+        if self.agent.host().is_some() {
             self.hosted()?.stop(conversation).await?;
         }
-        if let Some(lane) = self.lane(&unit.attempt).await? {
-            self.kill_all(&lane).await?;
-            if let Agent::Guest(_) = &*self.agent {
-                self.take_letters(&lane, conversation).await?;
+        if let Some(site) = self.site(&unit.attempt).await? {
+            self.clear(&site).await?;
+            if self.agent.writes_letters() {
+                self.take_letters(&site, conversation).await?;
             }
         }
         Ok(Outcome::Stopped)
     }
 
-    /// Ends what runs in a lane.
-    async fn kill_all(&self, lane: &Cell) -> Result<(), Trouble> {
+    /// Ends what runs in a machine.
+    pub(super) async fn kill_all(&self, lane: &Cell) -> Result<(), Trouble> {
         for _ in 0..KILLS_MAX {
             let running = lane.running().await?;
             if running.is_empty() {
@@ -141,8 +169,8 @@ struct Packet {
     home: PathBuf,
 }
 
-/// What the packet in a lane claims; none if it cannot be read as one.
-async fn packet_status(lane: &Cell, prompt: &Prompt) -> Result<Option<Status>, Trouble> {
-    let read = lane.read(&packet_path("STATUS.md")).await?;
+/// What the packet of an attempt claims; none if it cannot be read as one.
+async fn packet_status(site: &Site, prompt: &Prompt) -> Result<Option<Status>, Trouble> {
+    let read = site.read("STATUS.md").await?;
     Ok(read.and_then(|status| claims::claimed(prompt, &status)))
 }

@@ -1,4 +1,5 @@
-//! Lanes: a workspace per attempt, made of the tip of the integration branch.
+//! Lanes that are machines: a workspace per attempt, made of the tip of the integration
+//! branch.
 //!
 //! A lane is found by its name, which follows from the attempt, so whoever makes one
 //! again finds the one that is there. A name is short, so it holds a digest, and a
@@ -9,7 +10,6 @@
 use std::collections::BTreeMap;
 
 use batch_api::{AttemptId, BatchId, CommitName};
-use batch_core::effect::Outcome;
 use batch_git::{CommitId, Merged};
 use operation::{Call, ErrorKind, Handler as _, OpError};
 use sha2::{Digest as _, Sha256};
@@ -19,11 +19,15 @@ use workspace_api::workspace::{Create, List, Workspace};
 
 use super::cell::Cell;
 use super::claims;
+use super::site::Site;
 use super::work;
 use super::world::{AboutUnit, Trouble, World};
 
 /// Where the packet lies in the guest.
 pub(crate) const PACKET: &str = "/packet";
+
+/// Where the repository lies in the guest.
+pub(super) const WORKSPACE: &str = "/workspace";
 
 /// The label that says what a lane began with.
 const BASE: &str = "batch/base";
@@ -41,51 +45,54 @@ const READABLE_MAX: usize = 36;
 const DIGEST_BYTES: usize = 6;
 
 impl World {
-    /// Makes the lane of an attempt, with earlier work of the unit if that goes
-    /// together with what was merged meanwhile.
-    pub(super) async fn prepare(
+    /// What an attempt begins with: the tip, with earlier work of the unit if that goes
+    /// together with it.
+    pub(super) async fn beginning(
         &self,
         unit: &AboutUnit,
+        tip: &CommitId,
         carry: Option<&CommitName>,
-    ) -> Result<Outcome, Trouble> {
-        let store = self.store()?;
-        let tip = store.integration().await?;
-        let start = match carry {
-            None => tip.clone(),
-            Some(carry) => {
-                let (carry, note) = (work::id(carry)?, work::note(self, unit, "Go on with"));
-                match store.merge(&tip, &carry, &note, &work::signature()).await? {
-                    Merged::Commit(both) => both,
-                    // What does not go together any more is done anew, on the new base;
-                    // the earlier work stays in the store.
-                    Merged::Already | Merged::Conflict(_) => tip.clone(),
-                }
-            }
-        };
-        if let Some(found) = self.lane(&unit.attempt).await? {
-            // Half-furnished ones are thrown away: no agent was in it yet.
-            self.discard(found).await?;
-        }
+    ) -> Result<CommitId, Trouble> {
+        let Some(carry) = carry else { return Ok(tip.clone()) };
+        let (carry, note) = (work::id(carry)?, work::note(self, unit, "Go on with"));
+        Ok(match self.store()?.merge(tip, &carry, &note, &work::signature()).await? {
+            Merged::Commit(both) => both,
+            // What does not go together any more is done anew, on the new base;
+            // the earlier work stays in the store.
+            Merged::Already | Merged::Conflict(_) => tip.clone(),
+        })
+    }
+
+    /// Makes the machine of an attempt.
+    pub(super) async fn make_lane(
+        &self,
+        attempt: &AttemptId,
+        start: &CommitId,
+    ) -> Result<Cell, Trouble> {
         // All that the guest has of history is the commit that it starts from, so what
         // is captured there can be told apart from nothing before it.
         let label: Label = format!("{BASE}={start}").parse()?;
-        let lane = self.make(&unit.attempt.to_string(), &start, Some(label)).await?;
+        let lane = self.make(&attempt.to_string(), start, Some(label)).await?;
         // Objects reach the disk before what names them: the machine may die at any moment,
         // and a commit whose objects are empty could never be captured.
-        let durable = ["git", "-C", "/workspace", "config", "core.fsync", "all"];
+        let durable = ["git", "-C", WORKSPACE, "config", "core.fsync", "all"];
         if lane.exec(&durable, Vec::new()).await?.exit_code != 0 {
             return Err("the lane's repository cannot be made durable".into());
         }
+        Ok(lane)
+    }
+
+    /// Puts the packet at the place of an attempt.
+    pub(super) async fn furnish(&self, unit: &AboutUnit, site: &Site) -> Result<(), Trouble> {
         let prompt = claims::prompt(&unit.home)?;
         let read = |file| work::read_of_home(&unit.home, file, claims::FILE_BYTES_MAX);
         let status =
             read("STATUS.md")?.unwrap_or_else(|| claims::status_template(&prompt).into_bytes());
-        lane.write(&packet_path("STATUS.md"), status).await?;
-        lane.write(&packet_path("PROMPT.md"), read("PROMPT.md")?.unwrap_or_default()).await?;
-        // The tree and the packet are on two disks: without this a machine that dies early
+        site.write("STATUS.md", status).await?;
+        site.write("PROMPT.md", read("PROMPT.md")?.unwrap_or_default()).await?;
+        // The tree and the packet may be on two disks: without this a machine that dies early
         // comes back with a repository that is not durable.
-        lane.sync().await?;
-        Ok(Outcome::Prepared { base: tip.as_str().parse()? })
+        site.sync().await
     }
 
     /// A workspace for something, that holds a commit of the store.
@@ -133,42 +140,10 @@ impl World {
         Ok(workspace.delete().await?)
     }
 
-    /// The lane of an attempt, which has to be there; its machine runs.
-    pub(super) async fn existing(&self, unit: &AboutUnit) -> Result<Cell, Trouble> {
-        let lane = self.lane(&unit.attempt).await?;
-        let lane = lane.ok_or_else(|| format!("the lane of {} is gone", unit.attempt))?;
-        // A keeper or a machine may have died, whose disks are whole.
-        lane.revive().await?;
-        Ok(lane)
-    }
-
     /// What a lane began with.
-    pub(super) async fn base(&self, lane: &Cell) -> Result<CommitId, Trouble> {
+    pub(super) async fn base_of_lane(&self, lane: &Cell) -> Result<CommitId, Trouble> {
         let base = label(lane, BASE).await?.ok_or("the lane does not say what it began with")?;
         Ok(base.parse()?)
-    }
-
-    /// Removes the lane of an attempt, if all of it is in the store.
-    pub(super) async fn remove(
-        &self,
-        unit: &AboutUnit,
-        proof: Option<&CommitName>,
-    ) -> Result<Outcome, Trouble> {
-        if let Some(proof) = proof
-            && !self.store()?.keeps(&work::id(proof)?).await?
-        {
-            return Ok(Outcome::Unproved);
-        }
-        // What a verification that was given up has left goes first: once the lane is gone,
-        // nobody looks for it any more.
-        if let Some(left) = self.named(&work::verification(unit)).await? {
-            self.discard(left).await?;
-        }
-        if let Some(lane) = self.lane(&unit.attempt).await? {
-            self.discard(lane).await?;
-        }
-        self.clear_places(unit)?;
-        Ok(Outcome::Removed)
     }
 }
 
@@ -194,7 +169,7 @@ pub(crate) async fn workspaces_of(
 
 /// What the workspace for something is called: readable, and different for whatever
 /// is different.
-fn workspace_name(batch: BatchId, purpose: &str) -> String {
+pub(super) fn workspace_name(batch: BatchId, purpose: &str) -> String {
     let mut digest = Sha256::new();
     digest.update(batch.to_string());
     digest.update([0]);
@@ -213,11 +188,6 @@ fn workspace_name(batch: BatchId, purpose: &str) -> String {
 async fn label(workspace: &Cell, wanted: &str) -> Result<Option<String>, Trouble> {
     let labels = workspace.status().await?.labels;
     Ok(labels.into_iter().find(|(key, _)| key.as_str() == wanted).map(|(_, value)| value))
-}
-
-/// A file of the packet in the guest.
-pub(super) fn packet_path(file: &str) -> String {
-    format!("{PACKET}/{file}")
 }
 
 #[cfg(test)]

@@ -14,12 +14,8 @@ pub(super) async fn find(
     effect: &Effect,
     about: &About,
 ) -> Result<Found, Trouble> {
-    world.check(epoch)?;
-    if let Action::Integrate { request, commit, handover } = &effect.action {
-        let found = world.find_integrated(request, commit, handover).await?;
-        return Ok(found.map_or(Found::NotDone, Found::Done));
-    }
     let Some(unit) = &about.unit else { return Ok(Found::NotDone) };
+    world.check(epoch)?;
     let done = match &effect.action {
         Action::Prepare { .. } => prepared(world, unit).await?,
         Action::Commit => committed(world, unit).await?,
@@ -29,11 +25,11 @@ pub(super) async fn find(
         }
         Action::Finish => world.is_finished(unit)?.then_some(Outcome::Finished),
         Action::Remove { .. } => {
-            world.lane(&unit.attempt).await?.is_none().then_some(Outcome::Removed)
+            world.site(&unit.attempt).await?.is_none().then_some(Outcome::Removed)
         }
         Action::Inject { conversation, message } => match &*world.agent {
             // An injection begins a turn, which ended with whoever watched it.
-            Agent::Guest(_) => return Ok(Found::Unknown),
+            Agent::Guest(_) | Agent::Turns(_) => return Ok(Found::Unknown),
             Agent::Host(agent) => {
                 return world.find_injected(agent, conversation, *message).await;
             }
@@ -56,8 +52,8 @@ async fn committed(world: &World, unit: &AboutUnit) -> Result<Option<Outcome>, T
 /// A lane that is there was not used yet, and is made again if it is half-furnished:
 /// whether it is cannot be seen.
 async fn prepared(world: &World, unit: &AboutUnit) -> Result<Option<Outcome>, Trouble> {
-    if let Some(lane) = world.lane(&unit.attempt).await? {
-        world.discard(lane).await?;
+    if let Some(site) = world.site(&unit.attempt).await? {
+        world.discard_site(site).await?;
     }
     Ok(None)
 }

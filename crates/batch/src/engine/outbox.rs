@@ -22,8 +22,7 @@ use packet::letter::{Letter, LetterKind};
 use sha2::{Digest as _, Sha256};
 
 use super::Request;
-use super::cell::Cell;
-use super::lane::packet_path;
+use super::site::Site;
 use super::world::{Trouble, World};
 
 /// Most letters that are read at once; the others are read the next time.
@@ -35,21 +34,16 @@ const NAME_MAX: usize = 64;
 /// How long the engine may take to decide on a letter.
 const DECISION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Puts an answer in the guest, and takes the letter away: in this order, so that a
-/// letter without an answer is read again.
-const ANSWER: &str =
-    "mkdir -p /packet/answers && cat > \"/packet/answers/$1\" && rm -f \"/packet/outbox/$1\"";
-
 impl World {
     /// Reads an agent's letters, and answers each.
     pub(super) async fn take_letters(
         &self,
-        lane: &Cell,
+        site: &Site,
         conversation: &ConversationId,
     ) -> Result<(), Trouble> {
-        let names = lane.names(&packet_path("outbox")).await?;
+        let names = site.names("outbox").await?;
         for name in names.iter().filter(|name| is_name(name)).take(LETTERS_MAX) {
-            let read = lane.read(&packet_path(&format!("outbox/{name}"))).await?;
+            let read = site.read(&format!("outbox/{name}")).await?;
             if read.as_ref().is_some_and(Vec::is_empty) {
                 continue;
             }
@@ -58,10 +52,9 @@ impl World {
                 Some(Err(error)) => format!("refused, {error}"),
                 Some(Ok(letter)) => self.say(conversation, name, &letter).await?,
             };
-            let words = ["sh", "-c", ANSWER, "answer", name];
-            if lane.exec(&words, (answer + "\n").into()).await?.exit_code != 0 {
-                return Err(format!("the letter {name} cannot be answered in the guest").into());
-            }
+            // In this order, so that a letter without an answer is read again.
+            site.write(&format!("answers/{name}"), (answer + "\n").into()).await?;
+            site.remove(&format!("outbox/{name}")).await?;
         }
         Ok(())
     }

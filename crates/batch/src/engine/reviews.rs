@@ -12,8 +12,7 @@ use file_tree::{Root, TreePath, walk};
 use packet::limits::{NOTE_MAX_BYTES, REVIEWS_MAX};
 use packet::review::{ReviewName, Verdict, latest, verdict};
 
-use super::cell::Cell;
-use super::lane::packet_path;
+use super::site::Site;
 use super::work;
 use super::world::{Trouble, World};
 
@@ -24,21 +23,21 @@ type Said = (String, Option<Vec<u8>>);
 
 impl World {
     /// Gives an agent the reviews of its packet's home.
-    pub(super) async fn give_reviews(&self, lane: &Cell, home: &Path) -> Result<(), Trouble> {
+    pub(super) async fn give_reviews(&self, site: &Site, home: &Path) -> Result<(), Trouble> {
         for (file, said) in of_home(home)? {
             if let Some(said) = said {
-                lane.write(&packet_path(&format!("{REVIEWS}/{file}")), said).await?;
+                site.write(&format!("{REVIEWS}/{file}"), said).await?;
             }
         }
         Ok(())
     }
 
     /// How many gates have a latest review that approves nothing.
-    pub(super) async fn revise(&self, lane: &Cell, home: &Path) -> Result<u32, Trouble> {
-        let names = lane.names(&packet_path(REVIEWS)).await?;
+    pub(super) async fn revise(&self, site: &Site, home: &Path) -> Result<u32, Trouble> {
+        let names = site.names(REVIEWS).await?;
         let mut in_lane = Vec::new();
         for file in latest_of(names) {
-            let read = lane.read(&packet_path(&format!("{REVIEWS}/{file}"))).await?;
+            let read = site.read(&format!("{REVIEWS}/{file}")).await?;
             in_lane.push((file, read));
         }
         Ok(unapproved(&of_home(home)?).max(unapproved(&in_lane)))

@@ -14,10 +14,6 @@ use super::now;
 use super::world::{AboutUnit, Trouble, World};
 use crate::discovery;
 
-/// Where the guest puts what is captured: within git's own directory, which nothing
-/// captures.
-const BUNDLE: &str = "/workspace/.git/capture.bundle";
-
 /// The name of an author who is the engine.
 const ENGINE: &str = "Hotcell";
 
@@ -28,21 +24,14 @@ impl World {
         effect: &Effect,
         unit: &AboutUnit,
     ) -> Result<Outcome, Trouble> {
-        let (lane, store) = (self.existing(unit).await?, self.store()?);
-        let base = self.base(&lane).await?;
-        let script = batch_git::capture::SCRIPT;
-        let words = ["sh", "-c", script, "capture", base.as_str(), BUNDLE];
-        let done = lane.exec(&words, Vec::new()).await?;
-        if done.exit_code != 0 {
-            let said = String::from_utf8_lossy(&done.stderr.tail.0).into_owned();
-            return Err(format!("the lane cannot be captured: {said}").into());
-        }
+        let (site, store) = (self.existing(unit).await?, self.store()?);
+        let base = self.base(&site).await?;
         let incoming = self.setup.directory.join("incoming");
         fs::create_dir_all(&incoming)?;
         let bundle = incoming.join(format!("{}.bundle", effect.id));
         remove_file(&bundle)?;
         let limits = Limits::default();
-        lane.export(BUNDLE, &bundle, limits.bundle_bytes).await?;
+        self.bundle(effect, &site, &base, &bundle, limits).await?;
         let received = store.receive(&unit.attempt, &base, &bundle, limits).await?;
         remove_file(&bundle)?;
         let tree = store.tree(&received.work).await?;
@@ -56,8 +45,8 @@ impl World {
         if let Some(result) = store.result_of(&unit.attempt, &id(captured)?).await? {
             return Ok(Outcome::Committed { commit: result.as_str().parse()? });
         }
-        let lane = self.existing(unit).await?;
-        let (base, note) = (self.base(&lane).await?, note(self, unit, "Work on"));
+        let site = self.existing(unit).await?;
+        let (base, note) = (self.base(&site).await?, note(self, unit, "Work on"));
         let result =
             store.commit(&unit.attempt, &base, &id(captured)?, &note, &signature()).await?;
         Ok(Outcome::Committed { commit: result.as_str().parse()? })

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use batch_api::{AttemptId, BatchId, CommitName, EffectId, Epoch, MessageId, RequestId, UnitId};
+use agents::Adapter;
+use batch_api::{AttemptId, BatchId, CommitName, EffectId, Epoch, MessageId, UnitId};
 use batch_core::decide::Input;
 use batch_core::effect::{Action, Effect, Found, Outcome};
 use batch_core::state::State;
@@ -18,9 +19,8 @@ use workspace_api::spec::EnvironmentRef;
 
 use super::agent::{Agent, HostAgent, Hosted};
 use super::cell::Cells;
-use super::handover::LENT_MAX;
 use super::projection::View;
-use super::{AgentSetup, Door, Surroundings, lookup, told};
+use super::{AgentSetup, Door, LaneMode, lookup, told, worktree};
 use crate::taskplane::Files;
 
 /// Where a batch lives, and what its lanes are made of. It is written down when the
@@ -43,6 +43,13 @@ pub struct Setup {
     pub agent: AgentSetup,
     /// Lines for the guest's shell that have to succeed on what is merged.
     pub verify: Vec<String>,
+}
+
+impl Setup {
+    /// Whether anything of the batch runs in a machine.
+    pub(crate) const fn needs_machines(&self) -> bool {
+        !matches!(self.agent.lane, LaneMode::Worktree) || !self.verify.is_empty()
+    }
 }
 
 /// How often an effect is looked up that cannot be.
@@ -69,8 +76,6 @@ pub struct World {
     store: Arc<Mutex<Option<(Epoch, Store)>>>,
     pub(super) taskplane: Arc<Mutex<Option<Files>>>,
     under_way: Arc<Mutex<BTreeMap<EffectId, UnderWay>>>,
-    /// What requests may use of their clients' environments.
-    lent: Arc<Mutex<BTreeMap<RequestId, Surroundings>>>,
     /// There once the engine has fenced its predecessors, if agents run on the host.
     hosted: Arc<Mutex<Option<Arc<Hosted>>>>,
 }
@@ -97,15 +102,18 @@ impl World {
         let (setup, store) = (Arc::new(setup), Arc::new(Mutex::new(None)));
         let (cells, runtime) = (Cells(cells), Arc::new(runtime));
         let (taskplane, under_way, hosted) = (Arc::default(), Arc::default(), Arc::default());
-        let lent = Arc::default();
         let agent = Arc::new(Agent::Guest(setup.agent.command.clone()));
-        Ok(Self { setup, agent, cells, door, runtime, store, taskplane, under_way, lent, hosted })
+        Ok(Self { setup, agent, cells, door, runtime, store, taskplane, under_way, hosted })
     }
 
     /// The same world, with an agent that is a program on the host.
     #[must_use]
     pub fn with_host(self, agent: HostAgent) -> Self {
-        Self { agent: Arc::new(Agent::Host(agent)), ..self }
+        let agent = match agent.adapter {
+            Adapter::Command => Agent::Turns(agent),
+            _ => Agent::Host(agent),
+        };
+        Self { agent: Arc::new(agent), ..self }
     }
 
     /// The batch.
@@ -181,10 +189,6 @@ impl World {
                 self.publish(about.view.as_ref().ok_or("there is nothing to publish")?)?;
                 Ok(Outcome::Published)
             }
-            (Action::Integrate { request, commit, handover }, _) => {
-                self.check(epoch)?;
-                self.integrate(request, commit, handover).await
-            }
             (action, Some(unit)) => {
                 // One that was replaced while it was stopped begins nothing more.
                 self.check(epoch)?;
@@ -206,7 +210,7 @@ impl World {
                 self.open(effect, unit, conversation, opening).await
             }
             Action::Inject { conversation, message } => {
-                self.inject(unit, conversation, *message).await
+                self.inject(effect, unit, conversation, *message).await
             }
             Action::Interrupt { conversation } => self.interrupt(unit, conversation).await,
             Action::Stop { conversation } => self.stop(unit, conversation).await,
@@ -220,9 +224,7 @@ impl World {
                 Ok(Outcome::Finished)
             }
             Action::Remove { proof, .. } => self.remove(unit, proof.as_ref()).await,
-            Action::Fence | Action::Publish { .. } | Action::Integrate { .. } => {
-                Err("it is not about a unit".into())
-            }
+            Action::Fence | Action::Publish { .. } => Err("it is not about a unit".into()),
         }
     }
 
@@ -231,26 +233,14 @@ impl World {
         let stores = self.setup.directory.join("repository");
         let store = Store::create(&stores, epoch, &self.setup.operator, &self.setup.base).await?;
         *self.store.lock().unwrap_or_else(PoisonError::into_inner) = Some((epoch, store));
-        if let Agent::Host(agent) = &*self.agent
+        worktree::sweep(&self.setup.directory);
+        if let Some(agent) = self.agent.host()
             && self.hosted().is_err()
         {
             let begun = Hosted::begin(&self.setup.directory, epoch, agent).await?;
             *self.hosted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(begun));
         }
         Ok(())
-    }
-
-    /// Keeps what a request may use of its client's environment.
-    pub(super) fn lend(&self, request: RequestId, surroundings: Surroundings) {
-        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
-        if lent.len() >= LENT_MAX {
-            lent.pop_first();
-        }
-        lent.insert(request, surroundings);
-    }
-
-    pub(super) fn lent(&self, request: &RequestId) -> Option<Surroundings> {
-        self.lent.lock().unwrap_or_else(PoisonError::into_inner).get(request).cloned()
     }
 
     /// The engine's agents on the host, once it has fenced its predecessors.
@@ -264,6 +254,13 @@ impl World {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         let store = store.as_ref().map(|(_, store)| store.clone());
         store.ok_or_else(|| GitError::NotOwned { path: self.setup.directory.clone() })
+    }
+
+    /// The epoch of this engine, once it has fenced its predecessors.
+    pub(super) fn epoch(&self) -> Result<Epoch, GitError> {
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let epoch = store.as_ref().map(|(epoch, _)| *epoch);
+        epoch.ok_or_else(|| GitError::NotOwned { path: self.setup.directory.clone() })
     }
 
     /// Fails unless the engine of that epoch still owns the batch.
@@ -296,6 +293,13 @@ pub(super) struct AboutUnit {
     pub(super) messages: Vec<String>,
     /// What it was told before in the same conversation, and has not answered.
     pub(super) in_force: Vec<String>,
+}
+
+impl AboutUnit {
+    /// All that a program is told which knows nothing of an earlier turn.
+    pub(super) fn told(&self) -> String {
+        [&*self.in_force, &*self.messages].concat().join("\n\n---\n\n")
+    }
 }
 
 impl About {

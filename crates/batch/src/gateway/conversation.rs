@@ -52,7 +52,8 @@ impl ServerHandler for Conversation {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(tools::ALL.iter().map(defined).collect()))
+        let tools = tools::of(&self.lane);
+        Ok(ListToolsResult::with_all_items(tools.iter().map(defined).collect()))
     }
 
     async fn call_tool(
@@ -60,8 +61,9 @@ impl ServerHandler for Conversation {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let Some(row) = tools::ALL.iter().find(|row| row.name == request.name) else {
-            let names: Vec<&str> = tools::ALL.iter().map(|row| row.name).collect();
+        let tools = tools::of(&self.lane);
+        let Some(row) = tools.iter().find(|row| row.name == request.name) else {
+            let names: Vec<&str> = tools.iter().map(|row| row.name).collect();
             let message = format!("there is no such tool; there are {}", names.join(", "));
             return Err(ErrorData::invalid_params(message, None));
         };

@@ -32,12 +32,21 @@ const FENCE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the engine may take to decide on what an agent says to it.
 const DECISION_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Commits of an agent's are told apart from those of people.
+pub(crate) const AUTHOR: [(&str, &str); 4] = [
+    ("GIT_AUTHOR_NAME", "Agent"),
+    ("GIT_AUTHOR_EMAIL", "agent@localhost"),
+    ("GIT_COMMITTER_NAME", "Agent"),
+    ("GIT_COMMITTER_EMAIL", "agent@localhost"),
+];
+
 /// Where a conversation's calls go, and on whose behalf.
 #[derive(Debug)]
 pub(crate) struct Lane {
     conversation: ConversationId,
     epoch: Epoch,
-    pub(super) cell: Cell,
+    /// Where the agent's hands are; none if they are its own.
+    cell: Option<Cell>,
     /// Tells whether this engine still owns the batch.
     store: Store,
     door: Door,
@@ -65,7 +74,7 @@ impl Lane {
     pub(crate) fn new(
         conversation: ConversationId,
         epoch: Epoch,
-        cell: Cell,
+        cell: Option<Cell>,
         store: Store,
         door: Door,
     ) -> Self {
@@ -81,6 +90,16 @@ impl Lane {
             message_waits: watch::Sender::new(false),
             said: AtomicU64::new(0),
         }
+    }
+
+    /// The machine that its agent's hands are in.
+    pub(super) fn cell(&self) -> Result<&Cell, Trouble> {
+        self.cell.as_ref().ok_or_else(|| "this agent has hands of its own".into())
+    }
+
+    /// Whether its agent has hands of its own.
+    pub(crate) const fn has_own_hands(&self) -> bool {
+        self.cell.is_none()
     }
 
     pub(super) fn conversation(&self) -> &ConversationId {
@@ -117,13 +136,10 @@ impl Lane {
             format!("BATCH_PACKET={PACKET}"),
             format!("BATCH_TASK={task}"),
             format!("BATCH_CONVERSATION={}", self.conversation),
-            // Commits of an agent's are told apart from those of people.
-            "GIT_AUTHOR_NAME=Agent".to_owned(),
-            "GIT_AUTHOR_EMAIL=agent@localhost".to_owned(),
-            "GIT_COMMITTER_NAME=Agent".to_owned(),
-            "GIT_COMMITTER_EMAIL=agent@localhost".to_owned(),
         ];
-        Ok(variables.iter().map(|text| text.parse()).collect::<Result<_, _>>()?)
+        let author = AUTHOR.map(|(name, value)| format!("{name}={value}"));
+        let variables = variables.iter().chain(&author);
+        Ok(variables.map(|text| text.parse()).collect::<Result<_, _>>()?)
     }
 
     /// Returns when a message waits for the agent.
@@ -146,7 +162,10 @@ impl Lane {
             return refusal.into();
         }
         tracing::info!(conversation = %self.conversation, epoch = self.epoch.0, tool = row.name, "call");
-        self.observe(Observation::Used { usage: Usage { calls: 1, ..Usage::default() } });
+        // Of one with hands of its own every call is told by itself.
+        if self.cell.is_some() {
+            self.observe(Observation::Used { usage: Usage { calls: 1, ..Usage::default() } });
+        }
         let answer = tokio::select! {
             biased;
             () = self.fenced.cancelled() => Refusal::Fenced.into(),

@@ -7,6 +7,7 @@
 //! | `Glob`, `Grep` | finding files and text in the repository |
 //! | `reply`, `escalate` | answers to directives, questions to whoever owns the batch |
 //!
+//! An agent with hands of its own has the last two only.
 //! Arguments that a tool does not know are ignored: models bring habits along.
 
 mod command;
@@ -66,7 +67,7 @@ trait Tool: DeserializeOwned + JsonSchema + Send {
 }
 
 /// All tools.
-pub(super) const ALL: &[Row] = &[
+const ALL: &[Row] = &[
     row::<command::Bash>(),
     row::<command::BashOutput>(),
     row::<command::KillShell>(),
@@ -78,6 +79,14 @@ pub(super) const ALL: &[Row] = &[
     row::<mail::Reply>(),
     row::<mail::Escalate>(),
 ];
+
+/// Those by which an agent speaks, whose hands are its own.
+const VOICE: &[Row] = &[row::<mail::Reply>(), row::<mail::Escalate>()];
+
+/// The tools of a lane's agent.
+pub(super) fn of(lane: &Lane) -> &'static [Row] {
+    if lane.has_own_hands() { VOICE } else { ALL }
+}
 
 const fn row<T: Tool>() -> Row {
     Row { name: T::NAME, about: T::ABOUT, schema: schema::<T>, call: call::<T> }
@@ -101,8 +110,9 @@ fn call<T: Tool>(lane: &Lane, arguments: Value) -> BoxFuture<'_, Answer> {
             Ok(answer) => return answer,
             Err(trouble) => failure(&*trouble),
         };
+        let Ok(cell) = lane.cell() else { return Answer::Failed(trouble) };
         // Nothing is done again: what of it was done is for the agent to see.
-        Answer::Failed(match lane.cell.revive().await {
+        Answer::Failed(match cell.revive().await {
             Ok(false) => trouble,
             Ok(true) => format!("{REVIVED} {trouble}"),
             Err(error) => format!("{trouble}: {}", error.message),

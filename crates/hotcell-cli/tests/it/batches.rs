@@ -9,6 +9,7 @@ mod parts;
 mod plans;
 mod processes;
 mod untrusted;
+mod worktrees;
 
 use std::fs;
 use std::path::Path;

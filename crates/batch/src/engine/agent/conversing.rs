@@ -9,7 +9,8 @@
 //! | was refused by its provider | limited, until when |
 //! | could not go on, or ended | gone |
 //!
-//! Calls of tools are told by the gateway, which carries them out.
+//! Calls of tools are told by the gateway, which carries them out, or by the agent, if
+//! its hands are its own.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -26,8 +27,8 @@ use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::super::cell::Cell;
 use super::super::now;
+use super::super::site::Site;
 use super::super::world::{Trouble, World};
 use super::place::{Place, Transcript};
 use super::{Packet, packet_status};
@@ -65,7 +66,7 @@ pub(super) enum Order {
 #[derive(Debug)]
 pub(super) struct Conversing {
     world: World,
-    lane: Cell,
+    site: Site,
     hands: Arc<Lane>,
     conversation: ConversationId,
     packet: Packet,
@@ -87,7 +88,7 @@ pub(super) struct Conversing {
 impl Conversing {
     pub(super) fn new(
         world: World,
-        (lane, hands): (Cell, Arc<Lane>),
+        (site, hands): (Site, Arc<Lane>),
         (conversation, packet, window): (ConversationId, Packet, u64),
         (mut held, dialogue, place): (Held, Box<dyn Dialogue>, Place),
         (orders, opened): (mpsc::Receiver<Order>, oneshot::Sender<()>),
@@ -100,7 +101,7 @@ impl Conversing {
         let (opened, untaken, spent) = (Some(opened), BTreeSet::new(), Spent::default());
         Ok(Self {
             world,
-            lane,
+            site,
             hands,
             conversation,
             packet,
@@ -250,6 +251,11 @@ impl Conversing {
             }
             Event::Limited { until, .. } => self.limited(until),
             Event::Ended(end) => self.turn_ended(end).await,
+            // Those of the gateway are told by it.
+            Event::Called { .. } if self.hands.has_own_hands() => {
+                let usage = Usage { calls: 1, ..Usage::default() };
+                self.observe(Observation::Used { usage });
+            }
             Event::Opened { .. }
             | Event::Said { .. }
             | Event::Called { .. }
@@ -293,7 +299,7 @@ impl Conversing {
     }
 
     async fn turn_ended(&mut self, end: End) {
-        match claimed(&self.world, &self.lane, &self.packet).await {
+        match claimed(&self.world, &self.site, &self.packet).await {
             Ok(Some(status)) => self.observe(Observation::Status { status }),
             Ok(None) => {}
             Err(error) => tracing::warn!(conversation = %self.conversation, %error, "no status"),
@@ -326,9 +332,9 @@ async fn write(mut stdin: pipe::Sender, mut lines: mpsc::Receiver<String>) {
     }
 }
 
-/// What the packet in a lane claims, and what reviews say against it.
-async fn claimed(world: &World, lane: &Cell, packet: &Packet) -> Result<Option<Status>, Trouble> {
-    let Some(claimed) = packet_status(lane, &packet.prompt).await? else { return Ok(None) };
-    let revise = world.revise(lane, &packet.home).await?;
+/// What the packet of an attempt claims, and what reviews say against it.
+async fn claimed(world: &World, site: &Site, packet: &Packet) -> Result<Option<Status>, Trouble> {
+    let Some(claimed) = packet_status(site, &packet.prompt).await? else { return Ok(None) };
+    let revise = world.revise(site, &packet.home).await?;
     Ok(Some(Status { revise, ..claimed }))
 }

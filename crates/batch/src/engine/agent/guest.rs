@@ -19,7 +19,8 @@ use workspace_api::run::CommandOptions;
 
 use super::super::cell::{Cell, Job};
 use super::super::claims;
-use super::super::lane::{PACKET, packet_path};
+use super::super::lane::PACKET;
+use super::super::site::Site;
 use super::super::world::{AboutUnit, Trouble, World};
 use super::{Packet, SPELL, packet_status};
 
@@ -32,7 +33,7 @@ impl World {
         conversation: &ConversationId,
         opening: &[MessageId],
     ) -> Result<Outcome, Trouble> {
-        let lane = self.existing(unit).await?;
+        let lane = self.machine(unit).await?;
         // One that a start before this one began would work beside ours.
         self.kill_all(&lane).await?;
         self.turn(command, unit, &lane, conversation).await?;
@@ -50,7 +51,7 @@ impl World {
         conversation: &ConversationId,
         message: MessageId,
     ) -> Result<Outcome, Trouble> {
-        let lane = self.existing(unit).await?;
+        let lane = self.machine(unit).await?;
         if !lane.running().await?.is_empty() {
             return Ok(Outcome::Deferred);
         }
@@ -61,7 +62,7 @@ impl World {
 
     /// Asks an agent to end its turn.
     pub(super) async fn interrupt_in_guest(&self, unit: &AboutUnit) -> Result<Outcome, Trouble> {
-        if let Some(lane) = self.lane(&unit.attempt).await? {
+        if let Some(Site::Cell(lane)) = self.site(&unit.attempt).await? {
             for command in lane.running().await? {
                 // One that has just ended needs no asking.
                 let _ = command.signal(Signal::INTERRUPT).await;
@@ -70,7 +71,15 @@ impl World {
         Ok(Outcome::Interrupted)
     }
 
-    fn seen(&self, conversation: &ConversationId, message: MessageId) {
+    /// The machine of an attempt, which has to be there and runs.
+    async fn machine(&self, unit: &AboutUnit) -> Result<Cell, Trouble> {
+        match self.existing(unit).await? {
+            Site::Cell(lane) => Ok(lane),
+            Site::Worktree(_) => Err("an agent of guests has no checkout".into()),
+        }
+    }
+
+    pub(super) fn seen(&self, conversation: &ConversationId, message: MessageId) {
         self.observe(conversation, Observation::Saw { message });
     }
 
@@ -84,9 +93,9 @@ impl World {
     ) -> Result<(), Trouble> {
         let prompt = claims::prompt(&unit.home)?;
         // Each turn is a program of its own, which knows nothing of the one before it.
-        let told = [&*unit.in_force, &*unit.messages].concat().join("\n\n---\n\n");
-        lane.write(&packet_path("MESSAGES.md"), told.into_bytes()).await?;
-        self.give_reviews(lane, &unit.home).await?;
+        let (told, site) = (unit.told(), Site::Cell(lane.clone()));
+        site.write("MESSAGES.md", told.into_bytes()).await?;
+        self.give_reviews(&site, &unit.home).await?;
         let task = &conversation.agent.attempt.unit.task;
         let variables = [
             format!("BATCH_PACKET={PACKET}"),
@@ -97,9 +106,9 @@ impl World {
         let options = CommandOptions { env, ..CommandOptions::default() };
         let command = lane.start(command.to_vec(), options).await?;
         let packet = Packet { prompt, home: unit.home.clone() };
-        let (world, lane, conversation) = (self.clone(), lane.clone(), conversation.clone());
+        let (world, conversation) = (self.clone(), conversation.clone());
         tokio::spawn(async move {
-            let end = world.watch(&lane, &command, &conversation, &packet).await;
+            let end = world.watch(&site, &command, &conversation, &packet).await;
             // What cannot be watched any more is as good as gone.
             world.observe(&conversation, end.unwrap_or(Observation::Exited));
         });
@@ -109,13 +118,13 @@ impl World {
     /// Tells what an agent does, until its turn is over.
     async fn watch(
         &self,
-        lane: &Cell,
+        site: &Site,
         command: &Job,
         conversation: &ConversationId,
         packet: &Packet,
     ) -> Result<Observation, Trouble> {
         let mut written = 0;
-        let mut revise = self.revise(lane, &packet.home).await?;
+        let mut revise = self.revise(site, &packet.home).await?;
         loop {
             let status = command.wait(SPELL).await?;
             let output = status.stdout_bytes + status.stderr_bytes;
@@ -125,13 +134,13 @@ impl World {
                 self.observe(conversation, Observation::Used { usage });
             }
             if status.state != JobState::Running {
-                revise = self.revise(lane, &packet.home).await?;
+                revise = self.revise(site, &packet.home).await?;
             }
-            if let Some(claimed) = packet_status(lane, &packet.prompt).await? {
+            if let Some(claimed) = packet_status(site, &packet.prompt).await? {
                 let status = Status { revise, ..claimed };
                 self.observe(conversation, Observation::Status { status });
             }
-            self.take_letters(lane, conversation).await?;
+            self.take_letters(site, conversation).await?;
             match (status.state, status.exit_code) {
                 (JobState::Running, _) => {}
                 (JobState::Ended, Some(0)) => return Ok(Observation::TurnEnded),

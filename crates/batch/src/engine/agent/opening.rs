@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::super::cell::Cell;
+use super::super::site::Site;
 use super::super::world::{AboutUnit, Trouble};
 
 /// Files of the repository that say how to work in it.
@@ -14,28 +14,47 @@ const OF_PROJECT: [&str; 2] = ["AGENTS.md", "CLAUDE.md"];
 /// Most bytes of such a file that are told.
 const OF_PROJECT_BYTES_MAX: usize = 32 * 1024;
 
-const INSTRUCTIONS: &str = "\
+/// What an agent is told of a machine that its tools reach.
+const OF_MACHINE: &str = "\
 You are one of several agents that work through a batch of tasks, each alone in a Linux machine of its own. Nobody watches \
 and nobody answers questions while you work: decide what is yours to decide, and use the tool `escalate` for what is not.
 
-Your machine is reached by your tools only; nothing that you do there can harm anything else.
-- /workspace is a git repository: the project, as it was when your task began, with what you have done so far. Change \
+Your machine is reached by your tools only; nothing that you do there can harm anything else.";
+
+/// What an agent is told that works on this host.
+const OF_HOST: &str = "\
+You are one of several agents that work through a batch of tasks, each in a checkout of its own. Nobody watches \
+and nobody answers questions while you work: decide what is yours to decide, and use the tool `escalate` for what is not.
+
+You work on somebody's computer, and nothing keeps you from the rest of it: change nothing outside of your two directories, \
+and install nothing.";
+
+/// What an agent is told of commands whose waiting has an end.
+const OF_COMMANDS: &str =
+    "\n- Commands that take longer than 25 seconds go on in the background: BashOutput shows them.";
+
+/// What an agent is told before all else.
+pub(super) async fn instructions(site: &Site) -> Result<String, Trouble> {
+    let (workspace, packet) = (site.workspace(), site.packet());
+    let (place, commands) = match site {
+        Site::Cell(_) => (OF_MACHINE, OF_COMMANDS),
+        Site::Worktree(_) => (OF_HOST, ""),
+    };
+    let mut text = format!(
+        "{place}
+- {workspace} is a git repository: the project, as it was when your task began, with what you have done so far. Change \
 it as the task asks. Commit as you like; what you leave uncommitted is committed for you. It has no remotes, and \
 nothing has to be pushed: your work is taken out, merged and verified when you are done.
-- /packet/PROMPT.md is the task. /packet/STATUS.md says how far it is: check the box of an outcome as soon as it is \
+- {packet}/PROMPT.md is the task. {packet}/STATUS.md says how far it is: check the box of an outcome as soon as it is \
 true, and note what somebody who knows nothing else has to know to go on. The task is done when every box of every \
 step is checked.
 - Your context may end at any time, and another one go on from these files. So keep STATUS.md true, and look what is \
-already done before you begin.
-- Commands that take longer than 25 seconds go on in the background: BashOutput shows them.
-- Messages may reach you while you work. A directive is in force until you have answered it with the tool `reply`.";
-
-/// What an agent is told before all else.
-pub(super) async fn instructions(lane: &Cell) -> Result<String, Trouble> {
-    let mut text = INSTRUCTIONS.to_owned();
+already done before you begin.{commands}
+- Messages may reach you while you work. A directive is in force until you have answered it with the tool `reply`."
+    );
     let mut told: Vec<Vec<u8>> = Vec::new();
     for file in OF_PROJECT {
-        let Some(mut content) = lane.read(&format!("/workspace/{file}")).await? else { continue };
+        let Some(mut content) = site.of_project(file).await? else { continue };
         content.truncate(OF_PROJECT_BYTES_MAX);
         // The one is often a copy of the other, or a link to it.
         if content.is_empty() || told.contains(&content) {
@@ -48,10 +67,10 @@ pub(super) async fn instructions(lane: &Cell) -> Result<String, Trouble> {
 }
 
 /// The message that opens a context.
-pub(super) fn first(unit: &AboutUnit) -> String {
-    let task = &unit.unit.task;
+pub(super) fn first(unit: &AboutUnit, site: &Site) -> String {
+    let (task, packet) = (&unit.unit.task, site.packet());
     let mut text = format!(
-        "Your task is {task}. Read /packet/PROMPT.md and /packet/STATUS.md, and do what is not done yet."
+        "Your task is {task}. Read {packet}/PROMPT.md and {packet}/STATUS.md, and do what is not done yet."
     );
     for message in &unit.messages {
         let _ = write!(text, "\n\n{message}");

@@ -1,131 +1,35 @@
-//! Agents that are programs of the host, with their hands in their lane.
+//! Agents that are programs of the host, one for each conversation: with their hands in
+//! their lane's machine, or with their own in its checkout.
 //!
-//! ```text
-//!           open                     opening taken
-//!  nothing ──────▶ process in custody ───────────▶ at work ──▶ gone by itself
-//!                     │ conversing: lines ⇄ events   │ stop
-//!                     └──────────────────────────────┴──▶ killed, and seen to be
-//! ```
-//!
-//! **Owner.** [`Hosted`]: one per engine and epoch, begun when the engine fences its
-//! predecessors. Custody proves first that nothing of theirs is left. Each process has a
-//! task that converses with it, reached by orders.
-//! **SIGKILL** of the engine ends the agent by its warden, at once; the next engine sees
-//! to it, and no agent is adopted. Its calls fail, as the gateway is gone. Of a message
-//! that was on its way it is looked up in the agent's own records whether it arrived.
+//! Of a message that was on its way when an engine died it is looked up in the agent's own
+//! records whether it arrived.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use agents::{Gateway as Server, Said, Task};
-use batch_api::{AttemptId, ConversationId, Epoch, MessageId};
+use agents::{Gateway as Server, Hands, Said, Task};
+use batch_api::{ConversationId, MessageId};
 use batch_core::effect::{Effect, Found, Outcome};
-use tokio::sync::{OnceCell, RwLock, mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::super::LaneMode;
 use super::super::claims;
+use super::super::site::Site;
 use super::super::world::{AboutUnit, Trouble, World};
 use super::Packet;
 use super::adapter::HostAgent;
 use super::conversing::{Conversing, Order};
 use super::opening;
 use super::place::{Place, key};
-use crate::custody::{Custodian, Held, Holding, Limits, Order as ProcessOrder};
-use crate::gateway::{BRIDGE_SUBCOMMAND, Gateway, Lane};
+use crate::custody::{Limits, Order as ProcessOrder};
+use crate::gateway::{BRIDGE_SUBCOMMAND, Lane};
 
 /// What agents call their server of tools.
 const SERVER: &str = "hotcell";
 
-/// Most orders to an agent that wait.
-const ORDERS_MAX: usize = 16;
-
 /// How long an agent may take to read its opening.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// The registry of processes in a batch's directory.
-pub(crate) const CUSTODY: &str = "custody";
-
-/// What an engine has of its agents on the host.
-#[derive(Debug)]
-pub(crate) struct Hosted {
-    epoch: Epoch,
-    custodian: Custodian,
-    gateway: Gateway,
-    at_work: Mutex<BTreeMap<ConversationId, mpsc::Sender<Order>>>,
-    /// Whether the agent is proved to keep its hands in a lane.
-    proved: OnceCell<()>,
-    /// Held by every start until its process can be reached.
-    starting: RwLock<()>,
-}
-
-impl Hosted {
-    /// Takes the batch's processes over, ends what earlier engines left, and lets
-    /// agents reach their lanes.
-    pub(crate) async fn begin(
-        directory: &Path,
-        epoch: Epoch,
-        agent: &HostAgent,
-    ) -> Result<Self, Trouble> {
-        let gateway = Gateway::open(directory, epoch)?;
-        let registry = directory.join(CUSTODY);
-        let holding = Holding::detect(&registry, &agent.search_path)?;
-        let program = agent.hotcell.clone();
-        let (custodian, settled) = Custodian::begin(&registry, epoch, holding, program).await?;
-        for left in settled {
-            tracing::info!(?left, "an earlier engine's process was seen to");
-        }
-        let (at_work, starting) = (Mutex::default(), RwLock::default());
-        Ok(Self { epoch, custodian, gateway, at_work, proved: OnceCell::new(), starting })
-    }
-
-    pub(super) async fn fence(&self, attempt: &AttemptId) {
-        self.gateway.fence(attempt).await;
-    }
-
-    /// Starts an agent's process, which can be reached by orders from then on. A start
-    /// that nobody waits for any more goes on to its end, so that nothing is half begun
-    /// when a stop comes.
-    async fn start(
-        self: &Arc<Self>,
-        conversation: &ConversationId,
-        order: ProcessOrder,
-    ) -> Result<(Held, mpsc::Receiver<Order>), Trouble> {
-        let (hosted, conversation) = (Arc::clone(self), conversation.clone());
-        let begun = tokio::spawn(async move {
-            let _starting = hosted.starting.read().await;
-            let held = hosted.custodian.start(order).await?;
-            let (orders, inbox) = mpsc::channel(ORDERS_MAX);
-            hosted.all().insert(conversation, orders);
-            Ok::<_, Trouble>((held, inbox))
-        });
-        begun.await?
-    }
-
-    /// Ends an agent's process, if there is one, and proves it.
-    pub(super) async fn stop(&self, conversation: &ConversationId) -> Result<(), Trouble> {
-        drop(self.starting.write().await);
-        let Some(orders) = self.orders(conversation) else { return Ok(()) };
-        let (answer, answered) = oneshot::channel();
-        // One whose task has ended is proved gone.
-        if orders.send(Order::Stop(answer)).await.is_ok()
-            && let Ok(stopped) = answered.await
-        {
-            stopped?;
-        }
-        self.all().remove(conversation);
-        Ok(())
-    }
-
-    fn orders(&self, conversation: &ConversationId) -> Option<mpsc::Sender<Order>> {
-        self.all().get(conversation).cloned()
-    }
-
-    fn all(&self) -> std::sync::MutexGuard<'_, BTreeMap<ConversationId, mpsc::Sender<Order>>> {
-        self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl World {
     pub(super) async fn open_on_host(
@@ -135,17 +39,22 @@ impl World {
         unit: &AboutUnit,
         conversation: &ConversationId,
     ) -> Result<Outcome, Trouble> {
-        let (lane, hosted) = (self.existing(unit).await?, self.hosted()?);
-        hosted.proved.get_or_try_init(|| agent.prove()).await?;
+        let (site, hosted) = (self.existing(unit).await?, self.hosted()?);
+        if self.setup.agent.lane == LaneMode::Cell {
+            hosted.proved.get_or_try_init(|| agent.prove()).await?;
+        }
         // What an earlier context left running would work beside ours.
-        self.kill_all(&lane).await?;
-        self.give_reviews(&lane, &unit.home).await?;
+        self.clear(&site).await?;
+        self.give_reviews(&site, &unit.home).await?;
         let packet = Packet { prompt: claims::prompt(&unit.home)?, home: unit.home.clone() };
         let place = Place::of(&self.setup.directory, conversation);
         place.make(conversation)?;
         let (store, door) = (self.store()?, self.door.clone());
-        let hands =
-            Arc::new(Lane::new(conversation.clone(), hosted.epoch, lane.clone(), store, door));
+        let cell = match &site {
+            Site::Cell(cell) => Some(cell.clone()),
+            Site::Worktree(_) => None,
+        };
+        let hands = Arc::new(Lane::new(conversation.clone(), hosted.epoch, cell, store, door));
         hosted.gateway.admit(Arc::clone(&hands), &place.pass())?;
         let server = Server {
             name: SERVER.to_owned(),
@@ -156,14 +65,22 @@ impl World {
             ],
             variables: Vec::new(),
         };
-        let instructions = opening::instructions(&lane).await?;
+        let instructions = opening::instructions(&site).await?;
+        let (directory, beside) = match &site {
+            Site::Cell(_) => (place.directory(), None),
+            Site::Worktree(tree) => (tree.workspace(), Some(tree.packet())),
+        };
         let task = Task {
             program: &agent.program,
-            directory: &place.directory(),
+            directory: &directory,
             home: &place.home(),
-            model: Some(&agent.model),
+            model: agent.model.as_deref(),
             instructions: &instructions,
             gateway: &server,
+            hands: match &beside {
+                None => Hands::Gateway,
+                Some(beside) => Hands::Own { packet: beside },
+            },
             resume: None,
         };
         let (launch, dialogue) = agent.adapted(&task);
@@ -174,18 +91,18 @@ impl World {
             key: format!("{}-{}", effect.id, effect.tries).parse()?,
             label: format!("worker of {}", unit.unit).parse()?,
             program: agent.program.clone(),
-            environment: agent.environment(&launch)?,
-            arguments: launch.arguments,
-            directory: place.directory(),
+            environment: agent.environment(&place.home(), &site, conversation, &launch)?,
+            arguments: [agent.arguments.clone(), launch.arguments].concat(),
+            directory,
             limits: Limits::default(),
             stderr: place.stderr(),
         };
         let (held, inbox) = hosted.start(conversation, order).await?;
-        let first = Said { key: key(conversation, None), text: opening::first(unit) };
+        let first = Said { key: key(conversation, None), text: opening::first(unit, &site) };
         let (opened, is_open) = oneshot::channel();
         let conversing = Conversing::new(
             self.clone(),
-            (lane, hands),
+            (site, hands),
             (conversation.clone(), packet, agent.window()),
             (held, dialogue, place),
             (inbox, opened),

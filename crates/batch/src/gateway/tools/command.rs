@@ -47,7 +47,7 @@ impl Tool for Bash {
         let env = lane.variables()?;
         let options = CommandOptions { timeout, env, ..CommandOptions::default() };
         let command = ["bash", "-c", &self.command].map(str::to_owned).to_vec();
-        let started = lane.cell.ask(|workspace| Start { workspace, options, command }).await?;
+        let started = lane.cell()?.ask(|workspace| Start { workspace, options, command }).await?;
         if self.run_in_background {
             let id = started.id;
             return Ok(Answer::text(format!("{id} runs in the background: BashOutput shows it.")));
@@ -89,7 +89,7 @@ impl Tool for KillShell {
     async fn call(self, lane: &Lane) -> Result<Answer, Trouble> {
         let (command, signal): (CommandRef, _) = (self.shell_id.parse()?, "KILL".parse()?);
         let named = command.clone();
-        lane.cell.ask(|workspace| Send { workspace, command: named, signal }).await?;
+        lane.cell()?.ask(|workspace| Send { workspace, command: named, signal }).await?;
         progress(lane, &command, KILL_TIMEOUT).await
     }
 }
@@ -103,7 +103,7 @@ async fn progress(
     let look = async |timeout: Duration| -> Result<Ran, Trouble> {
         let (command, timeout) = (command.clone(), Some(timeout.try_into()?));
         let wait = |workspace| Wait { workspace, command, timeout, max_bytes: SHOWN_BYTES };
-        let ran: Result<Ran, OpError> = lane.cell.ask(wait).await;
+        let ran: Result<Ran, OpError> = lane.cell()?.ask(wait).await;
         Ok(ran?)
     };
     let (ran, is_cut_short) = tokio::select! {
@@ -123,7 +123,7 @@ async fn progress(
         return Ok(Answer::text(text));
     }
     // What a result tells as done is on the disk by then, whoever is killed next.
-    lane.cell.sync().await?;
+    lane.cell()?.sync().await?;
     Ok(match status.exit_code {
         Some(0) if text.is_empty() => Answer::text("(no output)"),
         Some(0) => Answer::text(text),

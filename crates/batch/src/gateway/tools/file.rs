@@ -74,7 +74,7 @@ impl Tool for Read {
                 (read.content.0, read.truncated || read.total_lines.is_some_and(|all| all > last))
             }
             Place::Elsewhere(path) => {
-                let content = lane.cell.read(&path).await?;
+                let content = lane.cell()?.read(&path).await?;
                 let content = content.ok_or("there is no such file, or it has more than 1 MiB")?;
                 if image_kind(&content).is_some() {
                     return Ok(image(content, false));
@@ -104,7 +104,7 @@ async fn read(
         max_bytes,
         allow_secrets: false,
     };
-    Ok(lane.cell.ask(read).await?)
+    Ok(lane.cell()?.ask(read).await?)
 }
 
 /// Lines with their numbers, as `cat -n` prints them.
@@ -167,9 +167,9 @@ impl Tool for Write {
                     parents: true,
                     create_only: false,
                 };
-                lane.cell.ask(write).await?;
+                lane.cell()?.ask(write).await?;
             }
-            Place::Elsewhere(path) => lane.cell.write(&path, self.content.into_bytes()).await?,
+            Place::Elsewhere(path) => lane.cell()?.write(&path, self.content.into_bytes()).await?,
         }
         Ok(Answer::text(told))
     }
@@ -197,16 +197,16 @@ impl Tool for Edit {
         let Self { file_path, old_string: old, new_string: new, replace_all: all } = self;
         let replaced = match Place::of(&file_path)? {
             Place::Tree(path) => {
-                lane.cell
+                lane.cell()?
                     .ask(|workspace| file::Edit { workspace, path, old, new, all })
                     .await?
                     .replaced
             }
             Place::Elsewhere(path) => {
-                let content = lane.cell.read(&path).await?.ok_or("there is no such file")?;
+                let content = lane.cell()?.read(&path).await?.ok_or("there is no such file")?;
                 let content = String::from_utf8(content).map_err(|_| "the file is no text")?;
                 let (edited, replaced) = edited(&content, &old, &new, all)?;
-                lane.cell.write(&path, edited.into_bytes()).await?;
+                lane.cell()?.write(&path, edited.into_bytes()).await?;
                 replaced
             }
         };

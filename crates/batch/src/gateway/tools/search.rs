@@ -48,7 +48,7 @@ impl Tool for Glob {
             after: None,
             limit: FILES_MAX,
         };
-        let listed = lane.cell.ask(list).await?;
+        let listed = lane.cell()?.ask(list).await?;
         let mut text = String::new();
         for entry in listed.entries.iter().filter(|entry| entry.kind != EntryKind::Directory) {
             let _ = writeln!(text, "{}", entry.path);
@@ -116,7 +116,7 @@ impl Tool for Grep {
             context,
             limit,
         };
-        let found = lane.cell.ask(search).await?;
+        let found = lane.cell()?.ask(search).await?;
         let mut text = match self.output_mode {
             Shown::Content => lines(&found.lines),
             Shown::FilesWithMatches => {

@@ -45,8 +45,8 @@ fn what_is_proved_and_what_is_here_is_listed() {
         format!("  here: {}/codex {version}, proved", first.display()),
         format!("  here: {}/codex 0.0.1, not proved", second.display()),
         format!("  here: {}/pi tells no version, not proved", second.display()),
-        "command: guest".to_owned(),
-        "acp: none yet".to_owned(),
+        "command: guest, worktree".to_owned(),
+        "acp: worktree".to_owned(),
     ] {
         assert!(told.lines().any(|told| *told == line), "{line}\n{told}");
     }

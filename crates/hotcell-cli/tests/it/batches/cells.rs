@@ -6,6 +6,7 @@ mod killing;
 mod replacing;
 mod scene;
 mod script;
+mod worktrees;
 
 use agent_lab::model::{ScriptedModel, Step};
 use batch::engine::AgentKind;

@@ -2,7 +2,6 @@
 //! are commands. Nothing here knows an engine but by what the program says of it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -39,6 +38,8 @@ const VERIFY: &str = "test -f base && for file in *.txt; do grep -q second $file
 /// A repository with packets, and a home that shares what was prepared.
 pub(super) struct Scene {
     scratch: tempfile::TempDir,
+    /// What whoever uses the program has in the environment besides.
+    pub(super) variables: Vec<(&'static str, String)>,
 }
 
 impl Scene {
@@ -51,7 +52,7 @@ impl Scene {
     pub(super) fn with(agent: &str, verify: &str) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         sharing_home(scratch.path(), &["environments", "kernels", "initrds", "templates"]);
-        let scene = Self { scratch };
+        let scene = Self { scratch, variables: Vec::new() };
         fs::create_dir_all(scene.app().join(".hotcell")).unwrap();
         fs::create_dir_all(scene.app().join("tasks")).unwrap();
         git(&scene.app(), &["init", "--quiet", "--initial-branch=main"]);
@@ -110,6 +111,7 @@ impl Scene {
     fn command(&self, arguments: &[&str]) -> std::process::Command {
         let mut command = hotcell_in(&self.home());
         command.arg("batch").args(arguments).current_dir(self.app());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -169,7 +171,7 @@ impl Scene {
     }
 
     /// The engine's process.
-    fn engine(&self, batch: &str) -> Option<u32> {
+    pub(super) fn engine(&self, batch: &str) -> Option<u32> {
         processes_of(&self.directory(batch)).into_iter().find(|pid| {
             let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             text(&words).contains(&format!("batch-engine\0{batch}"))
@@ -249,19 +251,11 @@ impl Scene {
         assert_code(&self.batch(&["integrate"]), 114);
         assert_eq!(fs::read_to_string(app.join("one.txt")).unwrap(), "somebody's own\n");
         fs::remove_file(app.join("one.txt")).unwrap();
-        let forward = self.told(&["integrate", "--request-id", "home"]);
+        let forward = self.told(&["integrate"]);
         assert_eq!((forward["into"].as_str(), forward["done"].as_u64()), (Some("main"), Some(3)));
         assert_eq!(at(&app, "main"), tip);
         assert!(app.join("one.txt").exists(), "the checkout is brought along");
         assert_eq!(self.told(&["integrate"])["commit"], Value::Null, "it is there already");
-        let again = self.told(&["integrate", "--request-id", "home"]);
-        assert_eq!(again, forward, "a repeated request gets the first answer");
-        let other = self.batch(&["integrate", "--request-id", "home", "--into", "release"]);
-        assert_code(&other, 114);
-        let events = self.batch(&["events", "--limit", "1000"]);
-        let events = text(&events.stdout);
-        let asked = format!("request home: {:.12} is to be brought to main", tip.trim());
-        assert!(events.contains(&asked) && events.contains("the work is there"), "{events}");
 
         // A branch that has moved on is merged into, without being checked out.
         let base = git(&app, &["rev-parse", "release^{tree}"]);
@@ -280,34 +274,6 @@ impl Scene {
         self.told(&["integrate", "--way", "push", "--branch", "agents/night"]);
         assert_eq!(at(&remote, "agents/night"), tip);
         assert_eq!(git(&remote, &["branch", "--format=%(refname:short)"]), "agents/night\n");
-        self.assert_integrated_after_a_death(batch, &remote);
-        assert_eq!(at(&remote, "agents/late"), tip);
-    }
-
-    /// That an engine may die while it pushes: whoever waits has another one find out.
-    fn assert_integrated_after_a_death(&self, batch: &str, remote: &Path) {
-        let (hook, go) = (remote.join("hooks/pre-receive"), remote.join("go"));
-        let slow = format!("#!/bin/sh\nuntil test -e {}; do sleep 0.1; done\n", go.display());
-        fs::write(&hook, slow).unwrap();
-        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
-        let late = ["integrate", "--way", "push", "--branch", "agents/late", "--json"];
-        let pushing = self.command(&late).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let events = || text(&self.batch(&["events", "--limit", "1000"]).stdout);
-        let mut engine = None;
-        self.until(batch, "an engine pushes", || {
-            engine = self.engine(batch);
-            let is_begun = events().lines().any(|line| {
-                line.contains(": integrate ") && line.ends_with("to agents/late of origin")
-            });
-            is_begun && engine.is_some()
-        });
-        kill(engine.unwrap());
-        fs::write(go, "").unwrap();
-        let pushed = pushing.unwrap().wait_with_output().unwrap();
-        assert_code(&pushed, 0);
-        assert_eq!(json(&pushed)["remote"], "origin");
-        let events = events();
-        assert!(events.contains("nobody knows; looked up"), "{events}");
     }
 
     /// What the operator sees.

@@ -102,6 +102,7 @@ pub(super) struct Scene {
     scratch: PathBuf,
     batch: BatchId,
     kind: AgentKind,
+    lane: LaneMode,
     model: String,
     tasks: &'static [Task],
     receipts: Option<Receipts>,
@@ -174,6 +175,7 @@ impl Scene {
             scratch: scratch.to_owned(),
             batch,
             kind,
+            lane: LaneMode::Cell,
             model: model.to_owned(),
             tasks: TASKS,
             receipts: None,
@@ -192,6 +194,11 @@ impl Scene {
         Self { wait_ms: 15_000, ..self }
     }
 
+    /// With agents that work on this host.
+    pub(super) fn in_worktrees(self) -> Self {
+        Self { lane: LaneMode::Worktree, ..self }
+    }
+
     /// Only the first task.
     pub(super) fn of_one_task(self) -> Self {
         Self { tasks: &TASKS[..1], ..self }
@@ -207,22 +214,17 @@ impl Scene {
             AgentKind::Codex => "gpt-5.5",
             _ => "openai/gpt-6.1-sol",
         };
-        let adapter = self.kind.adapter().unwrap();
+        let adapter = self.kind.adapter();
         let program = match self.kind {
             AgentKind::Pi => agent_lab::pi(),
             _ => agent_lab::programs().join(adapter.program().unwrap()),
         };
         let hosted = HostedSetup {
             program: Some(program),
-            model: model.to_owned(),
+            model: Some(model.to_owned()),
             credentials: vec![self.kind.credentials()[0].to_owned()],
         };
-        AgentSetup {
-            kind: self.kind,
-            command: Vec::new(),
-            lane: LaneMode::Cell,
-            hosted: Some(hosted),
-        }
+        AgentSetup { kind: self.kind, command: Vec::new(), lane: self.lane, hosted: Some(hosted) }
     }
 
     fn host(&self) -> HostAgent {
@@ -230,8 +232,9 @@ impl Scene {
         let mut credentials = Environment::empty();
         credentials.set(&hosted.credentials[0], "scripted").unwrap();
         HostAgent {
-            adapter: self.kind.adapter().unwrap(),
+            adapter: self.kind.adapter(),
             program: hosted.program.unwrap(),
+            arguments: Vec::new(),
             model: hosted.model,
             endpoint: Some(format!("{}/v1", self.model)),
             credentials,

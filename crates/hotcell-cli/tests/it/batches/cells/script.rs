@@ -11,7 +11,7 @@ pub(super) const FILE: &str = "FILE ";
 pub(super) const END: &str = "END";
 
 /// The files that a prompt asks for, from what `Read` tells of it.
-fn files(read: &str) -> Vec<(String, String)> {
+pub(super) fn files(read: &str) -> Vec<(String, String)> {
     let lines = read.lines().map(|line| line.split_once('\t').map_or(line, |(_, text)| text));
     let (mut files, mut open): (Vec<(String, String)>, bool) = (Vec::new(), false);
     for line in lines {
