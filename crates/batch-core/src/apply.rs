@@ -3,15 +3,16 @@
 
 use std::collections::VecDeque;
 
-use batch_api::{Actor, EffectId, Epoch, Sequence, UnitId};
+use batch_api::{Actor, EffectId, Epoch, RequestId, Sequence, UnitId};
 
 use crate::effect::{Action, Effect, EffectState, Kind, Outcome};
 use crate::fact::{Fact, Nudge};
+use crate::integration::{Integration, Stage};
 use crate::journal::{Record, Subject};
 use crate::mail::{Mail, Receipt};
 use crate::state::{OpenWait, State};
 use crate::time::Time;
-use crate::unit::{Capture, Phase, Unit};
+use crate::unit::{Capture, End, Phase, Unit};
 
 /// When and under whom a fact was decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,7 @@ impl State {
                     && let Some(oldest) = self.answers_order.pop_front()
                 {
                     self.answers.remove(&oldest);
+                    self.integrations.remove(&oldest);
                 }
             }
             Fact::Halted { halt } => {
@@ -109,7 +111,16 @@ impl State {
                 self.waits.remove(wait);
                 self.view += 1;
             }
+            Fact::Requested { request, commit, handover } => {
+                let merged = self.units.values().filter(|unit| unit.phase.is_merged()).count();
+                let (commit, handover) = (commit.clone(), handover.clone());
+                let integration = Integration { commit, handover, merged, stage: Stage::Asked };
+                self.integrations.insert(request.clone(), integration);
+            }
             Fact::Intended { effect, action } => {
+                if let Action::Integrate { request, .. } = action {
+                    self.integration_is(request, Stage::UnderWay);
+                }
                 self.effects_count += 1;
                 let effect = Effect {
                     trouble: None,
@@ -119,12 +130,16 @@ impl State {
                     intended: stamp.sequence,
                     epoch: stamp.epoch,
                     tries: 1,
+                    deaths: 0,
                     state: EffectState::Running { since: stamp.at },
                 };
                 self.effects.insert(effect.id, effect);
             }
-            Fact::Sought { effect } => {
+            Fact::Sought { effect, deaths } => {
                 self.effect_stands(*effect, EffectState::Seeking { since: stamp.at });
+                if let Some(effect) = self.effects.get_mut(effect) {
+                    effect.deaths = *deaths;
+                }
             }
             Fact::Postponed { effect, until, why } => {
                 self.effect_stands(*effect, EffectState::Resting { until: *until });
@@ -135,14 +150,16 @@ impl State {
             Fact::Blocked { effect, wait } => {
                 self.effect_stands(*effect, EffectState::Waiting { wait: *wait });
             }
-            Fact::Restarted { effect, tries } => {
+            Fact::Restarted { effect, tries, deaths } => {
                 self.effect_stands(*effect, EffectState::Running { since: stamp.at });
                 if let Some(effect) = self.effects.get_mut(effect) {
                     effect.epoch = stamp.epoch;
                     effect.tries = *tries;
+                    effect.deaths = *deaths;
                 }
             }
             Fact::Ended { effect, outcome } => self.end(*effect, outcome, stamp.at),
+            Fact::Traced { .. } => {}
             Fact::Moved { .. }
             | Fact::Began { .. }
             | Fact::Failure { .. }
@@ -157,6 +174,12 @@ impl State {
                     self.apply_to_unit(stamp, id, fact);
                 }
             }
+        }
+    }
+
+    fn integration_is(&mut self, request: &RequestId, stage: Stage) {
+        if let Some(integration) = self.integrations.get_mut(request) {
+            integration.stage = stage;
         }
     }
 
@@ -177,6 +200,7 @@ impl State {
                 unit.attempt += 1;
                 unit.lane = *lane;
                 unit.contexts = 0;
+                unit.orphans = 0;
                 unit.captured = None;
                 unit.commit = None;
                 unit.merge = None;
@@ -220,6 +244,12 @@ impl State {
                 self.published_at = at;
                 if let Action::Publish { view } = effect.action {
                     self.published = view;
+                }
+            }
+            (Kind::Integrate, outcome) => {
+                if let Action::Integrate { request, .. } = &effect.action {
+                    self.view += 1;
+                    self.integration_is(request, Stage::Over(outcome.clone()));
                 }
             }
             _ => {}
@@ -281,6 +311,9 @@ impl Unit {
             }
             Phase::Blocked => self.doom = None,
             _ => {
+                if to == (Phase::Fencing { end: End::Orphaned }) {
+                    self.orphans += 1;
+                }
                 if let Some(since) = self.working_since.take() {
                     worked_ms = at.0.saturating_sub(since.0);
                     self.worked_ms += worked_ms;

@@ -25,7 +25,8 @@ mod waits;
 use std::time::Duration;
 
 use batch_api::{
-    Actor, ConversationId, EffectId, Epoch, MessageId, RequestId, Sequence, UnitId, WaitId,
+    Actor, AttemptId, ConversationId, EffectId, Epoch, MessageId, RequestId, Sequence, UnitId,
+    WaitId,
 };
 
 pub use command::{Address, Command};
@@ -40,6 +41,7 @@ use crate::mail::{Message, Receipt};
 use crate::spec::FailurePolicy;
 use crate::state::State;
 use crate::time::Time;
+use crate::trace::Trace;
 use crate::unit::{Answer, Class, Goal, Phase, Reason, Skip, Unit, Wait};
 
 /// What comes in.
@@ -80,6 +82,13 @@ pub enum Input {
         /// What.
         observation: Observation,
     },
+    /// Something was kept as a trace.
+    Traced {
+        /// Whose.
+        attempt: AttemptId,
+        /// What, and where it is found.
+        trace: Trace,
+    },
     /// Time passed.
     Tick,
 }
@@ -115,6 +124,9 @@ pub fn decide(state: State, now: Time, input: Input) -> (State, Decision) {
         Input::Found { effect, found } => decider.found(effect, found),
         Input::Observed { conversation, observation } => {
             decider.observe(&conversation, observation)
+        }
+        Input::Traced { attempt, trace } => {
+            decider.note(Subject::attempt(&attempt), Fact::Traced { trace });
         }
         Input::Tick => {}
     }
@@ -265,7 +277,11 @@ impl Decider {
     /// given up.
     fn count_failure(&mut self, id: &UnitId, class: Class) -> Verdict {
         let failures = self.unit(id).map_or(0, |unit| unit.failures(class));
-        let rest_until = self.now.after(pause_after(failures));
+        let rest_until = match class {
+            // The fault is none of its own.
+            Class::Orphaned => self.now,
+            _ => self.now.after(pause_after(failures)),
+        };
         self.note_of(id, Fact::Failure { class, rest_until });
         let has_more = failures < class.budget() || planted!(BudgetIgnored);
         if has_more { Verdict::Again } else { Verdict::Enough }

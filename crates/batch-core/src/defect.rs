@@ -122,6 +122,16 @@ mod switch {
         LimitNotWoken,
         /// The clock is set back, and the engine believes it.
         ClockBelieved,
+        /// An engine has died at an effect, and that is a try of it.
+        DeathsCount,
+        /// However many engines die at an effect, it is done again.
+        DeathsUnbounded,
+        /// A context that ended with its engine is one of those that an attempt may have.
+        OrphansCount,
+        /// Whether work was brought where it is wanted is believed, and not looked up.
+        IntegrationBelieved,
+        /// A batch has ended, and what it was asked to bring somewhere is forgotten.
+        IntegrationForgotten,
     }
 
     thread_local! {

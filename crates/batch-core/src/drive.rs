@@ -252,7 +252,7 @@ impl Turn {
         match &draft.fact {
             Fact::Intended { effect, .. }
             | Fact::Restarted { effect, .. }
-            | Fact::Sought { effect }
+            | Fact::Sought { effect, .. }
                 if !self.effects.contains(effect) =>
             {
                 self.effects.push(*effect);

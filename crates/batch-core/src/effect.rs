@@ -35,19 +35,27 @@
 //! | finish | unit | look the file up, else redo |
 //! | publish | view | redo: the same text |
 //! | remove | attempt | look the lane up, else redo |
+//! | integrate | request | look the operator's branch up, else redo; give up if it cannot be seen |
 //!
 //! An agent that hears nothing while it works *defers* what it is sent. That is no
 //! failure: nothing of it has arrived, and it is sent when the turn is over.
 //!
 //! To look something up is to make sure first that nothing is still at it: what
 //! an earlier engine started is over when the answer is given.
+//!
+//! An engine that dies while an effect is under way says nothing about the effect, so
+//! that is no try of it. What kills its engine every time is bounded all the same:
+//! deaths are counted by themselves, and after [`Effect::DEATHS_MAX`] somebody is asked.
 
 use std::fmt;
 use std::time::Duration;
 
-use batch_api::{CommitName, ConversationId, EffectId, Epoch, MessageId, Sequence, WaitId};
+use batch_api::{
+    CommitName, ConversationId, EffectId, Epoch, MessageId, RequestId, Sequence, WaitId,
+};
 use serde::{Deserialize, Serialize};
 
+use crate::integration::Handover;
 use crate::journal::Subject;
 use crate::spec::Receipts;
 use crate::time::Time;
@@ -126,6 +134,15 @@ pub enum Action {
         /// ever in it.
         proof: Option<CommitName>,
     },
+    /// Bring work to where the operator wants it.
+    Integrate {
+        /// Who asked for it.
+        request: RequestId,
+        /// The commit of the integration branch.
+        commit: CommitName,
+        /// Where to, and how.
+        handover: Handover,
+    },
 }
 
 /// The kinds of actions.
@@ -147,6 +164,7 @@ pub enum Kind {
     Finish,
     Publish,
     Remove,
+    Integrate,
 }
 
 /// What happens when nobody knows whether an effect was done.
@@ -164,7 +182,7 @@ pub enum Rule {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Fence,
         Self::Prepare,
         Self::Start,
@@ -179,6 +197,7 @@ impl Kind {
         Self::Finish,
         Self::Publish,
         Self::Remove,
+        Self::Integrate,
     ];
 
     /// What happens when nobody knows whether it was done.
@@ -198,7 +217,8 @@ impl Kind {
                 | Self::Commit
                 | Self::Advance
                 | Self::Finish
-                | Self::Remove,
+                | Self::Remove
+                | Self::Integrate,
                 _,
             ) => Rule::LookUp,
         }
@@ -212,7 +232,9 @@ impl Kind {
                 Duration::from_secs(60)
             }
             Self::Start | Self::Stop | Self::Commit | Self::Advance => Duration::from_secs(300),
-            Self::Prepare | Self::Capture | Self::Merge | Self::Remove => Duration::from_secs(1800),
+            Self::Prepare | Self::Capture | Self::Merge | Self::Remove | Self::Integrate => {
+                Duration::from_secs(1800)
+            }
             Self::Verify => Duration::from_secs(4 * 3600),
         }
     }
@@ -235,6 +257,7 @@ impl Kind {
             Self::Finish => "finish",
             Self::Publish => "publish",
             Self::Remove => "remove",
+            Self::Integrate => "integrate",
         }
     }
 }
@@ -264,6 +287,7 @@ impl Action {
             Self::Finish => Kind::Finish,
             Self::Publish { .. } => Kind::Publish,
             Self::Remove { .. } => Kind::Remove,
+            Self::Integrate { .. } => Kind::Integrate,
         }
     }
 }
@@ -281,8 +305,10 @@ pub struct Effect {
     pub intended: Sequence,
     /// The engine that started it last.
     pub epoch: Epoch,
-    /// How often it was started.
+    /// How often it was started, but for starts that only came after a death.
     pub tries: u32,
+    /// How many engines have died while it was under way, or looked up.
+    pub deaths: u32,
     /// How it stands.
     pub state: EffectState,
     /// Why it failed the last time, for people.
@@ -318,6 +344,16 @@ impl Effect {
     /// How often an effect is tried before somebody is asked.
     pub const TRIES_MAX: u32 = 4;
 
+    /// How many engines may die at an effect before somebody is asked: far more than
+    /// chance needs, and few enough that what kills its engine ends.
+    pub const DEATHS_MAX: u32 = 20;
+
+    /// Whether nobody can have done it before.
+    #[must_use]
+    pub const fn is_first(&self) -> bool {
+        self.tries <= 1 && self.deaths == 0
+    }
+
     /// Under which name the outside does it: the same key is the same deed.
     #[must_use]
     pub fn key(&self) -> String {
@@ -340,6 +376,7 @@ impl Effect {
             (Action::Verify { commit }, _) => format!("{kind} {commit}"),
             (Action::Advance { from, to }, _) => format!("{kind} {from} {to}"),
             (Action::Publish { view }, _) => format!("{kind} {view}"),
+            (Action::Integrate { request, .. }, _) => format!("{kind} {request}"),
             (Action::Finish, Some(attempt)) => format!("{kind} {}", attempt.unit),
             (
                 Action::Capture
@@ -412,6 +449,23 @@ pub enum Outcome {
     Removed,
     /// The lane holds what is nowhere else, and is still there.
     Unproved,
+    /// The work is where the operator wants it.
+    Integrated {
+        /// The commit that is there now.
+        commit: CommitName,
+    },
+    /// It was there already.
+    Contained,
+    /// Something of the operator's is in the way, and nothing of it was touched.
+    InTheWay {
+        /// What, for people.
+        why: String,
+    },
+    /// There is no such branch, or no such remote.
+    Nowhere {
+        /// What is missing, for people.
+        what: String,
+    },
     /// It could not be done, and is not.
     Failed {
         /// Why, for people.
@@ -440,6 +494,10 @@ impl Outcome {
             Self::Finished => matches!(kind, Kind::Finish),
             Self::Published => matches!(kind, Kind::Publish),
             Self::Removed | Self::Unproved => matches!(kind, Kind::Remove),
+            Self::Integrated { .. }
+            | Self::Contained
+            | Self::InTheWay { .. }
+            | Self::Nowhere { .. } => matches!(kind, Kind::Integrate),
             Self::Failed { .. } => true,
             Self::GivenUp => matches!(
                 kind,
@@ -450,6 +508,7 @@ impl Outcome {
                     | Kind::Commit
                     | Kind::Merge
                     | Kind::Verify
+                    | Kind::Integrate
             ),
         }
     }

@@ -3,15 +3,17 @@
 //! state is folded without any policy, and an engine with other rules folds an
 //! old journal to the same state.
 
-use batch_api::{EffectId, MessageId, RequestId, WaitId};
+use batch_api::{CommitName, EffectId, MessageId, RequestId, WaitId};
 use serde::{Deserialize, Serialize};
 
 use crate::effect::{Action, Outcome};
+use crate::integration::Handover;
 use crate::journal::Digest;
 use crate::mail::{Message, Receipt};
 use crate::spec::BatchSpec;
 use crate::state::{Ending, Halt};
 use crate::time::Time;
+use crate::trace::Trace;
 use crate::unit::{Answer, Class, Goal, Phase, Status, Usage, Wait};
 
 /// One fact. What it is about is in the subject of its record.
@@ -75,6 +77,15 @@ pub enum Fact {
     Granted,
     /// A unit that was over is tried again.
     Revived,
+    /// Work is to be brought to where the operator wants it.
+    Requested {
+        /// The name of the request.
+        request: RequestId,
+        /// The tip of the integration branch when it was asked for.
+        commit: CommitName,
+        /// Where to, and how.
+        handover: Handover,
+    },
     /// An effect is intended.
     Intended {
         /// Its id.
@@ -86,6 +97,9 @@ pub enum Fact {
     Sought {
         /// Which.
         effect: EffectId,
+        /// How many engines have died at it.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        deaths: u32,
     },
     /// An effect failed, and is tried again.
     Postponed {
@@ -107,8 +121,12 @@ pub enum Fact {
     Restarted {
         /// Which.
         effect: EffectId,
-        /// How often it was started, with this one.
+        /// How often it was started, with this one; not counted is what only comes
+        /// after a death.
         tries: u32,
+        /// How many engines have died at it.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        deaths: u32,
     },
     /// An effect ended.
     Ended {
@@ -161,6 +179,16 @@ pub enum Fact {
         /// With what.
         answer: Answer,
     },
+    /// Something that was said or printed is kept, as a trace. Nothing depends on it.
+    Traced {
+        /// What, and where it is found.
+        trace: Trace,
+    },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What the engine says to an agent of its own accord.
@@ -234,4 +262,7 @@ pub enum Refusal {
     /// Such a message cannot be sent, or not there.
     #[error("a message of that kind cannot be sent there")]
     WrongKind,
+    /// There is nothing to bring anywhere.
+    #[error("there is no integration branch yet")]
+    NothingMerged,
 }

@@ -15,6 +15,8 @@
 //! * [`mod@spec`]: what a batch is asked to be. [`mod@unit`], [`mod@mail`], [`mod@effect`]: the
 //!   lives of units, messages and effects, each with its diagram and one function
 //!   that judges its steps.
+//! * [`mod@integration`] and [`mod@trace`]: where work is brought to, and what is kept of
+//!   what was said.
 //! * [`mod@fact`] and [`mod@apply`]: what happened, and how it is folded into a
 //!   [`state::State`]. No policy in there.
 //! * [`mod@decide`]: all the policy. [`mod@complete`]: the one predicate of completion.
@@ -30,6 +32,7 @@ pub mod drive;
 pub mod due;
 pub mod effect;
 pub mod fact;
+pub mod integration;
 pub mod journal;
 pub mod mail;
 pub mod plan;
@@ -37,6 +40,7 @@ pub mod spec;
 pub mod state;
 mod tell;
 pub mod time;
+pub mod trace;
 pub mod unit;
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::effect::Effect;
 use crate::fact::Reply;
+use crate::integration::Integration;
 use crate::journal::Digest;
 use crate::mail::{Mail, Urgency};
 use crate::spec::BatchSpec;
@@ -105,6 +106,8 @@ pub struct State {
     pub answers: BTreeMap<RequestId, (Digest, Reply)>,
     /// In which order they were given.
     pub answers_order: VecDeque<RequestId>,
+    /// What the operator wants brought somewhere, as long as its request is remembered.
+    pub integrations: BTreeMap<RequestId, Integration>,
     /// Times of the last messages, by recipient, for the rate.
     pub mailed_at: BTreeMap<UnitId, VecDeque<Time>>,
     /// Times of the last messages to desks.

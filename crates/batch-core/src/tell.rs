@@ -4,8 +4,10 @@ use std::fmt;
 
 use crate::effect::{Action, Outcome};
 use crate::fact::{Fact, Nudge, Reply};
+use crate::integration::{Course, Handover};
 use crate::mail::{MailKind, Receipt};
 use crate::state::{Ending, Halt};
+use crate::trace::{Source, Trace};
 use crate::unit::{Answer, Class, End, Goal, Phase, Reason, Skip};
 
 impl fmt::Display for Fact {
@@ -26,13 +28,21 @@ impl fmt::Display for Fact {
             Self::Doomed { goal } => write!(f, "is given up: {goal}"),
             Self::Granted => f.write_str("may use as much again"),
             Self::Revived => f.write_str("is tried again"),
+            Self::Requested { request, commit, handover } => {
+                write!(f, "request {request}: {:.12} is to be brought {handover}", commit.as_str())
+            }
             Self::Intended { effect, action } => write!(f, "{effect}: {action}"),
-            Self::Sought { effect } => write!(f, "{effect}: nobody knows; looked up"),
+            Self::Sought { effect, .. } => write!(f, "{effect}: nobody knows; looked up"),
             Self::Postponed { effect, until, why } => {
                 write!(f, "{effect}: failed, again at {}: {why}", until.0)
             }
             Self::Blocked { effect, wait } => write!(f, "{effect}: waits, see {wait}"),
-            Self::Restarted { effect, tries } => write!(f, "{effect}: again, try {tries}"),
+            Self::Restarted { effect, tries, deaths: 0 } => {
+                write!(f, "{effect}: again, try {tries}")
+            }
+            Self::Restarted { effect, tries, deaths } => {
+                write!(f, "{effect}: again, try {tries}, after the death of {deaths} at it")
+            }
             Self::Ended { effect, outcome } => write!(f, "{effect}: {outcome}"),
             Self::StatusRead { status } => {
                 write!(f, "claims {} of {} steps", status.checked, status.steps)?;
@@ -55,7 +65,34 @@ impl fmt::Display for Fact {
                 write!(f, "{}: {} has to say: {}", wait.id, wait.owner, wait.reason)
             }
             Self::WaitClosed { wait, answer } => write!(f, "{wait}: {answer}"),
+            Self::Traced { trace } => trace.fmt(f),
         }
+    }
+}
+
+impl fmt::Display for Handover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let branch = &self.branch;
+        match &self.course {
+            Course::Forward { into } => write!(f, "to {into}, and to {branch}"),
+            Course::Merge { into } => write!(f, "to {into} by a merge, and to {branch}"),
+            Course::Push { remote } => write!(f, "to {branch} of {remote}"),
+        }
+    }
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { digest, bytes, of, .. } = self;
+        match of {
+            Source::Transcript { conversation } => {
+                write!(f, "kept what was said in {conversation}")?;
+            }
+            Source::Verification { effect } => {
+                write!(f, "{effect}: kept what verification has printed")?;
+            }
+        }
+        write!(f, ", {bytes} bytes: {digest}")
     }
 }
 
@@ -130,6 +167,9 @@ impl fmt::Display for Action {
                 write!(f, "{kind} {conversation}")
             }
             Self::Publish { view } => write!(f, "{kind} change {view}"),
+            Self::Integrate { commit, handover, .. } => {
+                write!(f, "{kind} {:.12} {handover}", commit.as_str())
+            }
             Self::Fence
             | Self::Capture
             | Self::Commit
@@ -164,6 +204,9 @@ impl fmt::Display for Reason {
             Self::Escalated { message } => write!(f, "what {message} asks"),
             Self::Undelivered { message } => write!(f, "whether {message} is sent again"),
             Self::Stuck { effect } => write!(f, "what becomes of {effect}"),
+            Self::Deadly { effect } => {
+                write!(f, "what becomes of {effect}, at which engine after engine has died")
+            }
             Self::Ceiling => f.write_str("whether more may be used"),
         }
     }
@@ -202,6 +245,10 @@ words! { Outcome {
     Self::Published => "published",
     Self::Removed => "the lane is gone",
     Self::Unproved => "it holds what is nowhere else",
+    Self::Integrated { .. } => "the work is there",
+    Self::Contained => "the work was there already",
+    Self::InTheWay { .. } => "something is in the way",
+    Self::Nowhere { .. } => "there is no such place",
     Self::Failed { .. } => "failed",
     Self::GivenUp => "given up",
 } }
@@ -211,6 +258,7 @@ words! { End {
     Self::Crashed => "it died",
     Self::Stalled => "no progress",
     Self::Orphaned => "its engine is gone",
+    Self::NotStarted => "it could not be started",
     Self::Limited => "the provider takes no more",
     Self::Escalated => "it asked somebody",
     Self::Ceiling => "it has used up what it may",
@@ -223,6 +271,7 @@ words! { Class {
     Self::Stalled => "no progress",
     Self::Idle => "nothing changed",
     Self::Contexts => "too many contexts",
+    Self::Orphaned => "its engine died, again and again",
     Self::Conflict => "conflict",
     Self::Red => "verification failed",
     Self::Trouble => "something of ours does not work",

@@ -82,6 +82,8 @@ pub enum End {
     Stalled,
     /// The engine that had started it is gone.
     Orphaned,
+    /// It could not be started.
+    NotStarted,
     /// The provider takes no more for now.
     Limited,
     /// It asked somebody.
@@ -119,6 +121,8 @@ pub enum Class {
     Idle,
     /// As many contexts as an attempt may have were not enough.
     Contexts,
+    /// Its contexts ended with their engine, again and again, without any change.
+    Orphaned,
     /// The merge needs judgement.
     Conflict,
     /// The merge does not pass verification.
@@ -150,6 +154,9 @@ impl Class {
         match self {
             Self::Lane | Self::Start | Self::Crashed => 3,
             Self::Stalled | Self::Idle | Self::Conflict | Self::Red => 2,
+            // Engines die for reasons of their own; only what ends its engine every time
+            // comes this far.
+            Self::Orphaned => 32,
             Self::Contexts | Self::Trouble | Self::Unanswered | Self::Aborted => 0,
         }
     }
@@ -274,6 +281,8 @@ pub struct Unit {
     pub lane: u32,
     /// How many contexts the attempt has opened.
     pub contexts: u32,
+    /// How many of them ended because their engine did.
+    pub orphans: u32,
     /// Since when the agent of now is at work.
     pub working_since: Option<Time>,
     /// When it last showed progress.
@@ -335,6 +344,7 @@ impl Unit {
             attempt: 0,
             lane: 0,
             contexts: 0,
+            orphans: 0,
             working_since: None,
             progress_at: Time(0),
             intercepts: 0,
@@ -378,6 +388,12 @@ impl Unit {
         }
     }
 
+    /// How many contexts of the attempt ended for a reason of its own, or go on.
+    #[must_use]
+    pub const fn own_contexts(&self) -> u32 {
+        self.contexts.saturating_sub(self.orphans)
+    }
+
     /// How often a class of failure has happened.
     #[must_use]
     pub fn failures(&self, class: Class) -> u32 {
@@ -417,6 +433,11 @@ pub enum Reason {
     },
     /// An effect fails again and again, or nobody knows whether it was done.
     Stuck {
+        /// The effect.
+        effect: batch_api::EffectId,
+    },
+    /// Engine after engine has died at an effect.
+    Deadly {
         /// The effect.
         effect: batch_api::EffectId,
     },

@@ -4,6 +4,10 @@
 //! touches neither checkout, index nor any other branch. What goes further is done
 //! because the operator says so ([`Store::integrate`]), with the operator's settings,
 //! and forwards only: a branch that has moved on is refused or merged, never reset.
+//!
+//! What is brought is one commit, told beforehand. So it can be done again whatever became
+//! of the first time, and looked up ([`Store::has_arrived`]): branches of the operator's,
+//! and those of a remote, tell.
 
 use std::path::{Path, PathBuf};
 
@@ -12,8 +16,11 @@ use host_git::Git;
 use crate::GitError;
 use crate::commit::{Note, Signature};
 use crate::merge::Merged;
-use crate::names::{CommitId, INTEGRATION};
+use crate::names::CommitId;
 use crate::store::{Change, From, Store, commit_in, contains};
+
+/// What is handed over.
+const HANDED: &str = "refs/hotcell/handed-over";
 
 /// Where the operator's branch is kept while it is merged.
 const TARGET: &str = "refs/hotcell/operator/target";
@@ -21,13 +28,49 @@ const TARGET: &str = "refs/hotcell/operator/target";
 /// What was made of both.
 const INTEGRATED: &str = "refs/hotcell/integrated";
 
-/// How work comes to the operator's branch.
+/// The operator's repository, and what git gets of the operator's environment there.
+#[derive(Debug, Clone)]
+pub struct Operator {
+    checkout: PathBuf,
+    variables: Vec<(String, String)>,
+}
+
+impl Operator {
+    /// A checkout, with the environment of this process.
+    #[must_use]
+    pub fn at(checkout: &Path) -> Self {
+        Self { checkout: checkout.to_owned(), variables: Vec::new() }
+    }
+
+    /// With variables more.
+    #[must_use]
+    pub fn with(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.variables.extend(variables);
+        self
+    }
+
+    fn git(&self) -> Git {
+        self.git_in(&self.checkout)
+    }
+
+    fn git_in(&self, checkout: &Path) -> Git {
+        Git::of_operator(checkout).among(self.variables.iter().cloned())
+    }
+}
+
+/// How work comes to where it is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
-    /// The branch moves forward to it.
-    FastForward,
-    /// A merge commit is made, and the branch moves forward to that.
-    Merge,
+    /// A branch moves forward to it.
+    FastForward {
+        /// Which.
+        into: String,
+    },
+    /// A merge commit is made, and a branch moves forward to that.
+    Merge {
+        /// Which.
+        into: String,
+    },
     /// The batch's own branch is pushed to a remote, for a pull request.
     Push {
         /// A remote of the operator's repository, by its name.
@@ -47,22 +90,30 @@ pub enum Integrated {
 }
 
 impl Store {
-    /// Makes the integration branch a branch of the operator's repository, called
-    /// `branch`.
+    /// Makes a commit of the integration branch a branch of the operator's repository,
+    /// called `branch`.
     ///
     /// # Errors
     ///
     /// If that branch is checked out somewhere, or holds what is not the batch's.
-    pub async fn publish(&self, operator: &Path, branch: &str) -> Result<CommitId, GitError> {
-        let tip = self.integration().await?;
+    pub async fn publish(
+        &self,
+        operator: &Operator,
+        tip: &CommitId,
+        branch: &str,
+    ) -> Result<(), GitError> {
         checked(operator, branch).await?;
-        let name = format!("{INTEGRATION}:refs/heads/{branch}");
-        self.give(operator, branch, &name).await?;
-        Ok(tip)
+        if !self.is_integrated(tip).await? {
+            let what = format!("commit {tip} on the integration branch");
+            return Err(GitError::Missing { what, path: self.path().to_owned() });
+        }
+        let (name, to) = (HANDED.to_owned(), tip.clone());
+        self.update(&[Change { name, to, from: From::Anywhere }]).await?;
+        self.give(operator, branch, &format!("{HANDED}:refs/heads/{branch}")).await
     }
 
-    /// Brings the integration branch, published as `branch`, to where the operator
-    /// wants it: to the branch `target` of the operator's, or to a remote.
+    /// Brings a commit of the integration branch, published as `branch`, to where the
+    /// operator wants it.
     ///
     /// # Errors
     ///
@@ -70,40 +121,69 @@ impl Store {
     /// changed but the published branch.
     pub async fn integrate(
         &self,
-        operator: &Path,
+        operator: &Operator,
+        tip: &CommitId,
         branch: &str,
-        target: &str,
         way: &Way,
         note: &Note,
         signature: &Signature,
     ) -> Result<Integrated, GitError> {
-        let tip = self.publish(operator, branch).await?;
+        self.publish(operator, tip, branch).await?;
         match way {
-            Way::FastForward => forward(operator, target, &tip).await,
-            Way::Merge => {
-                let theirs = tip_of(operator, target).await?;
-                self.take(operator, target, &theirs).await?;
-                match self.merge(&theirs, &tip, note, signature).await? {
+            Way::FastForward { into } => forward(operator, into, tip).await,
+            Way::Merge { into } => {
+                let theirs = tip_of(operator, into).await?;
+                self.take(operator, into, &theirs).await?;
+                match self.merge(&theirs, tip, note, signature).await? {
                     Merged::Already => Ok(Integrated::Already),
                     Merged::Conflict(paths) => Err(GitError::InTheWay(format!(
-                        "`{target}` and the batch changed the same: {}",
+                        "`{into}` and the batch changed the same: {}",
                         paths.join(", ")
                     ))),
                     Merged::Commit(merged) => {
                         let name = INTEGRATED.to_owned();
                         let to = merged.clone();
                         self.update(&[Change { name, to, from: From::Anywhere }]).await?;
-                        self.give(operator, target, &format!("+{INTEGRATED}:{INTEGRATED}")).await?;
-                        forward(operator, target, &merged).await
+                        self.give(operator, into, &format!("+{INTEGRATED}:{INTEGRATED}")).await?;
+                        forward(operator, into, &merged).await
                     }
                 }
             }
-            Way::Push { remote } => push(operator, remote, branch, &tip).await,
+            Way::Push { remote } => push(operator, remote, branch, tip).await,
         }
     }
 
+    /// Whether a commit is where it was to be brought; the commit that is there, then.
+    ///
+    /// # Errors
+    ///
+    /// If the operator's repository, or the remote, cannot be asked.
+    pub async fn has_arrived(
+        &self,
+        operator: &Operator,
+        tip: &CommitId,
+        branch: &str,
+        way: &Way,
+    ) -> Result<Option<CommitId>, GitError> {
+        // One that was replaced says nothing.
+        self.check_owner()?;
+        let (into, git) = match way {
+            Way::FastForward { into } | Way::Merge { into } => (into, operator.git()),
+            Way::Push { remote } => return pushed(operator, remote, branch, tip).await,
+        };
+        let theirs = match tip_of(operator, into).await {
+            Err(GitError::Missing { .. }) => return Ok(None),
+            theirs => theirs?,
+        };
+        let question = format!("{tip}^{{commit}}");
+        let question = ["rev-parse", "--verify", "--quiet", "--end-of-options", &question];
+        let step = "looking for what was handed over";
+        let is_there = git.line(&question).await.map_err(GitError::during(step))?.is_some();
+        Ok((is_there && contains(&git, &theirs, tip).await?).then_some(theirs))
+    }
+
     /// Fetches one of our names over there, for the sake of `branch`.
-    async fn give(&self, operator: &Path, branch: &str, names: &str) -> Result<(), GitError> {
+    async fn give(&self, operator: &Operator, branch: &str, names: &str) -> Result<(), GitError> {
         let from = self.git()?.place().to_string_lossy().into_owned();
         let fetch = [
             "fetch",
@@ -116,16 +196,19 @@ impl Store {
             &*from,
             names,
         ];
-        Git::of_operator(operator)
-            .run(&fetch)
-            .await
-            .map_err(|failure| in_the_way(branch, failure))?;
+        operator.git().run(&fetch).await.map_err(|failure| in_the_way(branch, failure))?;
         Ok(())
     }
 
     /// Fetches a branch from over there.
-    async fn take(&self, operator: &Path, target: &str, tip: &CommitId) -> Result<(), GitError> {
-        let (from, names) = (operator.to_string_lossy(), format!("+refs/heads/{target}:{TARGET}"));
+    async fn take(
+        &self,
+        operator: &Operator,
+        target: &str,
+        tip: &CommitId,
+    ) -> Result<(), GitError> {
+        let from = operator.checkout.to_string_lossy();
+        let names = format!("+refs/heads/{target}:{TARGET}");
         let fetch =
             ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", &*from, &names];
         self.git()?
@@ -152,8 +235,8 @@ pub async fn current_branch(operator: &Path) -> Result<Option<String>, GitError>
 }
 
 /// Moves a branch of the operator's forward, in its checkout if it is checked out.
-async fn forward(operator: &Path, target: &str, to: &CommitId) -> Result<Integrated, GitError> {
-    let git = Git::of_operator(operator);
+async fn forward(operator: &Operator, target: &str, to: &CommitId) -> Result<Integrated, GitError> {
+    let git = operator.git();
     let from = tip_of(operator, target).await?;
     if contains(&git, &from, to).await? {
         return Ok(Integrated::Already);
@@ -167,7 +250,7 @@ async fn forward(operator: &Path, target: &str, to: &CommitId) -> Result<Integra
         Some(checkout) => {
             // It refuses to write over what is not committed, and then changes nothing.
             let merge = ["merge", "--ff-only", "--quiet", to.as_str()];
-            let git = Git::of_operator(&checkout);
+            let git = operator.git_in(&checkout);
             git.run(&merge).await.map_err(|failure| in_the_way(target, failure))?;
         }
         None => {
@@ -181,15 +264,14 @@ async fn forward(operator: &Path, target: &str, to: &CommitId) -> Result<Integra
 }
 
 async fn push(
-    operator: &Path,
+    operator: &Operator,
     remote: &str,
     branch: &str,
     tip: &CommitId,
 ) -> Result<Integrated, GitError> {
-    let git = Git::of_operator(operator);
-    let remotes = git.run(&["remote"]).await.map_err(GitError::during("listing remotes"))?;
-    if !String::from_utf8_lossy(&remotes).lines().any(|known| known == remote) {
-        let (what, path) = (format!("remote `{remote}`"), operator.to_owned());
+    let git = operator.git();
+    if !has_remote(&git, remote).await? {
+        let (what, path) = (format!("remote `{remote}`"), operator.checkout.clone());
         return Err(GitError::Missing { what, path });
     }
     let names = format!("{tip}:refs/heads/{branch}");
@@ -199,23 +281,47 @@ async fn push(
     Ok(Integrated::Pushed(tip.clone()))
 }
 
-async fn tip_of(operator: &Path, branch: &str) -> Result<CommitId, GitError> {
+async fn has_remote(git: &Git, remote: &str) -> Result<bool, GitError> {
+    let remotes = git.run(&["remote"]).await.map_err(GitError::during("listing remotes"))?;
+    Ok(String::from_utf8_lossy(&remotes).lines().any(|known| known == remote))
+}
+
+/// Whether a remote has the batch's branch at a commit.
+async fn pushed(
+    operator: &Operator,
+    remote: &str,
+    branch: &str,
+    tip: &CommitId,
+) -> Result<Option<CommitId>, GitError> {
+    let git = operator.git();
+    if !has_remote(&git, remote).await? {
+        return Ok(None);
+    }
+    let name = format!("refs/heads/{branch}");
+    let asked = git.run(&["ls-remote", "--quiet", "--", remote, &name]).await;
+    let asked = asked.map_err(GitError::during("asking the remote for the branch"))?;
+    let asked = String::from_utf8_lossy(&asked);
+    let is_there = asked.lines().any(|line| line == format!("{tip}\t{name}"));
+    Ok(is_there.then(|| tip.clone()))
+}
+
+async fn tip_of(operator: &Operator, branch: &str) -> Result<CommitId, GitError> {
     checked(operator, branch).await?;
     let step = "looking up the operator's branch";
     let question = format!("refs/heads/{branch}^{{commit}}");
     let question = ["rev-parse", "--verify", "--quiet", "--end-of-options", &question];
-    let line = Git::of_operator(operator).line(&question).await.map_err(GitError::during(step))?;
+    let line = operator.git().line(&question).await.map_err(GitError::during(step))?;
     let line = line.ok_or_else(|| GitError::Missing {
         what: format!("branch `{branch}`"),
-        path: operator.to_owned(),
+        path: operator.checkout.clone(),
     })?;
     commit_in(step, &line)
 }
 
 /// Refuses what cannot be the name of a branch.
-async fn checked(operator: &Path, branch: &str) -> Result<(), GitError> {
+async fn checked(operator: &Operator, branch: &str) -> Result<(), GitError> {
     let name = format!("refs/heads/{branch}");
-    let git = Git::of_operator(operator);
+    let git = operator.git();
     let step = "checking the name of a branch";
     let answer = git.call(&["check-ref-format", &name], Vec::new()).await;
     match answer.map_err(GitError::during(step))?.code {

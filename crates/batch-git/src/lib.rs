@@ -47,7 +47,7 @@ mod store;
 
 pub use commit::{Note, Signature};
 pub use incoming::{COMMITS_MAX, Finding, Limits, Received};
-pub use integrate::{Integrated, Way, current_branch};
+pub use integrate::{Integrated, Operator, Way, current_branch};
 pub use merge::{CONFLICTS_MAX, Merged};
 pub use names::{CommitId, NotACommit};
 pub use store::Store;

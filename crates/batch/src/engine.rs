@@ -20,6 +20,7 @@
 mod agent;
 pub(crate) mod cell;
 mod claims;
+mod handover;
 mod lane;
 mod lookup;
 mod outbox;
@@ -47,6 +48,7 @@ use crate::journal::SqliteJournal;
 
 pub use crate::configuration::{AgentKind, AgentSetup, HostedSetup, LaneMode};
 pub use agent::HostAgent;
+pub(crate) use handover::Surroundings;
 pub(crate) use lane::PACKET;
 pub(crate) use lane::workspaces_of;
 pub(crate) use projection::replace;
@@ -78,31 +80,58 @@ pub struct Request {
 pub(crate) enum Event {
     Input(Input),
     Request(Request),
+    /// What the request of that name may use of its client's environment.
+    Lent(RequestId, Surroundings),
 }
 
 /// Where requests and what happened are brought.
 #[derive(Debug, Clone)]
-pub struct Door(SyncSender<Event>);
+pub struct Door {
+    events: SyncSender<Event>,
+    admits: Admits,
+}
+
+/// What an engine may be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Admits {
+    Everything,
+    /// To bring what is merged somewhere: it has no credentials for anything else.
+    Integrations,
+}
 
 impl Door {
-    /// Brings a request. `false` if the engine has ended.
+    /// Brings a request. `false` if the engine has ended, or is none for it: whoever asks
+    /// its successor is answered.
     #[must_use]
     pub fn ask(&self, request: Request) -> bool {
-        self.0.send(Event::Request(request)).is_ok()
+        let is_integration = matches!(request.command, Command::Integrate { .. });
+        let admits = self.admits == Admits::Everything || is_integration;
+        admits && self.events.send(Event::Request(request)).is_ok()
+    }
+
+    /// The same door, for requests to bring what is merged somewhere and no others.
+    pub(crate) fn for_integrations(self) -> Self {
+        Self { admits: Admits::Integrations, ..self }
+    }
+
+    /// Brings what a request that follows may use of its client's environment.
+    pub(crate) fn lend(&self, request: RequestId, surroundings: Surroundings) {
+        // An engine that has ended needs nothing.
+        let _ = self.events.send(Event::Lent(request, surroundings));
     }
 
     /// Brings what happened. An engine that has ended does not hear it: its
     /// successor looks it up.
     pub(crate) fn tell(&self, input: Input) {
-        let _ = self.0.send(Event::Input(input));
+        let _ = self.events.send(Event::Input(input));
     }
 }
 
 /// The two ends of an engine's door.
 #[must_use]
 pub fn door() -> (Door, Visitors) {
-    let (sender, receiver) = sync_channel(INPUTS_MAX);
-    (Door(sender), Visitors(receiver))
+    let (events, receiver) = sync_channel(INPUTS_MAX);
+    (Door { events, admits: Admits::Everything }, Visitors(receiver))
 }
 
 /// What comes through a [`Door`].
@@ -224,12 +253,16 @@ impl Ports for Place {
         };
         let events = first.into_iter().chain(self.visitors.0.try_iter()).take(INPUTS_MAX);
         let input = |event| match event {
-            Event::Input(input) => input,
+            Event::Input(input) => Some(input),
             Event::Request(Request { request, actor, command, answer }) => {
                 self.waiting.push((request.clone(), answer));
-                Input::Command { request, actor, command }
+                Some(Input::Command { request, actor, command })
+            }
+            Event::Lent(request, surroundings) => {
+                self.world.lend(request, surroundings);
+                None
             }
         };
-        Some(events.map(input).collect())
+        Some(events.filter_map(input).collect())
     }
 }

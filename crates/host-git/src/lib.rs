@@ -104,6 +104,8 @@ pub struct Git {
     place: PathBuf,
     settings: Settings,
     variables: Vec<(&'static str, OsString)>,
+    /// What it finds in the environment, but for what would mislead it.
+    surroundings: Vec<(String, String)>,
     patience: Option<Duration>,
 }
 
@@ -146,6 +148,7 @@ impl Git {
             place: checkout.to_owned(),
             settings: Settings::Operators,
             variables: Vec::new(),
+            surroundings: Vec::new(),
             patience: None,
         }
     }
@@ -157,6 +160,7 @@ impl Git {
             place: repository.to_owned(),
             settings: Settings::Nobodys,
             variables: Vec::new(),
+            surroundings: Vec::new(),
             patience: None,
         }
     }
@@ -165,6 +169,13 @@ impl Git {
     #[must_use]
     pub fn with(mut self, variable: &'static str, value: impl AsRef<OsStr>) -> Self {
         self.variables.push((variable, value.as_ref().to_owned()));
+        self
+    }
+
+    /// In an environment that has these, too. What would mislead git is left out.
+    #[must_use]
+    pub fn among(mut self, surroundings: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.surroundings.extend(surroundings);
         self
     }
 
@@ -237,6 +248,7 @@ impl Git {
         // client that is killed.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", "git"]).args(HARMLESS);
+        command.envs(self.surroundings.iter().map(|(name, value)| (name, value)));
         for variable in MISLEADING {
             command.env_remove(variable);
         }

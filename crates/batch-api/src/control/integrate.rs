@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Target;
-use crate::id::{BatchId, CommitName, NotAnId};
+use crate::id::{BatchId, CommitName, NotAnId, RequestId};
 
 /// Bring what a batch has merged into a branch of yours, or push it for a pull request
 ///
@@ -16,6 +16,11 @@ use crate::id::{BatchId, CommitName, NotAnId};
 /// is moved, or that one is pushed. Nothing else of the repository is touched: a checkout
 /// of the branch is brought along, and if something that is not committed is in the way,
 /// nothing is changed. Doing it again brings what was merged since.
+///
+/// The batch's engine does it, with what git needs of your environment, and its journal
+/// has what was asked for and what it came to. If the engine dies in between, the next one
+/// looks at the branch, or at the remote. Repeated under the same name, a request is
+/// answered with what the first one came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct Integrate {
@@ -39,6 +44,10 @@ pub struct Integrate {
     #[arg(long, value_name = "BRANCH")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<BranchName>,
+    /// Name of this request: repeated, it gets the first answer
+    #[arg(long, value_name = "ID")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
 }
 
 fn origin() -> BranchName {
@@ -50,7 +59,7 @@ impl Integrate {
     #[must_use]
     pub fn of(target: Target) -> Self {
         let way = IntegrationWay::FastForward;
-        Self { target, way, into: None, remote: origin(), branch: None }
+        Self { target, way, into: None, remote: origin(), branch: None, request_id: None }
     }
 }
 
@@ -148,8 +157,10 @@ pub struct Integrated {
     pub commit: Option<CommitName>,
     /// How many units the batch has.
     pub units: u32,
-    /// How many of them are done, and so part of it.
+    /// How many of them are part of it.
     pub done: u32,
+    /// The name under which it can be repeated.
+    pub request_id: RequestId,
 }
 
 impl Present for Integrated {

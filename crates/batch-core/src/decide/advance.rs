@@ -7,6 +7,7 @@ use crate::defect::planted;
 use crate::due;
 use crate::effect::{Action, Kind};
 use crate::fact::Fact;
+use crate::integration::Stage;
 use crate::journal::Subject;
 use crate::state::{Ending, Halt, OpenWait};
 use crate::unit::{Answer, End, Goal, Phase, Reason};
@@ -32,6 +33,7 @@ impl Decider {
             }
             self.deliver();
             self.merge_next();
+            self.integrate_next();
             self.end_batch();
             if self.decision.facts.len() == before {
                 break;
@@ -135,13 +137,34 @@ impl Decider {
         }
     }
 
-    /// The batch is over when all its units are, and nothing is open.
+    /// One integration at a time, in the order in which they were asked for.
+    fn integrate_next(&mut self) {
+        let state = &self.state;
+        let is_busy = state.effects.values().any(|effect| effect.action.kind() == Kind::Integrate);
+        if is_busy || planted!(IntegrationForgotten) && state.ending.is_some() {
+            return;
+        }
+        let next = state.answers_order.iter().find_map(|request| {
+            let integration = state.integrations.get(request)?;
+            (integration.stage == Stage::Asked).then_some((request, integration))
+        });
+        if let Some((request, integration)) = next {
+            let (request, commit) = (request.clone(), integration.commit.clone());
+            let handover = integration.handover.clone();
+            self.intend(Subject::BATCH, Action::Integrate { request, commit, handover });
+        }
+    }
+
+    /// The batch is over when all its units are, and nothing of its own is open.
     fn end_batch(&mut self) {
         let state = &self.state;
         let is_open = state.ending.is_some()
             || state.units.is_empty()
             || !state.units.values().all(|unit| unit.phase.is_over())
-            || state.effects.values().any(|effect| effect.action.kind() != Kind::Publish);
+            || state
+                .effects
+                .values()
+                .any(|effect| !matches!(effect.action.kind(), Kind::Publish | Kind::Integrate));
         if is_open {
             return;
         }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Decider;
 use crate::defect::planted;
 use crate::fact::{Fact, Refusal, Reply};
+use crate::integration::{Handover, Stage};
 use crate::journal::{Digest, Subject};
 use crate::mail::{Desk, MailKind, Message, Receipt, Text, Urgency};
 use crate::spec::BatchSpec;
@@ -47,6 +48,11 @@ pub enum Command {
     Stop {
         /// Which.
         unit: UnitId,
+    },
+    /// Bring what is merged to where the operator wants it.
+    Integrate {
+        /// Where to, and how.
+        handover: Handover,
     },
     /// Send a message.
     Send {
@@ -125,6 +131,7 @@ const fn may(actor: &Actor, command: &Command) -> bool {
             Actor::Supervisor(_),
             Command::Start { .. }
             | Command::Abort
+            | Command::Integrate { .. }
             | Command::Send { kind: MailKind::Abort, to: Address::Everyone, .. },
         ) => false,
         (Actor::Supervisor(_) | Actor::Operator(_), _) => true,
@@ -142,6 +149,8 @@ impl Decider {
     const UNDER_WAY_MAX: usize = 64;
     /// Most waits that may be open for one unit.
     const WAITS_MAX: usize = 4;
+    /// Most integrations that may be under way.
+    const INTEGRATIONS_MAX: usize = 16;
 
     pub(super) fn command(&mut self, request: &RequestId, actor: Actor, command: &Command) {
         let text = serde_json::to_vec(&(&actor, command)).expect("commands are plain data");
@@ -159,7 +168,11 @@ impl Decider {
         }
         self.actor = actor.clone();
         let allowed = may(&actor, command) || planted!(AnybodyRules);
-        let done = if allowed { self.carry_out(&actor, command) } else { Err(Refusal::NotAllowed) };
+        let done = if allowed {
+            self.carry_out(request, &actor, command)
+        } else {
+            Err(Refusal::NotAllowed)
+        };
         let reply = done.unwrap_or_else(|refusal| Reply::Refused { refusal });
         let answered =
             Fact::Answered { request: request.clone(), command: digest, reply: reply.clone() };
@@ -167,7 +180,12 @@ impl Decider {
         self.decision.answers.push((request.clone(), reply));
     }
 
-    fn carry_out(&mut self, actor: &Actor, command: &Command) -> Result<Reply, Refusal> {
+    fn carry_out(
+        &mut self,
+        request: &RequestId,
+        actor: &Actor,
+        command: &Command,
+    ) -> Result<Reply, Refusal> {
         if let Command::Start { spec } = command {
             return self.start(spec);
         }
@@ -186,6 +204,7 @@ impl Decider {
             }
             Command::Retry { unit } => self.retry(unit),
             Command::Skip { unit } => self.give_up(unit, Goal::Skip { why: Skip::Told }),
+            Command::Integrate { handover } => self.integrate(request, handover),
             Command::Stop { unit } => self.give_up(unit, Goal::Fail { class: Class::Aborted }),
             Command::Send { .. } => self.send(actor, command),
             Command::Rule { wait, unit, answer, text } => {
@@ -202,6 +221,18 @@ impl Decider {
         }
         spec.judge().map_err(|error| Refusal::Spec { why: error.to_string() })?;
         self.note(Subject::BATCH, Fact::Planned { spec: Box::new(spec.clone()) });
+        Ok(Reply::Accepted)
+    }
+
+    fn integrate(&mut self, request: &RequestId, to: &Handover) -> Result<Reply, Refusal> {
+        let under_way = |stage: &Stage| matches!(stage, Stage::Asked | Stage::UnderWay);
+        let all = self.state.integrations.values();
+        if all.filter(|one| under_way(&one.stage)).count() >= Self::INTEGRATIONS_MAX {
+            return Err(Refusal::TooMany);
+        }
+        let commit = self.state.tip.clone().ok_or(Refusal::NothingMerged)?;
+        let (request, handover) = (request.clone(), to.clone());
+        self.note(Subject::BATCH, Fact::Requested { request, commit, handover });
         Ok(Reply::Accepted)
     }
 
@@ -362,7 +393,7 @@ impl Decider {
         let unit = open.unit.clone();
         let asked = match &open.wait.reason {
             Reason::Escalated { message } | Reason::Undelivered { message } => Some(*message),
-            Reason::Stuck { .. } | Reason::Ceiling => None,
+            Reason::Stuck { .. } | Reason::Deadly { .. } | Reason::Ceiling => None,
         };
         // Only an agent that asked, and goes on, has it told; of others it is on record.
         let is_told = matches!(open.wait.reason, Reason::Escalated { .. }) && answer == Answer::Go;

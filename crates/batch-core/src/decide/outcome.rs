@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use batch_api::{EffectId, UnitId};
 
-use super::takeover::is_batch_fence;
+use super::takeover::{is_batch_fence, is_integration};
 use super::{Decider, Verdict, pause_after};
 use crate::complete::Stage;
 use crate::defect::planted;
@@ -72,7 +72,7 @@ impl Decider {
     fn deferred(&mut self, effect: &Effect) {
         const AGAIN_AFTER: Duration = Duration::from_secs(60);
         // Of an earlier try nobody may know what became of it.
-        if effect.tries > 1 {
+        if !effect.is_first() {
             return self.failed(effect, &Outcome::Deferred.to_string());
         }
         let (Action::Inject { message, .. }, Some(unit)) =
@@ -91,11 +91,13 @@ impl Decider {
 
     /// An effect is done again under the same key, or somebody is asked.
     pub(super) fn redo(&mut self, effect: &Effect) {
-        if effect.tries >= Effect::TRIES_MAX && !is_batch_fence(effect) {
+        let has_died = effect.epoch < self.epoch && !planted!(DeathsCount);
+        let tries = if has_died { effect.tries } else { effect.tries + 1 };
+        if tries > Effect::TRIES_MAX && !is_batch_fence(effect) {
             return self.ask_about(effect);
         }
-        let tries = effect.tries + 1;
-        self.note(effect.subject.clone(), Fact::Restarted { effect: effect.id, tries });
+        let restarted = Fact::Restarted { effect: effect.id, tries, deaths: effect.deaths };
+        self.note(effect.subject.clone(), restarted);
     }
 
     /// It could not be done, and is not.
@@ -107,7 +109,8 @@ impl Decider {
             Kind::Interrupt => self.end(effect, Outcome::GivenUp),
             // An earlier try may have delivered it, so it is not sent again.
             Kind::Inject if self.is_in_vain(effect) => self.end(effect, Outcome::GivenUp),
-            Kind::Start => self.end(effect, Outcome::Failed { why }),
+            // Whoever asked is there, and may ask again.
+            Kind::Start | Kind::Integrate => self.end(effect, Outcome::Failed { why }),
             Kind::Prepare if is_last => self.end(effect, Outcome::Failed { why }),
             _ if is_last && !is_batch_fence(effect) => self.ask_about(effect),
             _ => {
@@ -120,6 +123,10 @@ impl Decider {
 
     /// Somebody has to say what becomes of an effect.
     pub(super) fn ask_about(&mut self, effect: &Effect) {
+        // Nothing of the batch waits for it, and asking for it once more does no harm.
+        if is_integration(effect) {
+            return self.end(effect, Outcome::GivenUp);
+        }
         let (reason, default) = match &effect.action {
             Action::Inject { message, conversation } => {
                 if let Some(unit) = effect.subject.unit.clone() {
@@ -127,6 +134,9 @@ impl Decider {
                     self.receipt(*message, &unit, Receipt::Uncertain { conversation });
                 }
                 (Reason::Undelivered { message: *message }, Answer::GiveUp)
+            }
+            _ if effect.deaths > Effect::DEATHS_MAX => {
+                (Reason::Deadly { effect: effect.id }, Answer::Go)
             }
             _ => (Reason::Stuck { effect: effect.id }, Answer::Go),
         };
@@ -202,18 +212,24 @@ impl Decider {
                 for message in opening {
                     self.receipt(*message, id, Receipt::Queued);
                 }
-                let end = match self.count_failure(id, Class::Start) {
-                    Verdict::Again => End::Orphaned,
-                    Verdict::Enough => {
-                        let goal = Goal::Fail { class: Class::Start };
-                        self.note_of(id, Fact::Doomed { goal });
-                        End::Doomed
-                    }
-                };
-                self.enter(id, Phase::Fencing { end });
+                self.not_started(id);
             }
+            // It took longer than anybody believes in.
+            _ if effect.epoch == self.epoch => self.not_started(id),
             _ => self.enter(id, Phase::Fencing { end: End::Orphaned }),
         }
+    }
+
+    fn not_started(&mut self, id: &UnitId) {
+        let end = match self.count_failure(id, Class::Start) {
+            Verdict::Again => End::NotStarted,
+            Verdict::Enough => {
+                let goal = Goal::Fail { class: Class::Start };
+                self.note_of(id, Fact::Doomed { goal });
+                End::Doomed
+            }
+        };
+        self.enter(id, Phase::Fencing { end });
     }
 
     /// A context is over, and what it left is captured: what now?
@@ -230,14 +246,17 @@ impl Decider {
         let has_moved = tree != unit.tree_before.as_ref()
             || unit.status.checked > unit.status_before.checked
             || self.state.is_waiting(id);
-        let is_last = unit.contexts >= spec.limits.contexts;
+        let contexts = if planted!(OrphansCount) { unit.contexts } else { unit.own_contexts() };
+        let is_last = contexts >= spec.limits.contexts;
         let verdict = match end {
             End::Crashed => self.count_failure(id, Class::Crashed),
             End::Stalled => self.count_failure(id, Class::Stalled),
             End::Turn | End::Full if !has_moved => self.count_failure(id, Class::Idle),
+            End::Orphaned if !has_moved => self.count_failure(id, Class::Orphaned),
             End::Turn
             | End::Full
             | End::Orphaned
+            | End::NotStarted
             | End::Limited
             | End::Escalated
             | End::Ceiling
@@ -248,6 +267,7 @@ impl Decider {
             (Verdict::Again, _) => Class::Contexts,
             (Verdict::Enough, End::Crashed) => Class::Crashed,
             (Verdict::Enough, End::Stalled) => Class::Stalled,
+            (Verdict::Enough, End::Orphaned) => Class::Orphaned,
             (Verdict::Enough, _) => Class::Idle,
         };
         self.enter(id, Phase::Clearing { goal: Goal::Fail { class } });

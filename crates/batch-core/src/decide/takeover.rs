@@ -30,7 +30,8 @@ impl Decider {
             Some(effect) if planted!(NoFence) => self.end(&effect, Outcome::Fenced),
             // The one that an earlier engine has begun is ours to begin again.
             Some(effect) if effect.epoch < self.epoch => {
-                self.note(Subject::BATCH, Fact::Restarted { effect: effect.id, tries: 1 });
+                let again = Fact::Restarted { effect: effect.id, tries: 1, deaths: 0 };
+                self.note(Subject::BATCH, again);
             }
             Some(_) => {}
         }
@@ -40,9 +41,12 @@ impl Decider {
     /// The fence is up: nothing happens any more that this engine has not begun.
     pub(super) fn pick_up(&mut self) {
         let open: Vec<Effect> = self.state.effects.values().cloned().collect();
-        for effect in &open {
+        for mut effect in open {
             match effect.state {
-                EffectState::Running { .. } | EffectState::Seeking { .. } => self.unknown(effect),
+                EffectState::Running { .. } | EffectState::Seeking { .. } => {
+                    effect.deaths += 1;
+                    self.survived(&effect);
+                }
                 EffectState::Resting { .. } | EffectState::Waiting { .. } => {}
             }
         }
@@ -55,6 +59,16 @@ impl Decider {
             .collect();
         for id in &orphans {
             self.enter(id, Phase::Fencing { end: End::Orphaned });
+        }
+    }
+
+    /// An engine has died at an effect, which says nothing about the effect, unless so
+    /// many have.
+    fn survived(&mut self, effect: &Effect) {
+        if effect.deaths > Effect::DEATHS_MAX && !planted!(DeathsUnbounded) {
+            self.ask_about(effect);
+        } else {
+            self.unknown(effect);
         }
     }
 
@@ -80,11 +94,22 @@ impl Decider {
         }
         match rule {
             Rule::Redo => self.redo(effect),
-            Rule::LookUp => self.note(effect.subject.clone(), Fact::Sought { effect: effect.id }),
+            Rule::LookUp if planted!(IntegrationBelieved) && is_integration(effect) => {
+                self.end(effect, Outcome::Contained);
+            }
+            Rule::LookUp => {
+                let sought = Fact::Sought { effect: effect.id, deaths: effect.deaths };
+                self.note(effect.subject.clone(), sought);
+            }
             Rule::GiveUp => self.end(effect, Outcome::GivenUp),
             Rule::Ask => self.ask_about(effect),
         }
     }
+}
+
+/// Whether the effect brings work to where the operator wants it.
+pub(super) fn is_integration(effect: &Effect) -> bool {
+    matches!(effect.action, Action::Integrate { .. })
 }
 
 /// Whether the effect shuts out earlier engines.

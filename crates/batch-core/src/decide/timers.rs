@@ -28,8 +28,8 @@ impl Decider {
                 EffectState::Running { .. } => self.unknown(effect),
                 EffectState::Seeking { .. } => self.found(effect.id, crate::effect::Found::Unknown),
                 EffectState::Resting { .. } => {
-                    let tries = effect.tries + 1;
-                    let restarted = Fact::Restarted { effect: effect.id, tries };
+                    let (tries, deaths) = (effect.tries + 1, effect.deaths);
+                    let restarted = Fact::Restarted { effect: effect.id, tries, deaths };
                     self.note(effect.subject.clone(), restarted);
                 }
                 EffectState::Waiting { .. } => {}

@@ -23,7 +23,9 @@ impl Decider {
                 self.note_of(&unit, Fact::Doomed { goal: give_up });
             }
             (Reason::Undelivered { .. }, answer, _) => self.answer_delivery(id, answer),
-            (Reason::Stuck { effect }, answer, _) => self.answer_stuck(effect, answer),
+            (Reason::Stuck { effect } | Reason::Deadly { effect }, answer, _) => {
+                self.answer_stuck(effect, answer);
+            }
             (Reason::Ceiling, Answer::Go, Some(unit)) => self.note_of(&unit, Fact::Granted),
             (Reason::Ceiling, Answer::GiveUp, Some(unit)) => {
                 let goal = Goal::Fail { class: Class::Aborted };
@@ -83,7 +85,8 @@ impl Decider {
 
     /// Somebody has said so: the tries begin anew.
     fn restart(&mut self, effect: &Effect) {
-        self.note(effect.subject.clone(), Fact::Restarted { effect: effect.id, tries: 1 });
+        let restarted = Fact::Restarted { effect: effect.id, tries: 1, deaths: 0 };
+        self.note(effect.subject.clone(), restarted);
     }
 
     /// What an effect waits for is no longer asked.

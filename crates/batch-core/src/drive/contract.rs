@@ -17,6 +17,7 @@ use crate::apply::Stamp;
 use crate::decide::Input;
 use crate::effect::{Action, Effect, Found, Outcome};
 use crate::fact::Fact;
+use crate::integration::{Course, Handover};
 use crate::journal::Subject;
 use crate::spec::BatchSpec;
 use crate::state::State;
@@ -51,8 +52,24 @@ pub trait Rig {
     /// Whether a commit holds the piece.
     fn commit_holds(&mut self, commit: &CommitName, piece: &str) -> bool;
 
+    /// Whether the operator's branch `main`, or the batch's branch on the remote `origin`,
+    /// holds a commit.
+    fn operator_holds(&mut self, at: Holder, commit: &CommitName) -> bool;
+
+    /// Somebody commits something else to the operator's branch `main`.
+    fn operator_moves_on(&mut self);
+
     /// Whether anything of the agent is alive.
     fn is_alive(&mut self, conversation: &ConversationId) -> bool;
+}
+
+/// Where work is brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// The operator's branch `main`.
+    Main,
+    /// The remote `origin`.
+    Origin,
 }
 
 /// Checks every clause of the contract, one after the other in one world.
@@ -66,9 +83,11 @@ pub fn check<R: Rig>(rig: R) {
     what_people_read_is_written(&mut scene);
     let (tip, stray) = work_comes_to_the_branch(&mut scene);
     what_is_nowhere_else_is_not_removed(&mut scene, &tip, &stray);
+    work_is_brought_where_it_is_wanted(&mut scene, &tip);
     earlier_work_goes_on(&mut scene, &tip);
     agents_are_stopped_for_good(&mut scene);
-    whoever_was_replaced_does_nothing(&mut scene, &tip);
+    let tip = whoever_was_replaced_does_nothing(&mut scene, &tip);
+    what_has_moved_on_is_merged_or_left_alone(&mut scene, &tip);
 }
 
 /// A world, and what an engine would know of it.
@@ -167,6 +186,15 @@ impl<R: Rig> Scene<R> {
             Some(Input::Found { found, .. }) => found,
             other => panic!("`{}` was looked up: {other:?}", effect.action),
         }
+    }
+
+    /// Work that is wanted somewhere.
+    fn wanted(&mut self, commit: &CommitName, course: Course) -> Effect {
+        let branch = "hotcell/contract".parse().expect("a name");
+        let number = self.state.effects_count;
+        let request = format!("wanted-{number}").parse().expect("a request's name");
+        let (commit, handover) = (commit.clone(), Handover { branch, course });
+        self.intend(Subject::BATCH, Action::Integrate { request, commit, handover })
     }
 
     fn captured(&mut self, attempt: &AttemptId) -> (CommitName, CommitName) {
@@ -291,6 +319,45 @@ fn work_comes_to_the_branch<R: Rig>(scene: &mut Scene<R>) -> (CommitName, Commit
     (whole, early)
 }
 
+fn forward() -> Course {
+    Course::Forward { into: "main".parse().expect("a name") }
+}
+
+/// What was merged comes to the operator's branch and to a remote, each twice.
+fn work_is_brought_where_it_is_wanted<R: Rig>(scene: &mut Scene<R>, tip: &CommitName) {
+    let push = Course::Push { remote: "origin".parse().expect("a name") };
+    for (course, holder) in [(push, Holder::Origin), (forward(), Holder::Main)] {
+        let wanted = scene.wanted(tip, course.clone());
+        assert_eq!(scene.found(&wanted), Found::NotDone, "nobody has brought it");
+        assert!(!scene.rig.operator_holds(holder, tip));
+        let there = Outcome::Integrated { commit: tip.clone() };
+        assert_eq!(scene.done(&wanted), there);
+        assert!(scene.rig.operator_holds(holder, tip), "it is where it is wanted");
+        assert_eq!(scene.found(&wanted), Found::Done(there.clone()));
+        let again = scene.wanted(tip, course);
+        let again = scene.done(&again);
+        assert!(again == there || again == Outcome::Contained, "twice is once: {again:?}");
+    }
+}
+
+/// The operator's branch has moved on when more comes.
+fn what_has_moved_on_is_merged_or_left_alone<R: Rig>(scene: &mut Scene<R>, tip: &CommitName) {
+    scene.rig.operator_moves_on();
+    let wanted = scene.wanted(tip, forward());
+    assert_eq!(scene.found(&wanted), Found::NotDone);
+    let left = scene.done(&wanted);
+    assert!(matches!(left, Outcome::InTheWay { .. }), "{left:?}");
+    assert!(!scene.rig.operator_holds(Holder::Main, tip), "it is left as it was");
+    let merge = Course::Merge { into: "main".parse().expect("a name") };
+    let wanted = scene.wanted(tip, merge.clone());
+    let merged = scene.done(&wanted);
+    assert!(matches!(merged, Outcome::Integrated { .. }), "{merged:?}");
+    assert!(scene.rig.operator_holds(Holder::Main, tip));
+    assert_eq!(scene.found(&wanted), Found::Done(merged), "it is found again");
+    let again = scene.wanted(tip, merge);
+    assert_eq!(scene.done(&again), Outcome::Contained, "twice is once");
+}
+
 /// The lane of the first unit goes, once its content is kept.
 fn what_is_nowhere_else_is_not_removed<R: Rig>(
     scene: &mut Scene<R>,
@@ -368,8 +435,9 @@ fn agents_are_stopped_for_good<R: Rig>(scene: &mut Scene<R>) {
     assert!(!scene.rig.is_alive(&second), "a stop ends the start that is under way");
 }
 
-/// The next engine raises its fence; the one before it is still there.
-fn whoever_was_replaced_does_nothing<R: Rig>(scene: &mut Scene<R>, tip: &CommitName) {
+/// The next engine raises its fence; the one before it is still there. Returns the tip
+/// that the next one makes.
+fn whoever_was_replaced_does_nothing<R: Rig>(scene: &mut Scene<R>, tip: &CommitName) -> CommitName {
     let attempt = scene.state.units[&scene.units[1]].attempt_id();
     let (capture, _) = scene.captured(&attempt);
     let commit = scene.committed(&attempt);
@@ -381,7 +449,7 @@ fn whoever_was_replaced_does_nothing<R: Rig>(scene: &mut Scene<R>, tip: &CommitN
 
     let conversation: ConversationId = format!("{attempt}:worker~3").parse().expect("an id");
     let start = Action::Start { conversation: conversation.clone(), opening: Vec::new() };
-    let advance = Action::Advance { from: tip.clone(), to: merge };
+    let advance = Action::Advance { from: tip.clone(), to: merge.clone() };
     let remove = Action::Remove { lane: 1, proof: Some(capture) };
     for action in [start, Action::Capture, advance.clone(), Action::Finish, remove] {
         let effect = scene.intend_of(&attempt, action);
@@ -390,6 +458,10 @@ fn whoever_was_replaced_does_nothing<R: Rig>(scene: &mut Scene<R>, tip: &CommitN
         let found = scene.order(old, vec![Order::Find(effect)], WATCH);
         assert!(matches!(found, None | Some(Input::Found { found: Found::Unknown, .. })));
     }
+    let wanted = scene.wanted(&merge, forward());
+    let outcome = scene.outcome(old, &wanted, WATCH);
+    assert!(matches!(outcome, None | Some(Outcome::Failed { .. })), "{outcome:?}");
+    assert!(!scene.rig.operator_holds(Holder::Main, &merge), "it brings nothing anywhere");
     assert!(!scene.rig.is_alive(&conversation), "it starts nobody");
     assert!(scene.rig.lane_holds(&attempt, "more"), "it removes nothing");
     let finish = scene.intend_of(&attempt, Action::Finish);
@@ -397,6 +469,7 @@ fn whoever_was_replaced_does_nothing<R: Rig>(scene: &mut Scene<R>, tip: &CommitN
     let advance = scene.intend_of(&attempt, advance);
     assert_eq!(scene.found(&advance), Found::NotDone, "it moves nothing");
     assert_eq!(scene.done(&advance), Outcome::Advanced, "its successor does");
+    merge
 }
 
 /// Lets some time pass.

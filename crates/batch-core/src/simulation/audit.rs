@@ -3,14 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use batch_api::UnitId;
+use batch_api::{EffectId, UnitId};
 
+use crate::effect::{Action, Effect, EffectState, Kind};
 use crate::fact::Fact;
-use crate::journal::Record;
+use crate::journal::{Digest, Record};
 use crate::spec::{BatchSpec, Ceiling, FailurePolicy};
 use crate::state::{Halt, State};
 use crate::time::Time;
-use crate::unit::{Class, Phase, Unit, Usage};
+use crate::unit::{Class, End, Phase, Reason, Unit, Usage};
 
 #[derive(Debug, Default)]
 pub(super) struct Audit {
@@ -19,6 +20,11 @@ pub(super) struct Audit {
     barred: BTreeMap<UnitId, Bar>,
     /// How often each unit has failed, since it was last tried again.
     failures: BTreeMap<(UnitId, Class), u32>,
+    /// Starts of open effects, but for those that only came after a death; deaths at them.
+    efforts: BTreeMap<EffectId, (u32, u32)>,
+    /// How many contexts each unit's attempt has opened for itself.
+    contexts: BTreeMap<UnitId, u32>,
+    pub(super) traces: Vec<Digest>,
     pub(super) broken: Vec<String>,
 }
 
@@ -59,7 +65,68 @@ impl Audit {
                 _ => {}
             }
         }
+        self.effort(record);
         self.state.fold(record);
+    }
+
+    /// What is asked for because something failed too often, or is not.
+    fn effort(&mut self, record: &Record<Fact>) {
+        let unit = record.subject.unit.clone();
+        match (&record.fact, unit) {
+            (Fact::Intended { effect, .. }, _) => {
+                self.efforts.insert(*effect, (1, 0));
+            }
+            (Fact::Sought { effect, .. } | Fact::Restarted { effect, .. }, _) => {
+                let Some(open) = self.state.effects.get(effect) else { return };
+                let is_fence = open.action == Action::Fence && open.subject.attempt.is_none();
+                let has_died = open.epoch < record.epoch;
+                let effort = self.efforts.entry(*effect).or_default();
+                match (&record.fact, open.state) {
+                    // Somebody has said that it begins anew.
+                    (_, EffectState::Waiting { .. }) => *effort = (1, 0),
+                    (Fact::Sought { .. }, _) if has_died => effort.1 += 1,
+                    // It was counted when it was looked up.
+                    (Fact::Restarted { .. }, EffectState::Seeking { .. }) if has_died => {}
+                    (Fact::Restarted { .. }, EffectState::Running { .. }) if has_died => {
+                        effort.1 += 1;
+                    }
+                    (Fact::Restarted { .. }, _) => effort.0 += 1,
+                    _ => {}
+                }
+                if effort.1 > Effect::DEATHS_MAX && !is_fence {
+                    self.broken(record, "goes on at what kills its engine");
+                }
+            }
+            (Fact::WaitOpened { wait }, _) => {
+                let Reason::Stuck { effect } = &wait.reason else { return };
+                let is_running = self.state.effects.get(effect).is_some_and(|open| {
+                    let is_running = matches!(open.state, EffectState::Running { .. });
+                    is_running && open.action.kind() != Kind::Remove
+                });
+                let tries = self.efforts.get(effect).map_or(0, |(tries, _)| *tries);
+                if is_running && tries < Effect::TRIES_MAX {
+                    self.broken(record, "is asked about although it can be tried again");
+                }
+            }
+            (Fact::Began { .. }, Some(unit)) => {
+                self.contexts.insert(unit, 0);
+            }
+            (Fact::Moved { to: Phase::Opening }, Some(unit)) => {
+                *self.contexts.entry(unit).or_default() += 1;
+            }
+            (Fact::Moved { to: Phase::Fencing { end: End::Orphaned } }, Some(unit)) => {
+                let contexts = self.contexts.entry(unit).or_default();
+                *contexts = contexts.saturating_sub(1);
+            }
+            (Fact::Moved { to: Phase::Failed { class: Class::Contexts } }, Some(unit)) => {
+                let most = self.state.spec.as_ref().map_or(0, |spec| spec.limits.contexts);
+                if self.contexts.get(&unit).is_none_or(|contexts| *contexts < most) {
+                    self.broken(record, "fails for contexts that ended with their engines");
+                }
+            }
+            (Fact::Traced { trace }, _) => self.traces.push(trace.digest),
+            _ => {}
+        }
     }
 
     fn broken(&mut self, record: &Record<Fact>, what: &str) {
@@ -96,7 +163,7 @@ impl Audit {
             (unit.rest_until > at, "works before it has rested"),
             (state.limited_until > at, "asks a provider that takes nothing"),
             (state.is_waiting(unit.id()), "works while it waits"),
-            (unit.contexts >= limits.contexts, "has more contexts than it may"),
+            (unit.own_contexts() >= limits.contexts, "has more contexts than it may"),
             (unit_used, "works beyond its ceiling"),
             (batch_used, "works beyond the ceiling of the batch"),
             (self.barred.get(unit.id()) == Some(&Bar::FromContexts), "works although all stop"),

@@ -9,6 +9,7 @@ use batch_api::{Actor, Epoch, MessageId, RequestId, Role, UnitId};
 use super::random::Random;
 use crate::decide::{Address, Command};
 use crate::fact::{Refusal, Reply};
+use crate::integration::{Course, Handover};
 use crate::mail::{MailKind, Receipt, Urgency};
 use crate::state::State;
 use crate::unit::{Answer, Reason};
@@ -117,6 +118,23 @@ impl Client {
         Some(self.ask(actor, command))
     }
 
+    /// Wants what is merged to be brought somewhere, or to bring it himself, who may not.
+    pub(super) fn want_integration(&mut self, random: &mut Random) -> Request {
+        let name = |text: &str| text.parse().expect("a name");
+        let course = match random.below(3) {
+            0 => Course::Forward { into: name("main") },
+            1 => Course::Merge { into: name("main") },
+            _ => Course::Push { remote: name("origin") },
+        };
+        let handover = Handover { branch: name("hotcell/batch"), course };
+        let name = |text: &str| text.parse().expect("a name");
+        let actor = match random.chance(100) {
+            true => Actor::Supervisor(name("night")),
+            false => Actor::Operator(name("anna")),
+        };
+        self.ask(actor, Command::Integrate { handover })
+    }
+
     /// Answers something that is asked of the owner.
     pub(super) fn rule(&mut self, random: &mut Random, state: &State) -> Option<(Request, Reason)> {
         let open = state.waits.values().next()?;
@@ -127,7 +145,7 @@ impl Client {
             return None;
         }
         let give_up = match open.wait.reason {
-            Reason::Stuck { .. } => 200,
+            Reason::Stuck { .. } | Reason::Deadly { .. } => 200,
             Reason::Escalated { .. } | Reason::Undelivered { .. } | Reason::Ceiling => 300,
         };
         let answer = if random.chance(give_up) { Answer::GiveUp } else { Answer::Go };
@@ -158,6 +176,9 @@ impl Client {
                 self.escalated.insert(agent.attempt.unit.clone(), now + wait_ms);
             }
             (Actor::Agent(_), Command::Reply { .. }, _) => {}
+            (Actor::Supervisor(name), command @ Command::Integrate { .. }, _) => {
+                self.broken.push(format!("{name} was let do {command:?}"));
+            }
             (Actor::Agent(agent), command, _) => {
                 self.broken.push(format!("{agent} was let do {command:?}"));
             }

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use batch_api::{AttemptId, CommitName, ConversationId, EffectId, UnitId};
 
+use crate::effect::Outcome;
+use crate::integration::Course;
 use crate::journal::Digest;
 
 /// A piece of work, such as a file that was written for a step.
@@ -17,6 +19,17 @@ pub(super) struct Lane {
     pub(super) tree: BTreeSet<Piece>,
     /// Whose calls the gateway lets through.
     pub(super) admits: Option<ConversationId>,
+}
+
+/// The operator's repository, as far as work is brought there.
+#[derive(Debug, Default)]
+pub(super) struct Operator {
+    /// The place in the history of the newest commit that the operator's branch holds.
+    pub(super) holds: usize,
+    /// Whether the branch holds what the integration branch does not.
+    pub(super) has_moved_on: bool,
+    /// The same of the batch's branch on the remote.
+    pub(super) pushed: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -34,6 +47,7 @@ pub(super) struct Git {
     /// How often each unit's work came to the branch.
     pub(super) merged: BTreeMap<UnitId, u32>,
     pub(super) done: BTreeMap<UnitId, u32>,
+    pub(super) operator: Operator,
 }
 
 impl Git {
@@ -48,6 +62,7 @@ impl Git {
             lanes: BTreeMap::new(),
             merged: BTreeMap::new(),
             done: BTreeMap::new(),
+            operator: Operator::default(),
         };
         git.tip = git.commit("root", BTreeSet::new());
         git.history.push(git.tip.clone());
@@ -69,6 +84,47 @@ impl Git {
     pub(super) fn is_kept(&self, tree: &BTreeSet<Piece>, by: &CommitName) -> bool {
         let is_referred = self.references.contains(by) || self.history.contains(by);
         is_referred && tree.is_subset(&self.tree(by))
+    }
+
+    /// Where in the history of the integration branch a commit is.
+    pub(super) fn place(&self, commit: &CommitName) -> Option<usize> {
+        self.history.iter().position(|known| known == commit)
+    }
+
+    /// Brings a commit to where the operator wants it.
+    pub(super) fn integrate(&mut self, commit: &CommitName, course: &Course) -> Outcome {
+        let Some(place) = self.place(commit) else {
+            return Outcome::Nowhere { what: format!("{commit} was never on the branch") };
+        };
+        let in_the_way = || Outcome::InTheWay { why: "it has moved on".to_owned() };
+        let at = &mut self.operator;
+        let integrated = Outcome::Integrated { commit: commit.clone() };
+        match course {
+            Course::Push { .. } if at.pushed.is_some_and(|pushed| pushed > place) => in_the_way(),
+            Course::Push { .. } => {
+                at.pushed = Some(place);
+                integrated
+            }
+            Course::Forward { .. } | Course::Merge { .. } if place <= at.holds => {
+                Outcome::Contained
+            }
+            Course::Forward { .. } if at.has_moved_on => in_the_way(),
+            Course::Forward { .. } | Course::Merge { .. } => {
+                at.holds = place;
+                integrated
+            }
+        }
+    }
+
+    /// Whether a commit is where it was to be brought.
+    pub(super) fn has_arrived(&self, commit: &CommitName, course: &Course) -> bool {
+        let place = self.place(commit);
+        match course {
+            Course::Push { .. } => place.is_some() && place <= self.operator.pushed,
+            Course::Forward { .. } | Course::Merge { .. } => {
+                place.is_some_and(|place| place <= self.operator.holds)
+            }
+        }
     }
 
     /// Everything that is still somewhere.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::git::Piece;
 use super::random::Random;
+use crate::effect::{Effect, Kind};
 use crate::spec::{BatchSpec, Ceiling, FailurePolicy, Limits, Receipts, UnitSpec};
 
 const MINUTE_MS: u64 = 60_000;
@@ -29,6 +30,38 @@ pub(super) struct Scenario {
     pub(super) owner: Owner,
     /// Out of which things to do.
     pub(super) whims: Range<u64>,
+    /// Chance for what came later, so that the seeds before go on as they did.
+    pub(super) aside: Random,
+    /// How many times the operator wants work brought somewhere, at most.
+    pub(super) integrations: u64,
+    /// Whether that is wanted once more when all is over.
+    pub(super) last_wish: bool,
+    /// What kills the engine that begins it.
+    pub(super) deadly: Option<Deadly>,
+}
+
+/// A kind of effect that kills its engine.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadly {
+    pub(super) kind: Kind,
+    /// Whether looking it up does, too.
+    pub(super) in_look_ups: bool,
+    /// How often it still does.
+    pub(super) times: u64,
+}
+
+impl Deadly {
+    /// More than it takes until somebody is asked.
+    const TIMES_MAX: u64 = 2 * Effect::DEATHS_MAX as u64;
+
+    fn of(random: &mut Random) -> Self {
+        let kinds = u64::try_from(Kind::ALL.len()).expect("few kinds");
+        Self {
+            kind: Kind::ALL[usize::try_from(random.below(kinds)).expect("few kinds")],
+            in_look_ups: random.chance(300),
+            times: random.between(1, Self::TIMES_MAX),
+        }
+    }
 }
 
 /// Whether the owner of a batch is there.
@@ -97,7 +130,14 @@ impl Scenario {
             },
             units,
         };
+        let digits = spec.batch.to_string();
+        let digits = &digits[digits.len() - 16..];
+        let mut aside = Random::of(u64::from_str_radix(digits, 16).expect("digits"));
         Self {
+            integrations: if aside.chance(500) { aside.between(1, 4) } else { 0 },
+            last_wish: aside.chance(300),
+            deadly: aside.chance(120).then(|| Deadly::of(&mut aside)),
+            aside,
             // Not drawn, so that seeds that were kept go on as they did.
             hears: spec.batch.to_string().ends_with(|digit: char| digit > '5'),
             spec,
@@ -136,6 +176,9 @@ impl Scenario {
         scenario.hears = true;
         scenario.clock_ms = 0;
         scenario.commands = 3;
+        scenario.integrations = 0;
+        scenario.last_wish = true;
+        scenario.deadly = None;
         // Nothing but mail.
         scenario.whims = 5..12;
         scenario

@@ -15,10 +15,11 @@ use super::storage::{Fault, Storage};
 use super::world::{Event, World};
 use crate::decide::{Command, Input};
 use crate::drive::{self, Engine, Order, Ports};
-use crate::effect::Action;
-use crate::journal::Digest;
+use crate::effect::{Action, Effect};
+use crate::journal::{Digest, Traces as _};
 use crate::state::{Halt, State};
 use crate::time::Time;
+use crate::trace::{Source, Trace};
 use crate::unit::{Phase, Reason};
 
 /// Most turns of one run; a batch that needs more never ends.
@@ -169,6 +170,7 @@ impl Run {
                 if !self.is_live(epoch) && epoch >= self.world.fence {
                     self.world.coverage.hit(effect.action.kind(), Position::Late);
                 }
+                self.keep_trace(epoch, &effect);
                 self.world.do_effect(epoch, effect);
                 self.may_crash(Vec::new);
             }
@@ -196,6 +198,24 @@ impl Run {
             Event::Begin => {}
             Event::Wake => self.wake_stopped(),
         }
+    }
+
+    /// What an agent has said is kept when it is stopped, and told before that.
+    fn keep_trace(&mut self, epoch: Epoch, effect: &Effect) {
+        let (Action::Stop { conversation }, Some(attempt)) =
+            (&effect.action, effect.subject.attempt.clone())
+        else {
+            return;
+        };
+        if epoch < self.world.fence {
+            return;
+        }
+        let said = format!("said in {conversation}");
+        let digest = self.storage.keep(said.as_bytes()).expect("it does not fail");
+        let of = Source::Transcript { conversation: conversation.clone() };
+        let bytes = u64::try_from(said.len()).expect("a few");
+        let trace = Trace { digest, bytes, of, cut_bytes: 0 };
+        self.hear(epoch, Input::Traced { attempt, trace });
     }
 
     fn asked(&mut self, asked: Request) {
@@ -239,6 +259,14 @@ impl Run {
                     }
                     world.after(20, Event::Ask(request));
                 }
+            }
+            if world.scenario.integrations > 0 && world.scenario.aside.chance(200) {
+                world.scenario.integrations -= 1;
+                if world.scenario.aside.chance(300) {
+                    world.git.operator.has_moved_on = true;
+                }
+                let wish = self.client.want_integration(&mut world.scenario.aside);
+                world.after(20, Event::Ask(wish));
             }
             // Nobody stays away for ever: what was paused is resumed.
             if !world.is_troubled() && state.halt == Some(Halt::Paused) {
@@ -372,8 +400,13 @@ impl Ports for Run {
             if self.may_crash(|| rest.to_vec()) {
                 return ControlFlow::Break(());
             }
+            let is_deadly = self.is_deadly(order);
             self.carry_out_one(epoch, order.clone(), state);
             rest = after;
+            if is_deadly {
+                self.crash(rest.to_vec());
+                return ControlFlow::Break(());
+            }
         }
         self.client.limited_until = state.limited_until.0;
         if self.may_crash(Vec::new) {
@@ -389,6 +422,14 @@ impl Ports for Run {
         while self.live.is_some() && self.may_go_on() {
             if state.is_over() && self.client.open.is_empty() && self.stopped.is_empty() {
                 self.check_fold(state);
+                if std::mem::take(&mut self.world.scenario.last_wish) {
+                    // Nobody needs this engine any more; another is started for the wish.
+                    let wish = self.client.want_integration(&mut self.world.scenario.aside);
+                    self.world.after(3_000, Event::Ask(wish));
+                    self.world.after(10, Event::Restart);
+                    self.live = None;
+                    return None;
+                }
                 self.is_over = true;
                 return None;
             }
@@ -425,6 +466,25 @@ impl Ports for Run {
 }
 
 impl Run {
+    /// Whether an order kills the engine that carries it out.
+    fn is_deadly(&mut self, order: &Order) -> bool {
+        let Some(deadly) = &mut self.world.scenario.deadly else { return false };
+        let (effect, is_look_up) = match order {
+            Order::Start(effect) => (effect, false),
+            Order::Find(effect) => (effect, true),
+            Order::Answer { .. } => return false,
+        };
+        let is_batch_fence = effect.action == Action::Fence && effect.subject.attempt.is_none();
+        let is_it = effect.action.kind() == deadly.kind
+            && !is_batch_fence
+            && (!is_look_up || deadly.in_look_ups)
+            && deadly.times > 0;
+        if is_it {
+            deadly.times -= 1;
+        }
+        is_it
+    }
+
     fn may_fail_to_append(&mut self) {
         let fault = match self.crashes {
             Crashes::Often(_) if self.world.trouble(4) => {
@@ -457,7 +517,7 @@ impl Run {
                                 self.client.check_sent(*message, now, state);
                             }
                         }
-                        Action::Inject { message, .. } if effect.tries == 1 => {
+                        Action::Inject { message, .. } if effect.is_first() => {
                             self.client.check_sent(*message, now, state);
                         }
                         Action::Advance { .. } => self.client.check_merge(unit, state),

@@ -195,7 +195,7 @@ fn nonsense(random: &mut Random, scenario: &Scenario, state: &State) -> Input {
         Outcome::Stopped,
         Outcome::Captured { commit: name.clone(), tree: name.clone() },
         Outcome::Committed { commit: name.clone() },
-        Outcome::Merged { base: name.clone(), commit: name },
+        Outcome::Merged { base: name.clone(), commit: name.clone() },
         Outcome::Conflict,
         Outcome::Green,
         Outcome::Red,
@@ -205,6 +205,10 @@ fn nonsense(random: &mut Random, scenario: &Scenario, state: &State) -> Input {
         Outcome::Published,
         Outcome::Removed,
         Outcome::Unproved,
+        Outcome::Integrated { commit: name.clone() },
+        Outcome::Contained,
+        Outcome::InTheWay { why: "it has moved on".to_owned() },
+        Outcome::Nowhere { what: "main".to_owned() },
         Outcome::Failed { why: "\u{00e9}".repeat(400) },
         Outcome::GivenUp,
     ];
@@ -216,7 +220,7 @@ fn nonsense(random: &mut Random, scenario: &Scenario, state: &State) -> Input {
         .collect();
     let all: Vec<&Outcome> = outcomes.iter().collect();
     let of = if fitting.is_empty() || random.chance(200) { &all } else { &fitting };
-    let outcome = of[usize::try_from(random.below(21)).unwrap() % of.len()].clone();
+    let outcome = of[usize::try_from(random.below(25)).unwrap() % of.len()].clone();
     let effect = open.map_or_else(|| EffectId::numbered(random.below(50)), |open| open.id);
     match random.below(12) {
         0 => Input::Started { epoch: Epoch(state.epoch.0 + 1) },
@@ -252,7 +256,10 @@ fn nonsense(random: &mut Random, scenario: &Scenario, state: &State) -> Input {
         }
         6 => {
             let mut client = Client::default();
-            let asked = client.whim(random, state, 0..13);
+            let asked = match random.chance(200) {
+                true => Some(client.want_integration(random)),
+                false => client.whim(random, state, 0..13),
+            };
             let Some(asked) = asked else { return Input::Tick };
             let request = format!("n{}", random.below(1_000)).parse().expect("an id");
             Input::Command { request, actor: asked.actor, command: asked.command }

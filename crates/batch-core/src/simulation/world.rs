@@ -233,6 +233,12 @@ impl World {
             (Action::Remove { lane, proof }, Some(unit), _) => {
                 self.remove(&unit, *lane, proof.as_ref())
             }
+            (Action::Integrate { request, commit, handover }, ..) => {
+                if self.git.place(commit).is_none() {
+                    self.broken(format!("{request} brings {commit}, which is not on the branch"));
+                }
+                self.git.integrate(commit, &handover.course)
+            }
             (_, _, None | Some(_)) => Outcome::Failed { why: "there is no lane".to_owned() },
         }
     }
@@ -439,6 +445,10 @@ impl World {
             (Action::Finish, Some(attempt)) => {
                 self.git.done.contains_key(&attempt.unit).then_some(Outcome::Finished)
             }
+            (Action::Integrate { commit, handover, .. }, _) => self
+                .git
+                .has_arrived(commit, &handover.course)
+                .then(|| Outcome::Integrated { commit: commit.clone() }),
             (Action::Remove { .. }, Some(attempt)) => {
                 lane(attempt).is_none().then_some(Outcome::Removed)
             }

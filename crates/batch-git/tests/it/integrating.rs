@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use batch_git::{GitError, Integrated, Merged, Way};
+use batch_git::{GitError, Integrated, Merged, Operator, Way};
 
 use crate::scene::*;
 
@@ -25,8 +25,29 @@ fn done() -> Scene {
 
 fn integrate(scene: &Scene, way: &Way) -> Result<Integrated, GitError> {
     let (note, signature) = (note("Merge the batch"), signature());
-    let done = scene.store.integrate(&scene.operator, BRANCH, "main", way, &note, &signature);
-    runtime().block_on(done)
+    let operator = Operator::at(&scene.operator);
+    runtime().block_on(async {
+        let tip = scene.store.integration().await?;
+        scene.store.integrate(&operator, &tip, BRANCH, way, &note, &signature).await
+    })
+}
+
+fn forward() -> Way {
+    Way::FastForward { into: "main".into() }
+}
+
+fn merge() -> Way {
+    Way::Merge { into: "main".into() }
+}
+
+/// Whether what is integrated is found to be there.
+fn has_arrived(scene: &Scene, way: &Way) -> bool {
+    let operator = Operator::at(&scene.operator);
+    let found = runtime().block_on(async {
+        let tip = scene.store.integration().await?;
+        scene.store.has_arrived(&operator, &tip, BRANCH, way).await
+    });
+    found.unwrap().is_some()
 }
 
 /// All that somebody sees who works in a checkout.
@@ -41,17 +62,22 @@ fn a_batch_only_adds_a_branch_until_it_is_told_to_do_more() {
     let scene = done();
     write(&scene.operator, "lines", "in the middle of something\n");
     let before = seen(&scene.operator);
-    let tip = runtime().block_on(scene.store.publish(&scene.operator, BRANCH)).unwrap();
+    let tip = runtime().block_on(scene.store.integration()).unwrap();
+    let operator = Operator::at(&scene.operator);
+    assert!(!has_arrived(&scene, &forward()), "the operator has never seen it");
+    runtime().block_on(scene.store.publish(&operator, &tip, BRANCH)).unwrap();
+    assert!(!has_arrived(&scene, &forward()), "it is not on the operator's branch");
     assert_eq!(git(&scene.operator, &["rev-parse", BRANCH]), tip.as_str());
     // What is not committed would be written over.
-    let refused = integrate(&scene, &Way::FastForward);
+    let refused = integrate(&scene, &forward());
     assert!(matches!(refused, Err(GitError::InTheWay(_))), "{refused:?}");
     assert_eq!(seen(&scene.operator), before);
     git(&scene.operator, &["checkout", "--quiet", "--", "lines"]);
-    assert_eq!(integrate(&scene, &Way::FastForward).unwrap(), Integrated::At(tip));
+    assert_eq!(integrate(&scene, &forward()).unwrap(), Integrated::At(tip));
     assert_eq!(fs::read_to_string(scene.operator.join("new")).unwrap(), "new\n");
     assert_eq!(git(&scene.operator, &["status", "--porcelain"]), "");
-    assert_eq!(integrate(&scene, &Way::FastForward).unwrap(), Integrated::Already);
+    assert!(has_arrived(&scene, &forward()));
+    assert_eq!(integrate(&scene, &forward()).unwrap(), Integrated::Already);
 }
 
 #[test]
@@ -63,21 +89,22 @@ fn a_branch_that_moved_on_is_merged_or_left_alone() {
     git(&scene.operator, &["add", "--all"]);
     git(&scene.operator, &["commit", "--quiet", "--message=meanwhile"]);
     git(&scene.operator, &["checkout", "--quiet", "elsewhere"]);
-    let refused = integrate(&scene, &Way::FastForward);
+    let refused = integrate(&scene, &forward());
     assert!(matches!(&refused, Err(GitError::InTheWay(why)) if why.contains("moved on")));
     let files = git(&scene.operator, &["status", "--porcelain"]);
-    assert!(matches!(integrate(&scene, &Way::Merge).unwrap(), Integrated::At(_)));
+    assert!(matches!(integrate(&scene, &merge()).unwrap(), Integrated::At(_)));
     // It is checked out nowhere, so no file changes.
     assert_eq!(git(&scene.operator, &["status", "--porcelain"]), files);
     let held = git(&scene.operator, &["ls-tree", "--name-only", "-r", "main"]);
     assert_eq!(held, ".gitignore\nlines\nnew\nsrc/code\ntheirs");
-    assert_eq!(integrate(&scene, &Way::Merge).unwrap(), Integrated::Already);
+    assert!(has_arrived(&scene, &merge()));
+    assert_eq!(integrate(&scene, &merge()).unwrap(), Integrated::Already);
 
     let scene = done();
     write(&scene.operator, "lines", "1\ntwo\nthree\nfour\nfive\n");
     git(&scene.operator, &["commit", "--quiet", "--all", "--message=the same line"]);
     let before = seen(&scene.operator);
-    let refused = integrate(&scene, &Way::Merge);
+    let refused = integrate(&scene, &merge());
     assert!(matches!(&refused, Err(GitError::InTheWay(why)) if why.contains("lines")));
     assert_eq!(seen(&scene.operator), before);
 }
@@ -92,7 +119,9 @@ fn a_branch_is_pushed_for_a_pull_request() {
     git(&scene.path(""), &["init", "--quiet", "--bare", "remote.git"]);
     git(&scene.operator, &["remote", "add", "origin", &remote.to_string_lossy()]);
     let before = seen(&scene.operator);
+    assert!(!has_arrived(&scene, &way("origin")) && !has_arrived(&scene, &way("elsewhere")));
     let pushed = integrate(&scene, &way("origin")).unwrap();
+    assert!(has_arrived(&scene, &way("origin")));
     let tip = runtime().block_on(scene.store.integration()).unwrap();
     assert_eq!(pushed, Integrated::Pushed(tip.clone()));
     assert_eq!(

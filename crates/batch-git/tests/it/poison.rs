@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use batch_git::{Integrated, Merged, Way};
+use batch_git::{Integrated, Merged, Operator, Way};
 
 use crate::scene::*;
 
@@ -109,9 +109,9 @@ fn nothing_that_is_set_anywhere_runs() {
         let Merged::Commit(tip) = merged else { panic!("{merged:?}") };
         store.advance(base, &tip).await.unwrap();
         store.check().await.unwrap();
-        let (operator, branch) = (&scene.operator, "hotcell/batch");
+        let (operator, branch) = (Operator::at(&scene.operator), "hotcell/batch");
         let way = Way::Push { remote: "origin".into() };
-        let done = store.integrate(operator, branch, "main", &way, &note, &signature).await;
+        let done = store.integrate(&operator, &tip, branch, &way, &note, &signature).await;
         assert_eq!(done.unwrap(), Integrated::Pushed(tip));
     });
 }

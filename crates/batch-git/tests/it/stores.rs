@@ -1,7 +1,7 @@
 use std::fs;
 
 use batch_api::Epoch;
-use batch_git::{GitError, Merged, Store};
+use batch_git::{GitError, Merged, Operator, Store, Way};
 
 use crate::scene::*;
 
@@ -76,6 +76,8 @@ fn an_engine_that_was_replaced_changes_nothing_any_more() {
     let runtime = runtime();
     let owner = Store::claim(&scene.stores, Epoch(2)).unwrap();
     let (base, note, signature) = (&scene.base, note("merged"), signature());
+    let operator = Operator::at(&scene.operator);
+    let way = Way::FastForward { into: "main".into() };
     let refusals = runtime.block_on(async {
         [
             stale.advance(base, &result).await.err(),
@@ -83,7 +85,8 @@ fn an_engine_that_was_replaced_changes_nothing_any_more() {
             stale.merge(base, &result, &note, &signature).await.err(),
             stale.commit(&attempt(2), base, &result, &note, &signature).await.err(),
             stale.receive(&attempt(2), base, &bundle, batch_git::Limits::default()).await.err(),
-            stale.publish(&scene.operator, "hotcell/batch").await.err(),
+            stale.publish(&operator, base, "hotcell/batch").await.err(),
+            stale.has_arrived(&operator, base, "hotcell/batch", &way).await.err(),
             Store::claim(&scene.stores, Epoch(1)).err(),
             Store::create(&scene.stores, Epoch(1), &scene.operator, "HEAD").await.err(),
         ]

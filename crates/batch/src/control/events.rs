@@ -105,7 +105,7 @@ fn last(place: &Place) -> Result<u64, OpError> {
 }
 
 /// The next records after a position.
-fn read(place: &Place, after: Sequence) -> Result<Vec<Record<Fact>>, OpError> {
+pub(super) fn read(place: &Place, after: Sequence) -> Result<Vec<Record<Fact>>, OpError> {
     let Some(mut journal) = place.journal()? else { return Ok(Vec::new()) };
     let lines = journal.read(after, PAGE);
     let lines = lines.map_err(|error| OpError::new(ErrorKind::Internal, &error))?;

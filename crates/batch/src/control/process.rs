@@ -45,7 +45,7 @@ use super::host::Credentials;
 use super::place::Place;
 use super::requests::{operator, refused};
 use super::socket::{self, Answer, Ask};
-use crate::engine::{self, World, door, go_on};
+use crate::engine::{self, Surroundings, World, door, go_on};
 use crate::home::BatchesHome;
 use crate::journal::{ClaimError, SqliteJournal};
 
@@ -87,13 +87,22 @@ pub(super) struct Orders {
     pub(super) ask: Option<Ask>,
 }
 
+impl Orders {
+    /// Whether nothing is wanted but to bring somewhere what is merged.
+    fn is_last_wish(&self) -> bool {
+        let is_integration = |ask: &Ask| matches!(ask.command, CoreCommand::Integrate { .. });
+        self.ask.as_ref().is_some_and(is_integration)
+    }
+}
+
 /// All that an engine is told by whoever starts it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Mandate<O> {
     orders: O,
-    /// What the agent's processes get, written down nowhere.
-    credentials: Credentials,
+    /// What the agent's processes get, written down nowhere; `None` for an engine that
+    /// only brings somewhere what a batch that has ended has merged.
+    credentials: Option<Credentials>,
 }
 
 /// Whom an engine may replace.
@@ -156,7 +165,11 @@ impl Starter {
 
     /// Starts an engine for a batch, and waits until it has begun.
     pub(super) fn start(&self, place: &Place, orders: &Orders) -> Result<Begun, OpError> {
-        let credentials = Credentials::of(&place.setup()?.setup.agent)?;
+        let credentials = match Credentials::of(&place.setup()?.setup.agent) {
+            Ok(credentials) => Some(credentials),
+            Err(_) if orders.is_last_wish() && place.look()?.0.ending.is_some() => None,
+            Err(error) => return Err(error),
+        };
         let begin = || -> io::Result<UnixStream> {
             let (ours, theirs) = UnixStream::pair()?;
             let log = open_log(place.directory())?;
@@ -297,7 +310,11 @@ fn begin(
         rustix::net::sockopt::socket_peercred(creator).map_err(|error| internal(&error))?;
     let cells = Arc::new(workspace::Engine::open(settings)?);
     let (door, visitors) = door();
-    let host = credentials.host(&file.setup.agent, program)?;
+    let (host, door, has_credentials) = match credentials {
+        Some(credentials) => (credentials.host(&file.setup.agent, program)?, door, true),
+        None => (None, door.for_integrations(), false),
+    };
+    let agent = file.setup.agent.clone();
     let mut world =
         World::new(file.setup, cells, door.clone()).map_err(|error| internal(&error))?;
     if let Some(agent) = host {
@@ -317,6 +334,10 @@ fn begin(
     let listener = socket::listen(place.directory())?;
     let epoch = claim.epoch.0;
     let engine = Engine::owning(journal, claim, batch).map_err(|error| internal(&error))?;
+    if !has_credentials && engine.state().is_none_or(|state| state.ending.is_none()) {
+        // Somebody had it go on meanwhile, so this says what is missing.
+        Credentials::of(&agent)?;
+    }
 
     // What is brought before the loop begins is answered in its first turns, so an
     // engine that finds its batch over still hears what it was started for.
@@ -324,7 +345,8 @@ fn begin(
     let planned = is_new.then(|| {
         let request = START_REQUEST.parse().expect("it is a request's name");
         let command = CoreCommand::Start { spec: Box::new(file.spec) };
-        socket::bring(&door, file.actor, Ask { request, command })
+        let surroundings = Surroundings::default();
+        socket::bring(&door, file.actor, Ask { request, command, surroundings })
     });
     let asked = orders.ask.map(|ask| socket::bring(&door, operator(creator.uid), ask));
     socket::serve(listener, door).map_err(|error| internal(&error))?;

@@ -22,6 +22,7 @@ use uuid::Uuid;
 use super::place::Place;
 use super::process::{Begun, Orders, Replacing, Starter};
 use super::socket::{self, Answer, Ask};
+use crate::engine::Surroundings;
 use crate::journal::Owner;
 
 /// How long an engine that lives is asked again before it counts as stuck.
@@ -38,7 +39,18 @@ pub(crate) fn ask(
     request: &RequestId,
     command: Command,
 ) -> Result<Reply, OpError> {
-    let ask = Ask { request: request.clone(), command };
+    ask_lending(place, starter, request, command, Surroundings::default())
+}
+
+/// The same, lending the engine something of this process's environment.
+pub(super) fn ask_lending(
+    place: &Place,
+    starter: &Starter,
+    request: &RequestId,
+    command: Command,
+    surroundings: Surroundings,
+) -> Result<Reply, OpError> {
+    let ask = Ask { request: request.clone(), command, surroundings };
     let deadline = Instant::now() + PATIENCE;
     loop {
         let owner = place.owner()?;
@@ -117,12 +129,13 @@ pub(super) fn refused(refusal: &Refusal) -> OpError {
         | Refusal::Started
         | Refusal::NotStarted
         | Refusal::WrongKind
-        | Refusal::WrongPhase => ErrorKind::Conflict,
+        | Refusal::WrongPhase
+        | Refusal::NothingMerged => ErrorKind::Conflict,
     };
     let error = OpError::new(kind, refusal);
     match refusal {
         Refusal::RequestReused => error.hinted("use another --request-id"),
-        Refusal::NoUnit | Refusal::NoAgent | Refusal::WrongPhase => {
+        Refusal::NoUnit | Refusal::NoAgent | Refusal::WrongPhase | Refusal::NothingMerged => {
             error.hinted("`hotcell batch status` shows where each unit is")
         }
         Refusal::NoWait => error.hinted("`hotcell batch inbox` shows what waits"),

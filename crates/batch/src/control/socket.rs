@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use workspace::files::FileError;
 use workspace::socket;
 
-use crate::engine::{Door, Request};
+use crate::engine::{Door, Request, Surroundings};
 
 /// The socket's name within a batch's directory.
 const NAME: &str = "engine.sock";
@@ -53,6 +53,9 @@ pub(crate) struct Ask {
     pub(super) request: RequestId,
     /// What.
     pub(super) command: Command,
+    /// What the engine's git may use of the client's environment for it.
+    #[serde(default, skip_serializing_if = "Surroundings::is_empty")]
+    pub(super) surroundings: Surroundings,
 }
 
 /// What an engine answers.
@@ -136,7 +139,10 @@ fn attend(client: &UnixStream, door: &Door) -> io::Result<()> {
 /// Brings a request through the door; what its answer comes by.
 pub(super) fn bring(door: &Door, actor: Actor, ask: Ask) -> Receiver<Reply> {
     let (answer, answered) = sync_channel(1);
-    let Ask { request, command } = ask;
+    let Ask { request, command, surroundings } = ask;
+    if !surroundings.is_empty() {
+        door.lend(request.clone(), surroundings);
+    }
     // What an engine that has ended is brought is dropped, and so is the way back.
     let _ = door.ask(Request { request, actor, command, answer });
     answered

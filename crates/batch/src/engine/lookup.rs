@@ -14,8 +14,12 @@ pub(super) async fn find(
     effect: &Effect,
     about: &About,
 ) -> Result<Found, Trouble> {
-    let Some(unit) = &about.unit else { return Ok(Found::NotDone) };
     world.check(epoch)?;
+    if let Action::Integrate { request, commit, handover } = &effect.action {
+        let found = world.find_integrated(request, commit, handover).await?;
+        return Ok(found.map_or(Found::NotDone, Found::Done));
+    }
+    let Some(unit) = &about.unit else { return Ok(Found::NotDone) };
     let done = match &effect.action {
         Action::Prepare { .. } => prepared(world, unit).await?,
         Action::Commit => committed(world, unit).await?,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agents::Adapter;
-use batch_api::{AttemptId, BatchId, CommitName, EffectId, Epoch, MessageId, UnitId};
+use batch_api::{AttemptId, BatchId, CommitName, EffectId, Epoch, MessageId, RequestId, UnitId};
 use batch_core::decide::Input;
 use batch_core::effect::{Action, Effect, Found, Outcome};
 use batch_core::state::State;
@@ -19,8 +19,9 @@ use workspace_api::spec::EnvironmentRef;
 
 use super::agent::{Agent, HostAgent, Hosted};
 use super::cell::Cells;
+use super::handover::LENT_MAX;
 use super::projection::View;
-use super::{AgentSetup, Door, LaneMode, lookup, told, worktree};
+use super::{AgentSetup, Door, LaneMode, Surroundings, lookup, told, worktree};
 use crate::taskplane::Files;
 
 /// Where a batch lives, and what its lanes are made of. It is written down when the
@@ -76,6 +77,8 @@ pub struct World {
     store: Arc<Mutex<Option<(Epoch, Store)>>>,
     pub(super) taskplane: Arc<Mutex<Option<Files>>>,
     under_way: Arc<Mutex<BTreeMap<EffectId, UnderWay>>>,
+    /// What requests may use of their clients' environments.
+    lent: Arc<Mutex<BTreeMap<RequestId, Surroundings>>>,
     /// There once the engine has fenced its predecessors, if agents run on the host.
     hosted: Arc<Mutex<Option<Arc<Hosted>>>>,
 }
@@ -102,8 +105,9 @@ impl World {
         let (setup, store) = (Arc::new(setup), Arc::new(Mutex::new(None)));
         let (cells, runtime) = (Cells(cells), Arc::new(runtime));
         let (taskplane, under_way, hosted) = (Arc::default(), Arc::default(), Arc::default());
+        let lent = Arc::default();
         let agent = Arc::new(Agent::Guest(setup.agent.command.clone()));
-        Ok(Self { setup, agent, cells, door, runtime, store, taskplane, under_way, hosted })
+        Ok(Self { setup, agent, cells, door, runtime, store, taskplane, under_way, lent, hosted })
     }
 
     /// The same world, with an agent that is a program on the host.
@@ -189,6 +193,10 @@ impl World {
                 self.publish(about.view.as_ref().ok_or("there is nothing to publish")?)?;
                 Ok(Outcome::Published)
             }
+            (Action::Integrate { request, commit, handover }, _) => {
+                self.check(epoch)?;
+                self.integrate(request, commit, handover).await
+            }
             (action, Some(unit)) => {
                 // One that was replaced while it was stopped begins nothing more.
                 self.check(epoch)?;
@@ -224,7 +232,9 @@ impl World {
                 Ok(Outcome::Finished)
             }
             Action::Remove { proof, .. } => self.remove(unit, proof.as_ref()).await,
-            Action::Fence | Action::Publish { .. } => Err("it is not about a unit".into()),
+            Action::Fence | Action::Publish { .. } | Action::Integrate { .. } => {
+                Err("it is not about a unit".into())
+            }
         }
     }
 
@@ -241,6 +251,19 @@ impl World {
             *self.hosted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(begun));
         }
         Ok(())
+    }
+
+    /// Keeps what a request may use of its client's environment.
+    pub(super) fn lend(&self, request: RequestId, surroundings: Surroundings) {
+        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        if lent.len() >= LENT_MAX {
+            lent.pop_first();
+        }
+        lent.insert(request, surroundings);
+    }
+
+    pub(super) fn lent(&self, request: &RequestId) -> Option<Surroundings> {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner).get(request).cloned()
     }
 
     /// The engine's agents on the host, once it has fenced its predecessors.

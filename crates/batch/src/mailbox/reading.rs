@@ -55,7 +55,7 @@ impl Handler<Inbox> for Batches {
 fn wait(open: &OpenWait, state: &State) -> Result<InboxWait, OpError> {
     let about = match open.wait.reason {
         Reason::Escalated { message } | Reason::Undelivered { message } => Some(message),
-        Reason::Stuck { .. } | Reason::Ceiling => None,
+        Reason::Stuck { .. } | Reason::Deadly { .. } | Reason::Ceiling => None,
     };
     let about = about.and_then(|message| state.mail.get(&message));
     Ok(InboxWait {

@@ -342,7 +342,7 @@ const fn status(phase: Phase) -> Status {
 const fn classification(class: Class) -> &'static str {
     match class {
         Class::Lane | Class::Start => "spawn_failure",
-        Class::Crashed => "process_crash",
+        Class::Crashed | Class::Orphaned => "process_crash",
         Class::Stalled => "stall_timeout",
         Class::Aborted => "user_killed",
         Class::Idle

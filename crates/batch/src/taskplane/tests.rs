@@ -90,6 +90,7 @@ fn answers(order: Order) -> Vec<Input> {
         Action::Finish => Outcome::Finished,
         Action::Publish { .. } => Outcome::Published,
         Action::Remove { .. } => Outcome::Removed,
+        Action::Integrate { .. } => Outcome::Contained,
     };
     let mut inputs = vec![Input::Outcome { effect: effect.id, outcome }];
     if let Action::Start { conversation, .. } = effect.action {

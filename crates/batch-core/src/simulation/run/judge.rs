@@ -7,8 +7,10 @@ use batch_api::{AttemptId, Sequence};
 use super::super::audit::Audit;
 use super::{Report, Run};
 use crate::drive::fold;
+use crate::effect::Outcome;
 use crate::fact::Fact;
-use crate::journal::{Chain, Digest, Journal, Record};
+use crate::integration::Stage;
+use crate::journal::{Chain, Digest, Journal, Record, Traces as _};
 use crate::mail::{MailKind, Receipt};
 use crate::state::State;
 use crate::unit::Phase;
@@ -28,10 +30,10 @@ impl Run {
             return;
         }
         let batch = self.world.scenario.spec.batch;
+        let mut broken = self.audit();
         let Ok((state, _)) = fold(&mut self.storage.journal.clone(), batch) else {
             return self.world.broken("the journal cannot be folded".to_owned());
         };
-        let mut broken = self.audit();
         for unit in state.units.values() {
             let (id, is_done) = (unit.id(), unit.phase == Phase::Done);
             let merged = self.world.git.merged.get(id).copied().unwrap_or(0);
@@ -72,6 +74,20 @@ impl Run {
                 }
             }
         }
+        for (request, integration) in &state.integrations {
+            let course = &integration.handover.course;
+            match &integration.stage {
+                Stage::Over(Outcome::Integrated { .. } | Outcome::Contained)
+                    if !self.world.git.has_arrived(&integration.commit, course) =>
+                {
+                    broken.push(format!("{request} is told as done, and is not"));
+                }
+                Stage::Over(_) => {}
+                Stage::Asked | Stage::UnderWay => {
+                    broken.push(format!("{request} came to nothing"));
+                }
+            }
+        }
         let alive = self.world.agents.values().find(|agent| agent.is_alive || agent.lingers);
         if let Some(agent) = alive {
             broken.push(format!("{} is alive at the end", agent.conversation));
@@ -95,6 +111,15 @@ impl Run {
         let mut audit = Audit::default();
         for record in lines.iter().filter_map(|line| chain.check::<Fact>(line).ok()) {
             audit.next(&record);
+        }
+        // Traces are there, and nothing needs them.
+        for digest in &audit.traces {
+            if self.storage.trace(*digest).expect("it does not fail").is_none() {
+                audit.broken.push(format!("{digest} was told before it was kept"));
+            }
+        }
+        for digest in &audit.traces {
+            self.storage.prune(*digest).expect("it does not fail");
         }
         audit.broken
     }

@@ -6,8 +6,9 @@ use batch_api::{AttemptId, CommitName, ConversationId, Epoch};
 
 use super::{Crashes, Live, Run};
 use crate::decide::Input;
-use crate::drive::contract::{Rig, check};
+use crate::drive::contract::{Holder, Rig, check};
 use crate::drive::{Order, Ports};
+use crate::integration::Course;
 use crate::simulation::plan::Scenario;
 use crate::simulation::random::Random;
 use crate::spec::BatchSpec;
@@ -73,6 +74,19 @@ impl Rig for Calm {
 
     fn commit_holds(&mut self, commit: &CommitName, piece: &str) -> bool {
         self.0.world.git.tree(commit).contains(piece)
+    }
+
+    fn operator_holds(&mut self, at: Holder, commit: &CommitName) -> bool {
+        let name = |text: &str| text.parse().expect("a name");
+        let course = match at {
+            Holder::Main => Course::Forward { into: name("main") },
+            Holder::Origin => Course::Push { remote: name("origin") },
+        };
+        self.0.world.git.has_arrived(commit, &course)
+    }
+
+    fn operator_moves_on(&mut self) {
+        self.0.world.git.operator.has_moved_on = true;
     }
 
     fn is_alive(&mut self, conversation: &ConversationId) -> bool {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use batch::engine::{Door, Place, Setup, World, door};
 use batch::journal::SqliteJournal;
 use batch_api::{AttemptId, BatchId, CommitName, ConversationId, Epoch};
-use batch_core::drive::contract::{Rig, check};
+use batch_core::drive::contract::{Holder, Rig, check};
 use batch_core::spec::BatchSpec;
 use uuid::Uuid;
 use workspace::{Engine, Settings};
@@ -40,6 +40,9 @@ impl Real {
         fs::write(operator.join("base"), "base\n").unwrap();
         git(&operator, &["add", "--all"]);
         git(&operator, &["commit", "--quiet", "--message=base"]);
+        git(scratch.path(), &["init", "--quiet", "--bare", "origin.git"]);
+        let origin = scratch.path().join("origin.git");
+        git(&operator, &["remote", "add", "origin", &origin.to_string_lossy()]);
         for task in ["TP-1", "TP-2"] {
             packet(&scratch.path().join("packets"), task, "anything");
         }
@@ -130,6 +133,21 @@ impl Rig for Real {
         let store = self.store();
         let mut git = Command::new("git");
         git.args(["cat-file", "-e", &file]).current_dir(store).status().unwrap().success()
+    }
+
+    fn operator_holds(&mut self, at: Holder, commit: &CommitName) -> bool {
+        let (place, branch) = match at {
+            Holder::Main => ("app", "main"),
+            Holder::Origin => ("origin.git", "hotcell/contract"),
+        };
+        let mut git = Command::new("git");
+        git.args(["merge-base", "--is-ancestor", commit.as_str(), branch]);
+        git.current_dir(self.scratch.path().join(place)).output().unwrap().status.success()
+    }
+
+    fn operator_moves_on(&mut self) {
+        let operator = self.scratch.path().join("app");
+        git(&operator, &["commit", "--quiet", "--allow-empty", "--message=meanwhile"]);
     }
 
     fn is_alive(&mut self, conversation: &ConversationId) -> bool {

@@ -2,6 +2,7 @@
 //! are commands. Nothing here knows an engine but by what the program says of it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -251,11 +252,19 @@ impl Scene {
         assert_code(&self.batch(&["integrate"]), 114);
         assert_eq!(fs::read_to_string(app.join("one.txt")).unwrap(), "somebody's own\n");
         fs::remove_file(app.join("one.txt")).unwrap();
-        let forward = self.told(&["integrate"]);
+        let forward = self.told(&["integrate", "--request-id", "home"]);
         assert_eq!((forward["into"].as_str(), forward["done"].as_u64()), (Some("main"), Some(3)));
         assert_eq!(at(&app, "main"), tip);
         assert!(app.join("one.txt").exists(), "the checkout is brought along");
         assert_eq!(self.told(&["integrate"])["commit"], Value::Null, "it is there already");
+        let again = self.told(&["integrate", "--request-id", "home"]);
+        assert_eq!(again, forward, "a repeated request gets the first answer");
+        let other = self.batch(&["integrate", "--request-id", "home", "--into", "release"]);
+        assert_code(&other, 114);
+        let events = self.batch(&["events", "--limit", "1000"]);
+        let events = text(&events.stdout);
+        let asked = format!("request home: {:.12} is to be brought to main", tip.trim());
+        assert!(events.contains(&asked) && events.contains("the work is there"), "{events}");
 
         // A branch that has moved on is merged into, without being checked out.
         let base = git(&app, &["rev-parse", "release^{tree}"]);
@@ -274,6 +283,34 @@ impl Scene {
         self.told(&["integrate", "--way", "push", "--branch", "agents/night"]);
         assert_eq!(at(&remote, "agents/night"), tip);
         assert_eq!(git(&remote, &["branch", "--format=%(refname:short)"]), "agents/night\n");
+        self.assert_integrated_after_a_death(batch, &remote);
+        assert_eq!(at(&remote, "agents/late"), tip);
+    }
+
+    /// That an engine may die while it pushes: whoever waits has another one find out.
+    fn assert_integrated_after_a_death(&self, batch: &str, remote: &Path) {
+        let (hook, go) = (remote.join("hooks/pre-receive"), remote.join("go"));
+        let slow = format!("#!/bin/sh\nuntil test -e {}; do sleep 0.1; done\n", go.display());
+        fs::write(&hook, slow).unwrap();
+        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+        let late = ["integrate", "--way", "push", "--branch", "agents/late", "--json"];
+        let pushing = self.command(&late).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let events = || text(&self.batch(&["events", "--limit", "1000"]).stdout);
+        let mut engine = None;
+        self.until(batch, "an engine pushes", || {
+            engine = self.engine(batch);
+            let is_begun = events().lines().any(|line| {
+                line.contains(": integrate ") && line.ends_with("to agents/late of origin")
+            });
+            is_begun && engine.is_some()
+        });
+        kill(engine.unwrap());
+        fs::write(go, "").unwrap();
+        let pushed = pushing.unwrap().wait_with_output().unwrap();
+        assert_code(&pushed, 0);
+        assert_eq!(json(&pushed)["remote"], "origin");
+        let events = events();
+        assert!(events.contains("nobody knows; looked up"), "{events}");
     }
 
     /// What the operator sees.
