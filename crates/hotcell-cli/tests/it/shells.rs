@@ -30,9 +30,15 @@ fn read(workspace: &TestWorkspace, id: &str, arguments: &[&str]) -> Value {
     json(&output)
 }
 
-fn shown(workspace: &TestWorkspace, id: &str, cursor: &str) -> String {
-    let value = read(workspace, id, &["--cursor", cursor, "--idle", "400ms"]);
-    value["output"]["text"].as_str().unwrap().to_owned()
+/// What is shown from there on, once it says this.
+fn shown(workspace: &TestWorkspace, id: &str, cursor: &str, this: &str) -> String {
+    let mut text = String::new();
+    eventually(this, || {
+        let value = read(workspace, id, &["--cursor", cursor, "--idle", "400ms"]);
+        value["output"]["text"].as_str().unwrap().clone_into(&mut text);
+        text.contains(this)
+    });
+    text
 }
 
 #[test]
@@ -41,8 +47,7 @@ fn a_shell_is_inhabited_across_calls() {
     let id = open(&workspace, &[]);
     write(&workspace, &id, "cd /tmp; X=kept");
     let cursor = write(&workspace, &id, "echo $X in $PWD; tty; stty size");
-    let text = shown(&workspace, &id, &cursor);
-    assert!(text.contains("kept in /tmp\n/dev/pts/0\n30 120"), "{text}");
+    let text = shown(&workspace, &id, &cursor, "kept in /tmp\n/dev/pts/0\n30 120");
     assert!(!text.contains('\x1b'), "plain text has no control sequences: {text:?}");
     let raw = read(&workspace, &id, &["--view", "raw", "--cursor", &cursor]);
     assert!(raw["output"]["text"].as_str().unwrap().contains("\r\n"), "{raw}");
@@ -65,7 +70,7 @@ fn a_signal_reaches_the_foreground_job_and_the_shell_lives_on() {
     assert_code(&shell(&workspace, "signal", &[&id]), 0);
     eventually("the job is gone", || workspace.script("pgrep -x sleep | wc -l").trim() == "0");
     let cursor = write(&workspace, &id, "echo alive");
-    assert!(shown(&workspace, &id, &cursor).contains("alive"));
+    shown(&workspace, &id, &cursor, "\nalive");
 }
 
 #[test]
@@ -91,9 +96,11 @@ fn input_of_any_length_arrives_and_the_terminal_can_be_resized() {
 fn a_steady_printer_does_not_hold_a_read_for_ever() {
     let workspace = TestWorkspace::create(&[]);
     let id = open(&workspace, &["--", "sh", "-c", "while :; do echo tick; sleep 0.1; done"]);
-    let seen = read(&workspace, &id, &["--idle", "1s", "--timeout", "2s"]);
-    assert_eq!(seen["running"], true);
-    assert!(seen["output"]["text"].as_str().unwrap().contains("tick\ntick"), "{seen}");
+    eventually("it is read while it prints", || {
+        let seen = read(&workspace, &id, &["--idle", "1s", "--timeout", "2s"]);
+        assert_eq!(seen["running"], true);
+        seen["output"]["text"].as_str().unwrap().contains("tick\ntick")
+    });
 }
 
 #[test]

@@ -70,8 +70,10 @@ fn a_workspace_goes_back_with_disks_memory_and_everything_that_ran() {
     assert_eq!(status(late["id"].as_str().unwrap())["state"], "lost");
     let cursor = done(&workspace, "shell", "write", &[shell, "--text", "echo it is $X"]);
     let read = ["--cursor", &cursor["cursor"].to_string(), "--idle", "400ms"];
-    let shown = done(&workspace, "shell", "read", &[&[shell], &read[..]].concat());
-    assert!(shown["output"]["text"].as_str().unwrap().contains("it is kept"), "{shown}");
+    eventually("the shell goes on", || {
+        let shown = done(&workspace, "shell", "read", &[&[shell], &read[..]].concat());
+        shown["output"]["text"].as_str().unwrap().contains("it is kept")
+    });
     seen.push(who());
 
     // Forward again, to the very beginning, and back once more.

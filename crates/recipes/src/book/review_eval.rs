@@ -49,7 +49,7 @@ pub static REVIEW_EVAL: Recipe = Recipe {
             &[WORKSPACE, SHELL, ("text", Text("python3 -B -q -i -c 'import parse'"))],
         )
         .says(&["Typed"]),
-        Step::of("It is there", "shell_read", &[WORKSPACE, SHELL, ("idle", Text("1s"))])
+        Step::of("It is there", "shell_read", &[WORKSPACE, SHELL, ("idle", Text("2s"))])
             .says(&[">>>"]),
         Step::of(
             "The machine as it is now, interpreter included",
@@ -70,7 +70,7 @@ pub static REVIEW_EVAL: Recipe = Recipe {
             ],
         )
         .says(&["Typed"]),
-        Step::of("It does what it says", "shell_read", &[WORKSPACE, SHELL, ("idle", Text("1s"))])
+        Step::of("It does what it says", "shell_read", &[WORKSPACE, SHELL, ("idle", Text("2s"))])
             .says(&["matches: None"]),
         Step::of(
             "An experiment: without the change",
