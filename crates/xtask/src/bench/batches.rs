@@ -34,7 +34,8 @@ const FIGURES: &[(&str, Option<&str>, Option<Target>)] = &[
     ("100 agents: share of a core", None, Some(Target::AtMost(20.0))),
     ("100 agents: memory of its own", None, Some(Target::AtMost(200.0))),
     ("silent agents: wake-ups a second", None, Some(Target::AtMost(1.0))),
-    ("100 lanes settled after a kill", None, Some(Target::AtMost(2000.0))),
+    ("100 lanes settled after a kill", None, None),
+    ("100 lanes back after a kill", Some("plain"), Some(Target::AtMost(2000.0))),
 ];
 
 #[derive(Default)]
@@ -56,7 +57,8 @@ pub(super) fn measure(rounds: u32, report: &mut Report) -> Result<()> {
         let at = |name: &str| scratch.path().join(name).to_string_lossy().into_owned();
         run(&journal, &["measure", &at("journal"), RECORDS], &mut samples)?;
         run(&engine, &["measure", &at("engine"), AGENTS, SPAN], &mut samples)?;
-        run(&custody, &["measure", &at("custody"), "namespace", AGENTS], &mut samples)?;
+        let warden = custody.to_string_lossy();
+        run(&custody, &["measure", &at("custody"), "detect", &warden, AGENTS], &mut samples)?;
     }
     for &(name, against, target) in FIGURES {
         let Samples { unit, product, baseline } =
