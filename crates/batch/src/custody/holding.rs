@@ -67,10 +67,15 @@ impl Holding {
     /// If there is no second hierarchy, or it may not be written, or the kernel
     /// is older than 5.14.
     pub fn cgroups(registry: &Path) -> io::Result<Self> {
-        let own = cgroup::own()?.ok_or_else(|| {
+        let parent = Self::group_here(registry)?.ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, "the second hierarchy is not mounted")
         })?;
-        Ok(Self::Cgroup { parent: cgroup::prepare(&own.join(group_of_registry(registry)))? })
+        Ok(Self::Cgroup { parent: cgroup::prepare(&parent)? })
+    }
+
+    /// Where the groups of a registry are made by whoever is in the group of this process.
+    pub(super) fn group_here(registry: &Path) -> io::Result<Option<PathBuf>> {
+        Ok(cgroup::own()?.map(|own| own.join(group_of_registry(registry))))
     }
 
     /// By PID namespaces, within a user namespace unless this is root.

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use batch_api::Epoch;
 
+use super::cgroup;
 use super::ending::{self, Ending, Struck};
 use super::entry::{Key, Label};
 use super::limits::Limit;
-use super::registry::{Registry, RegistryError, Standing};
+use super::registry::{EpochDirectory, Registry, RegistryError, Standing};
 use super::survey::{self, Abandonment, Found};
 
 /// How long all of them together may take to end.
@@ -112,6 +113,8 @@ pub(super) fn settle(registry: &Registry) -> Result<Vec<Settled>, SettleError> {
             registry.fence(&epoch)?;
         }
     }
+    // Before their epochs are forgotten.
+    let parents = survey::parents(registry)?;
     let mut struck = Vec::new();
     for found in survey::survey(registry)? {
         if let Some(abandonment) = found.abandonment {
@@ -145,6 +148,11 @@ pub(super) fn settle(registry: &Registry) -> Result<Vec<Settled>, SettleError> {
                 epoch.remove()?;
             }
         }
+    }
+    // An engine that died before it had started anything has left the group of its
+    // registry; a living one may be about to use it.
+    if !registry.epochs()?.iter().any(EpochDirectory::has_living_owner) {
+        parents.iter().for_each(|parent| cgroup::remove_empty(parent));
     }
     Ok(settled)
 }

@@ -3,14 +3,14 @@
 //! | kept where | survives |
 //! |---|---|
 //! | entries in the directories of epochs | every death of processes |
-//! | names of cgroups, `EPOCH.KEY` | the loss of an entry |
+//! | names of cgroups, `EPOCH.KEY` | the loss of an entry; below the group of whoever looks, also that of the registry |
 //! | arguments of wardens: root, `EPOCH.KEY`, cgroup | the loss of the registry |
 //!
 //! Groups and wardens are listed before the entries are read, and an entry is
 //! written before they exist: so none is taken for an orphan that just begins.
 //! A key serves once in an epoch, so none that just ended comes back either.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -56,8 +56,7 @@ pub(super) struct Found {
 /// All that there is, by epoch and key.
 pub(super) fn survey(registry: &Registry) -> Result<Vec<Found>, RegistryError> {
     let mut all: BTreeMap<(Epoch, Key), Found> = BTreeMap::new();
-    for epoch in registry.epochs()? {
-        let Holding::Cgroup { parent } = epoch.holding()? else { continue };
+    for parent in parents(registry)? {
         let names = cgroup::names_below(&parent).map_err(failed("list", &parent))?;
         for name in names {
             if let Some((epoch, key)) = parse_name(&name) {
@@ -89,6 +88,20 @@ pub(super) fn survey(registry: &Registry) -> Result<Vec<Found>, RegistryError> {
     for found in &mut all {
         let directory = epochs.iter().find(|directory| directory.epoch == found.epoch);
         found.abandonment = judge(directory, found.entry.as_ref());
+    }
+    Ok(all)
+}
+
+/// The groups that hold those of all entries, whether they are there or not: where
+/// engines have made them, and where one would now.
+pub(super) fn parents(registry: &Registry) -> Result<BTreeSet<PathBuf>, RegistryError> {
+    let mut all = BTreeSet::new();
+    // A host that says nothing about its groups has none that could be looked through.
+    all.extend(Holding::group_here(registry.root()).ok().flatten());
+    for epoch in registry.epochs()? {
+        if let Holding::Cgroup { parent } = epoch.holding()? {
+            all.insert(parent);
+        }
     }
     Ok(all)
 }

@@ -109,6 +109,34 @@ async fn a_dead_engine_takes_its_processes_along_without_a_next_one() {
     }
 }
 
+/// An engine that dies before it has started anything leaves a group without a process,
+/// which no later one needs to come for, even if the registry is lost as well.
+#[test]
+fn groups_that_hold_nothing_and_have_no_owner_are_removed() {
+    if !Means::available().contains(&Means::Cgroup) {
+        return;
+    }
+    for (step, count) in [("never", 0), ("reserved", 1), ("group-made", 1)] {
+        for is_lost in [false, true] {
+            let place = Place::new(Means::Cgroup);
+            let mut engine = Engine::start(&place, "kill", step, count);
+            if count == 0 {
+                engine.say_until("ready");
+                assert_eq!(end_orphans(&place.root()).unwrap(), []);
+                assert!(place.has_group(), "its engine lives");
+                engine.send(Signal::KILL);
+            }
+            engine.child.wait().unwrap();
+            assert!(place.has_group(), "{step}");
+            if is_lost {
+                std::fs::remove_dir_all(place.root()).unwrap();
+            }
+            end_orphans(&place.root()).unwrap();
+            assert!(!place.has_group(), "{step}, lost: {is_lost}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_engine_stopped_at_any_step_is_replaced_and_then_refused() {
     for means in Means::available() {
