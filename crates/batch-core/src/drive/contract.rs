@@ -61,6 +61,9 @@ pub trait Rig {
 
     /// Whether anything of the agent is alive.
     fn is_alive(&mut self, conversation: &ConversationId) -> bool;
+
+    /// Lets the machine of a lane die, where lanes have one.
+    fn lose_machine(&mut self, _attempt: &AttemptId) {}
 }
 
 /// Where work is brought.
@@ -420,8 +423,15 @@ fn agents_are_stopped_for_good<R: Rig>(scene: &mut Scene<R>) {
     }
     assert_eq!(scene.does(&attempt, interrupt), Outcome::Interrupted, "it is not there");
 
+    // One whose machine died with it.
+    let lost = conversation(2);
+    assert_eq!(scene.does(&attempt, start(lost.clone())), Outcome::Started);
+    scene.rig.lose_machine(&attempt);
+    assert_eq!(scene.does(&attempt, stop(lost.clone())), Outcome::Stopped);
+    assert!(!scene.rig.is_alive(&lost), "nothing of it comes back");
+
     // A start that is given up, and so slow that the stop comes meanwhile.
-    let second = conversation(2);
+    let second = conversation(3);
     let orders = [start(second.clone()), stop(second.clone())];
     let orders: Vec<Effect> =
         orders.into_iter().map(|action| scene.intend_of(&attempt, action)).collect();

@@ -143,6 +143,7 @@ impl World {
 
     /// Ends what runs in a machine.
     pub(super) async fn kill_all(&self, lane: &Cell) -> Result<(), Trouble> {
+        lane.stop_services().await?;
         for _ in 0..KILLS_MAX {
             let running = lane.running().await?;
             if running.is_empty() {

@@ -10,6 +10,7 @@ use workspace_api::command::{List, SHOWN_DEFAULT, Send, Start, Wait};
 use workspace_api::id::{WorkspaceId, WorkspaceRef};
 use workspace_api::job::{JobState, JobStatus, Signal};
 use workspace_api::run::{CommandEvent, CommandOptions, CommandResult};
+use workspace_api::service;
 use workspace_api::state::WorkspaceState;
 use workspace_api::workspace::{
     self as of_workspace, Create, Delete, Exec, Export, Status, Workspace,
@@ -151,6 +152,17 @@ impl Cell {
             0 => Ok(()),
             _ => Err("what was left in the guest does not end".into()),
         }
+    }
+
+    /// Stops the services that run in it, which would otherwise be started again when
+    /// their processes are ended.
+    pub(crate) async fn stop_services(&self) -> Result<(), OpError> {
+        let listed = self.ask(|workspace| service::List { workspace }).await?.services;
+        for running in listed.into_iter().filter(|service| service.state.is_live()) {
+            let name = running.name;
+            self.ask(|workspace| service::Stop { workspace, service: name }).await?;
+        }
+        Ok(())
     }
 
     /// The commands that run in the background.

@@ -29,6 +29,8 @@ struct Real {
     batch: BatchId,
     cells: Arc<Engine>,
     engines: BTreeMap<Epoch, (Door, Place)>,
+    /// Whether a service has been started in a lane.
+    has_service: bool,
 }
 
 impl Real {
@@ -52,7 +54,7 @@ impl Real {
         let batch = BatchId::from_uuid(Uuid::now_v7());
         // What people read is folded from it.
         SqliteJournal::create(&scratch.path().join("batch"), batch).unwrap();
-        Self { scratch, batch, cells, engines: BTreeMap::new() }
+        Self { scratch, batch, cells, engines: BTreeMap::new(), has_service: false }
     }
 
     fn setup(&self) -> Setup {
@@ -151,8 +153,24 @@ impl Rig for Real {
     }
 
     fn is_alive(&mut self, conversation: &ConversationId) -> bool {
-        let napping = self.in_lane(&conversation.agent.attempt, NAPPING).unwrap();
-        napping.trim() != "0"
+        let attempt = &conversation.agent.attempt;
+        let napping = self.in_lane(attempt, NAPPING).unwrap();
+        let is_alive = napping.trim() != "0";
+        // What a keeper starts again is to be ended with it.
+        if is_alive && !std::mem::replace(&mut self.has_service, true) {
+            let service = ["service", "start", &self.lane(attempt).unwrap(), "nap"];
+            let again = ["--restart", "always", "--restart-limit", "1000", "--backoff", "10ms"];
+            let nap = ["--", "sleep", "1234"];
+            let started = hotcell().args([&service[..], &again, &nap].concat()).output().unwrap();
+            assert_code(&started, 0);
+        }
+        is_alive
+    }
+
+    fn lose_machine(&mut self, attempt: &AttemptId) {
+        let directory = home().join("workspaces").join(self.lane(attempt).unwrap());
+        kill(keeper_of(&directory));
+        eventually("its machine is gone", || processes_of(&directory).is_empty());
     }
 }
 
