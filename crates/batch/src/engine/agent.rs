@@ -141,8 +141,10 @@ impl World {
         Ok(Outcome::Stopped)
     }
 
-    /// Ends what runs in a machine.
+    /// Ends what runs in a machine. One that died has taken all of it along, and is started
+    /// for what comes next.
     pub(super) async fn kill_all(&self, lane: &Cell) -> Result<(), Trouble> {
+        lane.revive().await?;
         lane.stop_services().await?;
         for _ in 0..KILLS_MAX {
             let running = lane.running().await?;
