@@ -33,6 +33,9 @@ pub trait Script: Send + Sync + 'static {
 pub enum Step {
     /// It calls a tool; hosts put the name of the server before that of the tool.
     Call(String, Value),
+    /// It calls the first of these tools that it is offered: what the same is called
+    /// differs between the hands that agents are given.
+    CallEither(Vec<(String, Value)>),
     /// It calls a tool by this very name, whether it is offered or not.
     Insist(String, Value),
     /// It says something, which ends its turn.
@@ -98,21 +101,31 @@ impl Turn {
                 let offered = Offered { name: name.clone(), namespace: None, way: Way::Direct };
                 Answer::Call(offered, arguments.clone())
             }
-            Step::Call(tool, arguments) => {
-                let is_it = |offered: &&Offered| offered.name.ends_with(&**tool);
-                let is_way = |way| self.tools.iter().any(|offered| offered.way == way);
-                match self.tools.iter().find(is_it) {
-                    Some(offered) => Answer::Call(offered.clone(), arguments.clone()),
-                    None if is_way(Way::Search) && !self.has_searched => {
-                        Answer::Search(tool.replace('_', " "))
-                    }
-                    None if is_way(Way::Script) => Answer::Script(format!(
-                        "// @exec: {{\"yield_time_ms\": 120000}}\n\
-                         text(await tools.mcp__hotcell__{tool}({arguments}))"
-                    )),
-                    None => Answer::Text(format!("the host offers no `{tool}`")),
-                }
+            Step::Call(tool, arguments) => self.call(&[(tool.clone(), arguments.clone())]),
+            Step::CallEither(calls) => self.call(calls),
+        }
+    }
+
+    /// A call of the first of these tools that is offered, by whatever way.
+    fn call(&self, calls: &[(String, Value)]) -> Answer {
+        let offered = calls.iter().find_map(|(tool, arguments)| {
+            let found = self.tools.iter().find(|offered| offered.name.ends_with(&**tool))?;
+            Some(Answer::Call(found.clone(), arguments.clone()))
+        });
+        let is_way = |way| self.tools.iter().any(|offered| offered.way == way);
+        let names = || calls.iter().map(|(tool, _)| &**tool).collect::<Vec<&str>>();
+        match offered {
+            Some(call) => call,
+            None if is_way(Way::Search) && !self.has_searched => {
+                Answer::Search(names().join(" ").replace('_', " "))
             }
+            None if is_way(Way::Script) => Answer::Script(format!(
+                "// @exec: {{\"yield_time_ms\": 120000}}\n\
+                 const [tool, given] = {}.find(([tool]) => tools[`mcp__hotcell__${{tool}}`]);\n\
+                 text(await tools[`mcp__hotcell__${{tool}}`](given))",
+                json!(calls)
+            )),
+            None => Answer::Text(format!("the host offers no `{}`", names().join("`, `"))),
         }
     }
 }

@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::capability::{
-    Capabilities, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Waiting,
+    Capabilities, Habits, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Waiting,
 };
 use crate::dialogue::{Dialogue, Heard, Key, NotNow, Said};
 use crate::event::{End, Event, Failure, Usage};
@@ -53,6 +53,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     resuming: Resuming::Asks,
     spending: Spending::Untold,
     isolation: Isolation::Own,
+    habits: Habits::Plain,
 };
 
 /// Most requests without an answer, and most calls that are not told yet.

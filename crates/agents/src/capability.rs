@@ -20,6 +20,8 @@ pub struct Capabilities {
     pub spending: Spending,
     /// Whether its hands can be kept in a workspace.
     pub isolation: Isolation,
+    /// Which tools its models know best.
+    pub habits: Habits,
 }
 
 /// One thing that agents differ in, as it is told to people and to programs.
@@ -38,7 +40,7 @@ pub struct Trait {
 impl Capabilities {
     /// All of it, as it is told.
     #[must_use]
-    pub fn traits(&self) -> [Trait; 7] {
+    pub fn traits(&self) -> [Trait; 8] {
         let of = |name, about, (value, meaning)| Trait { name, about, value, meaning };
         [
             of("steering", "a message to an agent at work", self.steering.told()),
@@ -52,6 +54,7 @@ impl Capabilities {
             of("resuming", "the conversation after a kill", self.resuming.told()),
             of("spending", "the cost of its work", self.spending.told()),
             of("isolation", "where its hands are", self.isolation.told()),
+            of("habits", "the tools that it has in a cell", self.habits.told()),
         ]
     }
 }
@@ -215,6 +218,57 @@ impl Isolation {
         match self {
             Self::Gateway => ("gateway", "it can be launched with no tools but the gateway's"),
             Self::Own => ("own", "its tools are its own, and act where it runs"),
+        }
+    }
+}
+
+/// Which tools the models of an agent know best: those that they were trained with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Habits {
+    /// Those of Claude Code.
+    Claude,
+    /// Those of Codex.
+    Codex,
+    /// Those that most others have, by plain names.
+    Plain,
+}
+
+impl Habits {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Claude, Self::Codex, Self::Plain];
+
+    /// What the tools are called, but for those that speak to the engine.
+    #[must_use]
+    pub const fn tools(self) -> &'static [&'static str] {
+        match self {
+            Self::Claude => {
+                &["Bash", "BashOutput", "KillShell", "Read", "Write", "Edit", "Glob", "Grep"]
+            }
+            Self::Codex => &["exec_command", "write_stdin", "apply_patch", "view_image"],
+            Self::Plain => {
+                &["bash", "bash_output", "bash_kill", "read", "write", "edit", "glob", "grep"]
+            }
+        }
+    }
+
+    /// The one that shows a command that goes on in the background.
+    #[must_use]
+    pub const fn look(self) -> &'static str {
+        self.tools()[1]
+    }
+
+    const fn told(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Claude => (
+                "claude",
+                "`Bash`, `BashOutput`, `KillShell`, `Read`, `Write`, `Edit`, `Glob`, `Grep`",
+            ),
+            Self::Codex => ("codex", "`exec_command`, `write_stdin`, `apply_patch`, `view_image`"),
+            Self::Plain => (
+                "plain",
+                "`bash`, `bash_output`, `bash_kill`, `read`, `write`, `edit`, `glob`, `grep`",
+            ),
         }
     }
 }

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::capability::{
-    Capabilities, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Waiting,
+    Capabilities, Habits, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Waiting,
 };
 use crate::dialogue::{Dialogue, Heard, Key, NotNow, Said};
 use crate::event::{End, Event, Failure, Usage};
@@ -34,6 +34,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     resuming: Resuming::Continues,
     spending: Spending::Money,
     isolation: Isolation::Gateway,
+    habits: Habits::Claude,
 };
 
 /// Its own tools that it may use without asking, where its hands are its own.

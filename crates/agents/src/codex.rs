@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::capability::{
-    Capabilities, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Waiting,
+    Capabilities, Habits, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Waiting,
 };
 use crate::dialogue::{Dialogue, Heard, Key, NotNow, Said};
 use crate::event::{End, Event, Failure, Usage};
@@ -41,6 +41,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     resuming: Resuming::Continues,
     spending: Spending::Tokens,
     isolation: Isolation::Gateway,
+    habits: Habits::Codex,
 };
 
 /// Most requests that may be without an answer.

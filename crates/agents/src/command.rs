@@ -3,7 +3,7 @@
 //! more. Its end is the end of its process, which its owner sees.
 
 use crate::capability::{
-    Capabilities, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Waiting,
+    Capabilities, Habits, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Waiting,
 };
 use crate::dialogue::{Dialogue, Heard, NotNow, Said};
 use crate::event::Event;
@@ -18,6 +18,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     resuming: Resuming::Never,
     spending: Spending::Untold,
     isolation: Isolation::Own,
+    habits: Habits::Plain,
 };
 
 /// A conversation with a command.

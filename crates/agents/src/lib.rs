@@ -38,12 +38,14 @@ mod lane;
 mod launch;
 mod mark;
 pub mod opencode;
+pub mod patch;
 pub mod pi;
 mod proof;
 
 pub use adapter::{Adapter, Record, UnknownAdapter};
 pub use capability::{
-    Capabilities, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Trait, Waiting,
+    Capabilities, Habits, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Trait,
+    Waiting,
 };
 pub use dialogue::{Dialogue, Heard, Key, LINE_BYTES_MAX, NotNow, Said};
 pub use event::{End, Event, Failure, TEXT_CHARACTERS_MAX, Usage};

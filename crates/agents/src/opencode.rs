@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::capability::{
-    Capabilities, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Waiting,
+    Capabilities, Habits, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Waiting,
 };
 use crate::launch::{Hands, Launch, Provider, Task};
 
@@ -28,6 +28,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     resuming: Resuming::Continues,
     spending: Spending::MoneyAtEnd,
     isolation: Isolation::Gateway,
+    habits: Habits::Plain,
 };
 
 /// Where it works, in its home, if its hands are elsewhere.

@@ -20,7 +20,7 @@
 use serde_json::{Value, json};
 
 use crate::capability::{
-    Capabilities, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Waiting,
+    Capabilities, Habits, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Waiting,
 };
 use crate::dialogue::{Dialogue, Heard, Key, NotNow, Said};
 use crate::event::{End, Event, Failure, Usage};
@@ -37,6 +37,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     resuming: Resuming::Continues,
     spending: Spending::Money,
     isolation: Isolation::Gateway,
+    habits: Habits::Plain,
 };
 
 /// Where its conversations are, in its home.

@@ -96,6 +96,8 @@ fn offered(tools: &Value, namespace: Option<&str>, found: &mut Vec<Offered>) {
             }
             (Some("tool_search"), _) => Way::Search,
             (Some("custom"), "exec") => Way::Script,
+            // What it calls has arguments.
+            (Some("custom"), _) => continue,
             _ => Way::Direct,
         };
         let namespace = namespace.map(str::to_owned);

@@ -7,12 +7,13 @@ use batch_api::control::UnitRef;
 use batch_api::control::events::{BatchEvent, BatchEvents, Events};
 use batch_core::fact::Fact;
 use batch_core::journal::{Journal as _, Record};
+use batch_core::state::State;
 use operation::{Call, ErrorKind, Handler, OpError};
 
 use super::place::Place;
 use super::{blocking, choosing, telling};
 use crate::Batches;
-use crate::journal::{Owner, SqliteJournal};
+use crate::journal::Owner;
 
 /// How many records are read at once.
 const PAGE: usize = 1024;
@@ -38,37 +39,27 @@ impl Handler<Events> for Batches {
 /// What is asked for of the past.
 fn page(place: &Place, events: &Events) -> Result<BatchEvents, OpError> {
     let most = usize::try_from(events.limit).unwrap_or(usize::MAX);
-    let answer = |found: &[Record<Fact>], next_after: Sequence| {
-        let events = found.iter().map(told).collect::<Result<_, _>>()?;
-        Ok(BatchEvents { id: place.batch, events, next_after: next_after.0 })
-    };
-    let Some(mut journal) = place.journal()? else { return answer(&[], Sequence(0)) };
-    let unit = events.unit.as_ref();
-    let mut found = Vec::new();
-    if let Some(after) = events.after {
-        let mut at = Sequence(after);
-        loop {
-            let (last, records) = about(place, &mut journal, at, PAGE, unit)?;
-            let Some(last) = last else { return answer(&found, at) };
-            found.extend(records);
-            if let Some(next_after) = most.checked_sub(1).and_then(|place| found.get(place)) {
-                return answer(&found[..most], next_after.sequence);
+    let mut found: Vec<BatchEvent> = Vec::new();
+    let mut at = Sequence(match (events.after, &events.unit) {
+        (Some(after), _) => after,
+        (None, None) => last(place)?.saturating_sub(events.limit.into()),
+        // Which of all are the last ones of a unit is known at the end.
+        (None, Some(_)) => 0,
+    });
+    loop {
+        let records = read(place, at)?;
+        let Some(last) = records.last() else { break };
+        at = last.sequence;
+        for record in records.iter().filter(|record| is_about(record, events.unit.as_ref())) {
+            found.push(told(record)?);
+            if events.after.is_some() && found.len() == most {
+                let next_after = record.sequence.0;
+                return Ok(BatchEvents { id: place.batch, events: found, next_after });
             }
-            at = last;
         }
+        found.drain(..found.len().saturating_sub(most));
     }
-    // The last ones, and so from the end.
-    let last = journal.last()?;
-    let mut end = last.0;
-    while end > 0 && found.len() < most {
-        let count = PAGE.min(usize::try_from(end).unwrap_or(PAGE));
-        let from = end - count as u64;
-        let (_, records) = about(place, &mut journal, Sequence(from), count, unit)?;
-        found.extend(records.into_iter().rev().take(most - found.len()));
-        end = from;
-    }
-    found.reverse();
-    answer(&found, last)
+    Ok(BatchEvents { id: place.batch, events: found, next_after: at.0 })
 }
 
 /// Tells what happens until the batch is over.
@@ -80,9 +71,7 @@ async fn follow(
     let start = place.clone();
     let last = blocking(move || last(&start)).await?;
     let after = events.after.unwrap_or_else(|| last.saturating_sub(events.limit.into()));
-    let folded = place.clone();
-    let (mut state, _) = blocking(move || folded.look()).await?;
-    let mut at = Sequence(after.min(state.sequence.0));
+    let (mut state, mut at) = (State::default(), Sequence(0));
     loop {
         let (of, from) = (place.clone(), at);
         let (records, owner) = blocking(move || {
@@ -92,10 +81,8 @@ async fn follow(
         })
         .await?;
         for record in &records {
+            state.fold(record);
             at = record.sequence;
-            if at > state.sequence {
-                state.fold(record);
-            }
             if at.0 > after && is_about(record, events.unit.as_ref()) {
                 call.emit(told(record)?).await;
             }
@@ -120,19 +107,7 @@ fn last(place: &Place) -> Result<u64, OpError> {
 /// The next records after a position.
 pub(super) fn read(place: &Place, after: Sequence) -> Result<Vec<Record<Fact>>, OpError> {
     let Some(mut journal) = place.journal()? else { return Ok(Vec::new()) };
-    Ok(about(place, &mut journal, after, PAGE, None)?.1)
-}
-
-/// Of the next records after a position those about a unit, or all; and the position of
-/// the last that was looked at.
-fn about(
-    place: &Place,
-    journal: &mut SqliteJournal,
-    after: Sequence,
-    count: usize,
-    unit: Option<&UnitRef>,
-) -> Result<(Option<Sequence>, Vec<Record<Fact>>), OpError> {
-    let lines = journal.read(after, count);
+    let lines = journal.read(after, PAGE);
     let lines = lines.map_err(|error| OpError::new(ErrorKind::Internal, &error))?;
     let record = |text: &str| {
         serde_json::from_str(text).map_err(|error| {
@@ -141,16 +116,7 @@ fn about(
                 .hinted(format!("`hotcell batch doctor {}` verifies all of them", place.batch))
         })
     };
-    // Of a long journal most is about others: what does not even name it is not parsed.
-    let task = unit.map(|unit| match unit {
-        UnitRef::Task(task) => task.to_string(),
-        UnitRef::Unit(unit) => unit.task.to_string(),
-    });
-    let names_it = |text: &str| task.as_ref().is_none_or(|task| text.contains(task));
-    let named = lines.iter().filter(|line| names_it(&line.text));
-    let records = named.map(|line| record(&line.text)).collect::<Result<Vec<_>, _>>()?;
-    let last = lines.last().map(|line| line.sequence);
-    Ok((last, records.into_iter().filter(|record| is_about(record, unit)).collect()))
+    lines.iter().map(|line| record(&line.text)).collect()
 }
 
 fn is_about(record: &Record<Fact>, unit: Option<&UnitRef>) -> bool {

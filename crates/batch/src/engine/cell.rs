@@ -118,6 +118,15 @@ impl Cell {
         }
     }
 
+    /// Removes a file anywhere in the guest.
+    pub(crate) async fn remove(&self, path: &str) -> Result<(), Trouble> {
+        const SCRIPT: &str = "rm -- \"$1\" && sync \"$(dirname \"$1\")\"";
+        match self.exec(&["sh", "-c", SCRIPT, "remove", path], Vec::new()).await?.exit_code {
+            0 => Ok(()),
+            code => Err(format!("{path} cannot be removed in the guest: exit code {code}").into()),
+        }
+    }
+
     /// Reads a file anywhere in the guest; none if there is none, or if it is larger
     /// than output that is kept.
     pub(crate) async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, OpError> {

@@ -11,7 +11,7 @@ use rmcp::{RoleServer, ServerHandler};
 use serde_json::Value;
 
 use super::lane::Lane;
-use super::tools::{self, Row};
+use super::tools::Row;
 
 /// Asks Claude Code to show a tool from the beginning.
 const ALWAYS_LOAD: &str = "anthropic/alwaysLoad";
@@ -52,8 +52,7 @@ impl ServerHandler for Conversation {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let tools = tools::of(&self.lane);
-        Ok(ListToolsResult::with_all_items(tools.iter().map(defined).collect()))
+        Ok(ListToolsResult::with_all_items(self.lane.tools().iter().map(defined).collect()))
     }
 
     async fn call_tool(
@@ -61,7 +60,7 @@ impl ServerHandler for Conversation {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let tools = tools::of(&self.lane);
+        let tools = self.lane.tools();
         let Some(row) = tools.iter().find(|row| row.name == request.name) else {
             let names: Vec<&str> = tools.iter().map(|row| row.name).collect();
             let message = format!("there is no such tool; there are {}", names.join(", "));

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
+use agents::Habits;
 use batch_api::{Actor, AttemptId, ConversationId, Epoch};
 use batch_core::decide::{Command, Input, Observation};
 use batch_core::fact::Reply;
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use workspace_api::spec::Variable;
 
-use super::tools::{Answer, Row};
+use super::tools::{self, Answer, Row, Sessions};
 use crate::engine::cell::Cell;
 use crate::engine::{Door, PACKET, Request, Trouble};
 
@@ -45,8 +46,11 @@ pub(crate) const AUTHOR: [(&str, &str); 4] = [
 pub(crate) struct Lane {
     conversation: ConversationId,
     epoch: Epoch,
-    /// Where the agent's hands are; none if they are its own.
-    cell: Option<Cell>,
+    /// Where the agent's hands are, and which tools its model knows; none if they are its
+    /// own.
+    hands: Option<(Cell, Habits)>,
+    /// Programs that it goes on with.
+    pub(super) sessions: Sessions,
     /// Tells whether this engine still owns the batch.
     store: Store,
     door: Door,
@@ -74,14 +78,15 @@ impl Lane {
     pub(crate) fn new(
         conversation: ConversationId,
         epoch: Epoch,
-        cell: Option<Cell>,
+        hands: Option<(Cell, Habits)>,
         store: Store,
         door: Door,
     ) -> Self {
         Self {
             conversation,
             epoch,
-            cell,
+            hands,
+            sessions: Sessions::default(),
             store,
             door,
             fenced: CancellationToken::new(),
@@ -94,12 +99,18 @@ impl Lane {
 
     /// The machine that its agent's hands are in.
     pub(super) fn cell(&self) -> Result<&Cell, Trouble> {
-        self.cell.as_ref().ok_or_else(|| "this agent has hands of its own".into())
+        let hands = self.hands.as_ref().map(|(cell, _)| cell);
+        hands.ok_or_else(|| "this agent has hands of its own".into())
     }
 
     /// Whether its agent has hands of its own.
     pub(crate) const fn has_own_hands(&self) -> bool {
-        self.cell.is_none()
+        self.hands.is_none()
+    }
+
+    /// The tools that there are.
+    pub(super) fn tools(&self) -> &'static [Row] {
+        tools::of(self.hands.as_ref().map(|(_, habits)| *habits))
     }
 
     pub(super) fn conversation(&self) -> &ConversationId {
@@ -163,7 +174,7 @@ impl Lane {
         }
         tracing::info!(conversation = %self.conversation, epoch = self.epoch.0, tool = row.name, "call");
         // Of one with hands of its own every call is told by itself.
-        if self.cell.is_some() {
+        if !self.has_own_hands() {
             self.observe(Observation::Used { usage: Usage { calls: 1, ..Usage::default() } });
         }
         let answer = tokio::select! {

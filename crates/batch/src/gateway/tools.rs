@@ -1,19 +1,19 @@
 //! The tools: few, none deferred, named and shaped as models know them.
 //!
-//! | tool | what it does |
-//! |---|---|
-//! | `Bash`, `BashOutput`, `KillShell` | commands, and those that go on in the background |
-//! | `Read`, `Write`, `Edit` | files of the guest by their paths there; images are seen |
-//! | `Glob`, `Grep` | finding files and text in the repository |
-//! | `reply`, `escalate` | answers to directives, questions to whoever owns the batch |
+//! What can be done in a lane is written once, in a module for each subject ([`command`],
+//! [`session`], [`file`], [`patch`], [`search`], [`mail`]); what that is called, and in
+//! which words it is asked for and told, is a list for each family of models
+//! ([`shapes`]). An agent with hands of its own has those only by which it speaks.
 //!
-//! An agent with hands of its own has the last two only.
 //! Arguments that a tool does not know are ignored: models bring habits along.
 
 mod command;
 mod file;
 mod mail;
+mod patch;
 mod search;
+mod session;
+mod shapes;
 
 use std::time::Duration;
 
@@ -28,6 +28,9 @@ use serde_json::{Map, Value};
 use super::lane::Lane;
 use crate::engine::Trouble;
 
+pub(super) use session::Sessions;
+pub(super) use shapes::of;
+
 /// How long a call takes at most. Agents give up on slower tools, and read messages
 /// between calls only.
 pub(super) const PATIENCE: Duration = Duration::from_secs(25);
@@ -38,6 +41,9 @@ const TEXT_BYTES_MAX: usize = 48 * 1024;
 /// What an agent is told whose machine died.
 const REVIVED: &str = "Your machine died and was started again. What tools have told as written is there; \
                        commands that ran are gone. Look at what is there before you go on.";
+
+/// What is told where a message ended the waiting.
+const CUT_SHORT: &str = "A message for you ended the waiting. ";
 
 /// What the guest calls the repository.
 const TREE: &str = "/workspace";
@@ -64,28 +70,6 @@ trait Tool: DeserializeOwned + JsonSchema + Send {
     const ABOUT: &'static str;
 
     fn call(self, lane: &Lane) -> impl Future<Output = Result<Answer, Trouble>> + Send;
-}
-
-/// All tools.
-const ALL: &[Row] = &[
-    row::<command::Bash>(),
-    row::<command::BashOutput>(),
-    row::<command::KillShell>(),
-    row::<file::Read>(),
-    row::<file::Write>(),
-    row::<file::Edit>(),
-    row::<search::Glob>(),
-    row::<search::Grep>(),
-    row::<mail::Reply>(),
-    row::<mail::Escalate>(),
-];
-
-/// Those by which an agent speaks, whose hands are its own.
-const VOICE: &[Row] = &[row::<mail::Reply>(), row::<mail::Escalate>()];
-
-/// The tools of a lane's agent.
-pub(super) fn of(lane: &Lane) -> &'static [Row] {
-    if lane.has_own_hands() { VOICE } else { ALL }
 }
 
 const fn row<T: Tool>() -> Row {
@@ -162,20 +146,6 @@ fn shortened(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_tool_says_what_it_takes_and_every_argument_what_it_means() {
-        for row in ALL {
-            let schema = (row.schema)();
-            assert_eq!(schema["type"], "object", "{}", row.name);
-            let properties = schema["properties"].as_object().unwrap();
-            for (name, property) in properties {
-                assert!(property["description"].is_string(), "{}: {name}", row.name);
-            }
-        }
-        let words: usize = ALL.iter().map(|row| row.about.len()).sum();
-        assert!(words < 4_000, "what is said of tools is in every context: {words} bytes");
-    }
 
     #[test]
     fn of_long_text_both_ends_are_kept() {

@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use agents::Habits;
+
 use super::super::site::Site;
 use super::super::world::{AboutUnit, Trouble};
 
@@ -30,15 +32,28 @@ You work on somebody's computer, and nothing keeps you from the rest of it: chan
 and install nothing.";
 
 /// What an agent is told of commands whose waiting has an end.
-const OF_COMMANDS: &str =
-    "\n- Commands that take longer than 25 seconds go on in the background: BashOutput shows them.";
+fn of_commands(habits: Habits) -> String {
+    let look = habits.look();
+    let mut text = format!(
+        "\n- Commands that take longer than 25 seconds go on in the background: `{look}` shows them."
+    );
+    // Codex offers some models a tool of its own that has the name of one of ours, and
+    // nothing switches it off.
+    if habits == Habits::Codex {
+        text.push_str(
+            "\n- Files and commands are those of your machine by the tools of the server `hotcell` only. An \
+             `apply_patch` that is not that server's acts elsewhere, and is refused: use the server's.",
+        );
+    }
+    text
+}
 
 /// What an agent is told before all else.
-pub(super) async fn instructions(site: &Site) -> Result<String, Trouble> {
+pub(super) async fn instructions(site: &Site, habits: Habits) -> Result<String, Trouble> {
     let (workspace, packet) = (site.workspace(), site.packet());
     let (place, commands) = match site {
-        Site::Cell(_) => (OF_MACHINE, OF_COMMANDS),
-        Site::Worktree(_) => (OF_HOST, ""),
+        Site::Cell(_) => (OF_MACHINE, of_commands(habits)),
+        Site::Worktree(_) => (OF_HOST, String::new()),
     };
     let mut text = format!(
         "{place}

@@ -50,11 +50,12 @@ impl World {
         let place = Place::of(&self.setup.directory, conversation);
         place.make(conversation)?;
         let (store, door) = (self.store()?, self.door.clone());
-        let cell = match &site {
-            Site::Cell(cell) => Some(cell.clone()),
+        let habits = agent.adapter.capabilities().habits;
+        let hands = match &site {
+            Site::Cell(cell) => Some((cell.clone(), habits)),
             Site::Worktree(_) => None,
         };
-        let hands = Arc::new(Lane::new(conversation.clone(), hosted.epoch, cell, store, door));
+        let hands = Arc::new(Lane::new(conversation.clone(), hosted.epoch, hands, store, door));
         hosted.gateway.admit(Arc::clone(&hands), &place.pass())?;
         let server = Server {
             name: SERVER.to_owned(),
@@ -65,7 +66,7 @@ impl World {
             ],
             variables: Vec::new(),
         };
-        let instructions = opening::instructions(&site).await?;
+        let instructions = opening::instructions(&site, habits).await?;
         let (directory, beside) = match &site {
             Site::Cell(_) => (place.directory(), None),
             Site::Worktree(tree) => (tree.workspace(), Some(tree.packet())),

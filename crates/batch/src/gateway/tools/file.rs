@@ -5,12 +5,10 @@
 
 use std::fmt::Write as _;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
 use workspace_api::file::{self, TextEncoding};
 use workspace_api::path::{LineRange, PathText};
 
-use super::{Answer, TREE, Tool};
+use super::{Answer, TREE};
 use crate::engine::Trouble;
 use crate::gateway::lane::Lane;
 
@@ -24,7 +22,7 @@ const IMAGE_BYTES: u32 = 3 * 1024 * 1024;
 const LINES_DEFAULT: u64 = 2000;
 
 /// A path of the guest.
-enum Place {
+pub(super) enum Place {
     /// In the repository.
     Tree(PathText),
     /// Somewhere else.
@@ -32,7 +30,7 @@ enum Place {
 }
 
 impl Place {
-    fn of(path: &str) -> Result<Self, Trouble> {
+    pub(super) fn of(path: &str) -> Result<Self, Trouble> {
         let is_within =
             path.strip_prefix(TREE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if is_within || !path.starts_with('/') {
@@ -45,52 +43,58 @@ impl Place {
     }
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct Read {
-    /// The file: /workspace/… for the repository, /packet/… for the task.
-    file_path: String,
-    /// The first line, counted from 1.
-    offset: Option<u64>,
-    /// How many lines.
-    limit: Option<u64>,
+/// A file with the numbers of its lines, or an image as it looks. `first` is the first
+/// line, counted from one.
+pub(super) async fn read(
+    lane: &Lane,
+    path: &str,
+    first: Option<u64>,
+    count: Option<u64>,
+) -> Result<Answer, Trouble> {
+    let first = first.unwrap_or(1).max(1);
+    let last = first.saturating_add(count.unwrap_or(LINES_DEFAULT).max(1) - 1);
+    let (content, is_cut) = match Place::of(path)? {
+        Place::Tree(path) => {
+            let lines = Some(LineRange { first, last: Some(last) });
+            let read = in_tree(lane, path.clone(), lines, TEXT_BYTES).await?;
+            if read.binary {
+                let whole = in_tree(lane, path, None, IMAGE_BYTES).await?;
+                return Ok(image(whole.content.0, whole.truncated));
+            }
+            (read.content.0, read.truncated || read.total_lines.is_some_and(|all| all > last))
+        }
+        Place::Elsewhere(path) => {
+            let content = elsewhere(lane, &path).await?;
+            if image_kind(&content).is_some() {
+                return Ok(image(content, false));
+            }
+            let skipped = usize::try_from(first - 1)?;
+            let lines = content.split_inclusive(|byte| *byte == b'\n').skip(skipped);
+            let wanted = usize::try_from(last - first + 1)?;
+            let all = lines.clone().count();
+            (lines.take(wanted).flatten().copied().collect(), all > wanted)
+        }
+    };
+    Ok(Answer::text(numbered(&String::from_utf8_lossy(&content), first, is_cut)))
 }
 
-impl Tool for Read {
-    const NAME: &'static str = "Read";
-    const ABOUT: &'static str = "Reads a file of your machine with line numbers, 2000 lines unless you ask for \
-                                 others. Images (PNG, JPEG, GIF, WebP) are shown to you.";
-
-    async fn call(self, lane: &Lane) -> Result<Answer, Trouble> {
-        let first = self.offset.unwrap_or(1).max(1);
-        let last = first.saturating_add(self.limit.unwrap_or(LINES_DEFAULT).max(1) - 1);
-        let (content, is_cut) = match Place::of(&self.file_path)? {
-            Place::Tree(path) => {
-                let lines = Some(LineRange { first, last: Some(last) });
-                let read = read(lane, path.clone(), lines, TEXT_BYTES).await?;
-                if read.binary {
-                    let whole = self::read(lane, path, None, IMAGE_BYTES).await?;
-                    return Ok(image(whole.content.0, whole.truncated));
-                }
-                (read.content.0, read.truncated || read.total_lines.is_some_and(|all| all > last))
-            }
-            Place::Elsewhere(path) => {
-                let content = lane.cell()?.read(&path).await?;
-                let content = content.ok_or("there is no such file, or it has more than 1 MiB")?;
-                if image_kind(&content).is_some() {
-                    return Ok(image(content, false));
-                }
-                let skipped = usize::try_from(first - 1)?;
-                let lines = content.split_inclusive(|byte| *byte == b'\n').skip(skipped);
-                let wanted = usize::try_from(last - first + 1)?;
-                let all = lines.clone().count();
-                (lines.take(wanted).flatten().copied().collect(), all > wanted)
-            }
-        };
-        Ok(Answer::text(numbered(&String::from_utf8_lossy(&content), first, is_cut)))
-    }
+/// An image as it looks.
+pub(super) async fn view(lane: &Lane, path: &str) -> Result<Answer, Trouble> {
+    Ok(match Place::of(path)? {
+        Place::Tree(path) => {
+            let whole = in_tree(lane, path, None, IMAGE_BYTES).await?;
+            image(whole.content.0, whole.truncated)
+        }
+        Place::Elsewhere(path) => image(elsewhere(lane, &path).await?, false),
+    })
 }
 
-async fn read(
+async fn elsewhere(lane: &Lane, path: &str) -> Result<Vec<u8>, Trouble> {
+    let content = lane.cell()?.read(path).await?;
+    content.ok_or_else(|| "there is no such file, or it has more than 1 MiB".into())
+}
+
+async fn in_tree(
     lane: &Lane,
     path: PathText,
     lines: Option<LineRange>,
@@ -141,77 +145,50 @@ fn image_kind(content: &[u8]) -> Option<&'static str> {
     }
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct Write {
-    /// The file; directories that are missing are made.
-    file_path: String,
-    /// All that is to be in it.
-    content: String,
-}
-
-impl Tool for Write {
-    const NAME: &'static str = "Write";
-    const ABOUT: &'static str = "Writes a whole file of your machine, replacing one that is there.";
-
-    async fn call(self, lane: &Lane) -> Result<Answer, Trouble> {
-        let told = format!("Wrote {} bytes to {}", self.content.len(), self.file_path);
-        match Place::of(&self.file_path)? {
-            Place::Tree(path) => {
-                let text = Some(self.content);
-                let write = |workspace| file::Write {
-                    workspace,
-                    path,
-                    text,
-                    encoding: TextEncoding::Plain,
-                    mode: None,
-                    parents: true,
-                    create_only: false,
-                };
-                lane.cell()?.ask(write).await?;
-            }
-            Place::Elsewhere(path) => lane.cell()?.write(&path, self.content.into_bytes()).await?,
+/// Writes a whole file.
+pub(super) async fn write(lane: &Lane, path: &str, content: String) -> Result<Answer, Trouble> {
+    let told = format!("Wrote {} bytes to {path}", content.len());
+    match Place::of(path)? {
+        Place::Tree(path) => {
+            let text = Some(content);
+            let write = |workspace| file::Write {
+                workspace,
+                path,
+                text,
+                encoding: TextEncoding::Plain,
+                mode: None,
+                parents: true,
+                create_only: false,
+            };
+            lane.cell()?.ask(write).await?;
         }
-        Ok(Answer::text(told))
+        Place::Elsewhere(path) => lane.cell()?.write(&path, content.into_bytes()).await?,
     }
+    Ok(Answer::text(told))
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct Edit {
-    /// The file.
-    file_path: String,
-    /// The text to replace, exactly as it is in the file, without line numbers.
-    old_string: String,
-    /// What to put in its place.
-    new_string: String,
-    /// Replace every occurrence.
-    #[serde(default)]
-    replace_all: bool,
-}
-
-impl Tool for Edit {
-    const NAME: &'static str = "Edit";
-    const ABOUT: &'static str = "Replaces a text in a file of your machine. It has to occur exactly once, unless \
-                                 all of its occurrences are to be replaced.";
-
-    async fn call(self, lane: &Lane) -> Result<Answer, Trouble> {
-        let Self { file_path, old_string: old, new_string: new, replace_all: all } = self;
-        let replaced = match Place::of(&file_path)? {
-            Place::Tree(path) => {
-                lane.cell()?
-                    .ask(|workspace| file::Edit { workspace, path, old, new, all })
-                    .await?
-                    .replaced
-            }
-            Place::Elsewhere(path) => {
-                let content = lane.cell()?.read(&path).await?.ok_or("there is no such file")?;
-                let content = String::from_utf8(content).map_err(|_| "the file is no text")?;
-                let (edited, replaced) = edited(&content, &old, &new, all)?;
-                lane.cell()?.write(&path, edited.into_bytes()).await?;
-                replaced
-            }
-        };
-        Ok(Answer::text(format!("Replaced {replaced} in {file_path}")))
-    }
+/// Puts a text in the place of another one, or of all like it.
+pub(super) async fn edit(
+    lane: &Lane,
+    path: &str,
+    (old, new): (String, String),
+    all: bool,
+) -> Result<Answer, Trouble> {
+    let told = path;
+    let replaced = match Place::of(path)? {
+        Place::Tree(path) => {
+            let edit = |workspace| file::Edit { workspace, path, old, new, all };
+            lane.cell()?.ask(edit).await?.replaced
+        }
+        Place::Elsewhere(path) => {
+            let content = lane.cell()?.read(&path).await?.ok_or("there is no such file")?;
+            let content = String::from_utf8(content).map_err(|_| "the file is no text")?;
+            let (edited, replaced) = edited(&content, &old, &new, all)?;
+            lane.cell()?.write(&path, edited.into_bytes()).await?;
+            replaced
+        }
+    };
+    Ok(Answer::text(format!("Replaced {replaced} in {told}")))
 }
 
 /// A content with one text in the place of another, and how often it was replaced.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use workspace_api::file::{EntryKind, FoundLine, List, Search, Selection};
 use workspace_api::path::PathText;
 
-use super::{Answer, Tool};
+use super::Answer;
 use crate::engine::Trouble;
 use crate::gateway::lane::Lane;
 
@@ -24,46 +24,37 @@ const LINES_MAX: u32 = 5_000;
 /// Most lines of context.
 const CONTEXT_MAX: u32 = 50;
 
-#[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct Glob {
-    /// Such as **/*.rs or src/**/*.ts.
+/// The files whose names match.
+pub(super) async fn files(
+    lane: &Lane,
     pattern: String,
-    /// Directory to look in [default: /workspace].
     path: Option<String>,
-}
-
-impl Tool for Glob {
-    const NAME: &'static str = "Glob";
-    const ABOUT: &'static str = "Lists the files of the repository whose names match a pattern. What .gitignore \
-                                 names is left out.";
-
-    async fn call(self, lane: &Lane) -> Result<Answer, Trouble> {
-        let path = place(self.path)?;
-        let selection = Selection { glob: vec![self.pattern], ignored: false };
-        let list = |workspace| List {
-            workspace,
-            path,
-            recursive: true,
-            selection,
-            after: None,
-            limit: FILES_MAX,
-        };
-        let listed = lane.cell()?.ask(list).await?;
-        let mut text = String::new();
-        for entry in listed.entries.iter().filter(|entry| entry.kind != EntryKind::Directory) {
-            let _ = writeln!(text, "{}", entry.path);
-        }
-        if listed.next.is_some() {
-            text.push_str("[… there are more: use a narrower pattern …]\n");
-        }
-        Ok(Answer::text(if text.is_empty() { "No files found".to_owned() } else { text }))
+) -> Result<Answer, Trouble> {
+    let path = place(path)?;
+    let selection = Selection { glob: vec![pattern], ignored: false };
+    let list = |workspace| List {
+        workspace,
+        path,
+        recursive: true,
+        selection,
+        after: None,
+        limit: FILES_MAX,
+    };
+    let listed = lane.cell()?.ask(list).await?;
+    let mut text = String::new();
+    for entry in listed.entries.iter().filter(|entry| entry.kind != EntryKind::Directory) {
+        let _ = writeln!(text, "{}", entry.path);
     }
+    if listed.next.is_some() {
+        text.push_str("[… there are more: use a narrower pattern …]\n");
+    }
+    Ok(Answer::text(if text.is_empty() { "No files found".to_owned() } else { text }))
 }
 
 /// What is shown of what was found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Shown {
+pub(super) enum Shown {
     /// The names of files.
     #[default]
     FilesWithMatches,
@@ -73,65 +64,54 @@ enum Shown {
     Count,
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
-pub(super) struct Grep {
-    /// A regular expression, as ripgrep takes it.
-    pattern: String,
-    /// File or directory to look in [default: /workspace].
-    path: Option<String>,
-    /// Only files whose names match, such as *.rs.
-    glob: Option<String>,
-    /// Names of files (the default), lines, or counts.
-    #[serde(default)]
-    output_mode: Shown,
-    /// Capitals do not matter.
-    #[serde(default, rename = "-i")]
-    ignore_case: bool,
-    /// Lines of context, with output_mode content.
-    #[serde(default, rename = "-C")]
-    context: u32,
+/// What is looked for, and where.
+#[derive(Debug)]
+pub(super) struct Sought {
+    /// A regular expression.
+    pub(super) pattern: String,
+    pub(super) path: Option<String>,
+    /// Only files whose names match.
+    pub(super) glob: Option<String>,
+    pub(super) ignore_case: bool,
+    /// Lines of context, if lines are shown.
+    pub(super) context: u32,
     /// Most lines.
-    head_limit: Option<u32>,
+    pub(super) limit: Option<u32>,
 }
 
-impl Tool for Grep {
-    const NAME: &'static str = "Grep";
-    const ABOUT: &'static str =
-        "Searches the files of the repository. What .gitignore names is left out.";
-
-    async fn call(self, lane: &Lane) -> Result<Answer, Trouble> {
-        let path = place(self.path)?;
-        let pattern = if self.ignore_case { format!("(?i){}", self.pattern) } else { self.pattern };
-        let selection = Selection { glob: self.glob.into_iter().collect(), ignored: false };
-        let context =
-            if self.output_mode == Shown::Content { self.context.min(CONTEXT_MAX) } else { 0 };
-        let limit = self.head_limit.unwrap_or(LINES_DEFAULT).clamp(1, LINES_MAX);
-        let search = |workspace| Search {
-            workspace,
-            pattern,
-            path,
-            selection,
-            literal: false,
-            case_sensitive: true,
-            context,
-            limit,
-        };
-        let found = lane.cell()?.ask(search).await?;
-        let mut text = match self.output_mode {
-            Shown::Content => lines(&found.lines),
-            Shown::FilesWithMatches => {
-                by_file(&found.lines).into_keys().map(|path| format!("{path}\n")).collect()
-            }
-            Shown::Count => {
-                let counts = by_file(&found.lines).into_iter();
-                counts.map(|(path, count)| format!("{path}:{count}\n")).collect()
-            }
-        };
-        if found.truncated {
-            text.push_str("[… there is more: use a narrower pattern or a larger head_limit …]\n");
+/// What is in files.
+pub(super) async fn text(lane: &Lane, sought: Sought, shown: Shown) -> Result<Answer, Trouble> {
+    let Sought { pattern, path, glob, ignore_case, context, limit } = sought;
+    let path = place(path)?;
+    let pattern = if ignore_case { format!("(?i){pattern}") } else { pattern };
+    let selection = Selection { glob: glob.into_iter().collect(), ignored: false };
+    let context = if shown == Shown::Content { context.min(CONTEXT_MAX) } else { 0 };
+    let limit = limit.unwrap_or(LINES_DEFAULT).clamp(1, LINES_MAX);
+    let search = |workspace| Search {
+        workspace,
+        pattern,
+        path,
+        selection,
+        literal: false,
+        case_sensitive: true,
+        context,
+        limit,
+    };
+    let found = lane.cell()?.ask(search).await?;
+    let mut text = match shown {
+        Shown::Content => lines(&found.lines),
+        Shown::FilesWithMatches => {
+            by_file(&found.lines).into_keys().map(|path| format!("{path}\n")).collect()
         }
-        Ok(Answer::text(if text.is_empty() { "No matches found".to_owned() } else { text }))
+        Shown::Count => {
+            let counts = by_file(&found.lines).into_iter();
+            counts.map(|(path, count)| format!("{path}:{count}\n")).collect()
+        }
+    };
+    if found.truncated {
+        text.push_str("[… there is more: use a narrower pattern or a higher limit …]\n");
     }
+    Ok(Answer::text(if text.is_empty() { "No matches found".to_owned() } else { text }))
 }
 
 fn place(path: Option<String>) -> Result<PathText, Trouble> {

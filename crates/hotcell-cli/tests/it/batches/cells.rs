@@ -6,6 +6,7 @@ mod killing;
 mod replacing;
 mod scene;
 mod script;
+mod tools;
 mod worktrees;
 
 use agent_lab::model::{ScriptedModel, Step};
@@ -44,25 +45,6 @@ fn done_in_cells(kind: AgentKind) {
     let host = scratch.path().to_string_lossy().into_owned();
     let told = asked.find(&host).map(|at| asked.get(at.saturating_sub(300)..at + 200));
     assert_eq!(told, None, "a path of the host is told");
-}
-
-/// Other agents take the same way.
-#[test]
-fn pi_does_a_task_in_a_cell() {
-    one_done_in_a_cell(AgentKind::Pi);
-}
-
-#[test]
-fn opencode_does_a_task_in_a_cell() {
-    one_done_in_a_cell(AgentKind::OpenCode);
-}
-
-fn one_done_in_a_cell(kind: AgentKind) {
-    let scratch = tempfile::tempdir().unwrap();
-    let model = ScriptedModel::start(script::step);
-    let scene = Scene::new(scratch.path(), kind, &model.url()).of_one_task();
-    let ending = scene.run();
-    assert_eq!(ending, Some(Ending::Completed), "{}", scene.told());
 }
 
 /// A message ends the waiting for a command that takes long, and is read then.

@@ -31,30 +31,88 @@ pub(super) fn files(read: &str) -> Vec<(String, String)> {
 /// A step, and how a result of it begins or what it holds that went well.
 type Stage = (Step, &'static [&'static str]);
 
+/// A command, by whichever tool of commands an agent has.
+pub(super) fn run(command: &str) -> Step {
+    Step::CallEither(vec![
+        ("Bash".into(), json!({"command": command})),
+        ("exec_command".into(), json!({"cmd": command, "yield_time_ms": 25_000})),
+        ("bash".into(), json!({"command": command})),
+    ])
+}
+
+fn read(path: &str) -> Step {
+    Step::CallEither(vec![
+        ("Read".into(), json!({"file_path": path})),
+        ("exec_command".into(), json!({"cmd": format!("cat {path}")})),
+        ("read".into(), json!({"path": path})),
+    ])
+}
+
+fn write(path: &str, content: &str) -> Step {
+    let lines: String = content.lines().map(|line| format!("+{line}\n")).collect();
+    let patch = format!("*** Begin Patch\n*** Add File: {path}\n{lines}*** End Patch\n");
+    Step::CallEither(vec![
+        ("Write".into(), json!({"file_path": path, "content": content})),
+        ("apply_patch".into(), json!({"input": patch})),
+        ("write".into(), json!({"path": path, "content": content})),
+    ])
+}
+
+/// Checks every box of the packet.
+fn check() -> Step {
+    let path = "/packet/STATUS.md";
+    let command = format!("sed -i 's/\\[ \\]/[x]/' {path} && echo Replaced in {path}");
+    Step::CallEither(vec![
+        (
+            "Edit".into(),
+            json!({"file_path": path, "old_string": "[ ]", "new_string": "[x]", "replace_all": true}),
+        ),
+        ("exec_command".into(), json!({"cmd": command})),
+        (
+            "edit".into(),
+            json!({"path": path, "oldText": "[ ]", "newText": "[x]", "replaceAll": true}),
+        ),
+    ])
+}
+
 fn stages(files: &[(String, String)]) -> Vec<Stage> {
     let mut stages: Vec<Stage> = Vec::new();
     for (name, content) in files {
-        let arguments = json!({"file_path": format!("/workspace/{name}"), "content": content});
-        stages.push((Step::Call("Write".into(), arguments), &["Wrote "]));
+        stages.push((write(&format!("/workspace/{name}"), content), &["Wrote ", "Success. "]));
     }
     let test = "PYTHONDONTWRITEBYTECODE=1 python3 -m unittest discover -t . -s simplejson/tests -p 'test_x_*.py'";
-    stages.push((Step::Call("Bash".into(), json!({"command": test})), &["OK"]));
+    stages.push((run(test), &["OK"]));
     // Without tests that pass it checks no box.
-    let check = json!({"file_path": "/packet/STATUS.md", "old_string": "[ ]", "new_string": "[x]",
-        "replace_all": true});
-    stages.push((Step::Call("Edit".into(), check), &["Replaced ", "is not in the file"]));
+    stages.push((check(), &["Replaced ", "is not in the file"]));
     if let Some((first, _)) = files.first() {
         // One file is committed by the agent, what is left by the engine.
         let commit = format!(
             "git add {first}; git diff --cached --quiet || git commit -qm 'Add {first}'; echo committed"
         );
-        stages.push((Step::Call("Bash".into(), json!({"command": commit})), &["committed"]));
+        stages.push((run(&commit), &["committed"]));
     }
     stages
 }
 
+/// Waits for what goes on in the background, by what a result says of it.
+pub(super) fn wait(told: &str) -> Option<Step> {
+    let session =
+        told.split_once("session ID ").and_then(|(_, rest)| rest.split_whitespace().next());
+    let session: Option<u64> = session.and_then(|number| number.parse().ok());
+    let named = told.split_whitespace().find(|word| word.starts_with("cmd_"));
+    let named = named.filter(|_| told.contains("in the background"));
+    if session.is_none() && named.is_none() {
+        return None;
+    }
+    Some(Step::CallEither(vec![
+        ("BashOutput".into(), json!({"bash_id": named, "wait": 25})),
+        ("write_stdin".into(), json!({"session_id": session, "yield_time_ms": 25_000})),
+        ("bash_output".into(), json!({"id": named, "wait": 25})),
+    ]))
+}
+
 /// Most calls in a conversation.
-const CALLS_MAX: usize = 30;
+const CALLS_MAX: usize = 60;
 
 /// The step that a conversation has come to: what went wrong is done again.
 pub(super) fn step(results: &[String]) -> Step {
@@ -63,8 +121,12 @@ pub(super) fn step(results: &[String]) -> Step {
         if results.len() >= CALLS_MAX {
             return Step::Say(format!("It does not work: {:?}", results.last()));
         }
-        return Step::Call("Read".into(), json!({"file_path": "/packet/PROMPT.md"}));
+        return read("/packet/PROMPT.md");
     };
+    // A command that takes long is not begun once more.
+    if let Some(step) = results.last().and_then(|told| wait(told)) {
+        return step;
+    }
     let mut stages = stages(&files(&results[at])).into_iter().peekable();
     for result in &results[at + 1..] {
         stages.next_if(|(_, good)| good.iter().any(|good| result.contains(good)));
