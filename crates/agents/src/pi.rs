@@ -82,7 +82,8 @@ pub fn launch(task: &Task<'_>, provider: Option<&Provider>) -> Launch {
             "baseUrl": url,
             "api": "openai-completions",
             "apiKey": format!("${key_variable}"),
-            "models": [{"id": model}],
+            // Without it pi keeps images back.
+            "models": [{"id": model, "input": ["text", "image"]}],
         }}});
         launch.file(agent.join("models.json"), models.to_string());
     }
