@@ -206,7 +206,8 @@ mod tests {
     /// git itself takes what is made.
     #[test]
     fn outcomes_are_told_in_a_form_that_git_takes() {
-        let cases: &[(&str, Option<&str>, Option<&str>, Option<&str>)] = &[
+        type Text = Option<&'static str>;
+        let cases: &[(&str, Text, Text, Text)] = &[
             ("new", None, None, Some("a\nb\n")),
             ("empty", None, None, Some("")),
             ("gone", None, Some("a\n"), None),
