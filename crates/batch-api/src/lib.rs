@@ -13,6 +13,7 @@ pub mod control;
 pub mod export;
 pub mod id;
 pub mod init;
+pub mod limits;
 pub mod mailbox;
 pub mod plan;
 pub mod processes;

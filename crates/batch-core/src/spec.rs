@@ -109,6 +109,19 @@ pub struct Limits {
     pub contexts: u32,
     /// How long a wait is open before its default is taken.
     pub wait_ms: u64,
+    /// How often a unit is tried again after failures of the same class, at most; a class
+    /// may allow less.
+    #[serde(default = "Limits::retries_max")]
+    pub retries: u32,
+}
+
+impl Limits {
+    /// The most that any class of failures allows.
+    pub const RETRIES_MAX: u32 = 3;
+
+    const fn retries_max() -> u32 {
+        Self::RETRIES_MAX
+    }
 }
 
 /// What may be used. Reaching it stops the work; it is captured, and the owner is
@@ -252,7 +265,14 @@ mod tests {
             memory_mib: Some(2048),
             policy: FailurePolicy::SkipDependents,
             receipts: Receipts::Searchable,
-            limits: Limits { unit: ceiling, batch: ceiling, stall_ms: 1, contexts: 1, wait_ms: 1 },
+            limits: Limits {
+                unit: ceiling,
+                batch: ceiling,
+                stall_ms: 1,
+                contexts: 1,
+                wait_ms: 1,
+                retries: 1,
+            },
             units,
         }
     }

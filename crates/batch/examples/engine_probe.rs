@@ -156,6 +156,7 @@ fn spec(batch: BatchId, agents: u32) -> Result<BatchSpec, Box<dyn Error>> {
             unit: wide,
             batch: wide,
             stall_ms: 3_600_000,
+            retries: Limits::RETRIES_MAX,
             contexts: 10,
             wait_ms: 3_600_000,
         },

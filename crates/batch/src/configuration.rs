@@ -6,6 +6,7 @@
 //! line. What Taskplane's says and nothing here reads is told.
 
 mod agent;
+mod limits;
 mod own;
 mod taskplane;
 
@@ -14,10 +15,12 @@ use std::collections::BTreeMap;
 use batch_api::AreaName;
 use batch_api::plan::{PacketProblem, Remark, SourceOfSettings};
 use batch_core::plan::{Policy, Weights};
+use batch_core::spec::{FailurePolicy, Limits};
 use file_tree::TreePath;
 use workspace_api::spec::EnvironmentRef;
 
 pub use agent::{AgentKind, AgentSetup, HostedSetup, LaneMode};
+pub(crate) use limits::contract as limits_told;
 
 /// Our own configuration.
 pub(crate) const OWN_FILE: &str = ".hotcell/batch.toml";
@@ -66,6 +69,10 @@ pub(crate) struct Configuration {
     pub(crate) verify: Vec<String>,
     /// What does the work; nothing is started without it.
     pub(crate) agent: Option<AgentSetup>,
+    /// When to give up.
+    pub(crate) limits: Limits,
+    /// What happens to the others when a task fails.
+    pub(crate) on_task_failure: FailurePolicy,
 }
 
 impl Default for Configuration {
@@ -78,6 +85,8 @@ impl Default for Configuration {
             base: BASE.to_owned(),
             verify: Vec::new(),
             agent: None,
+            limits: limits::DEFAULTS,
+            on_task_failure: limits::POLICY,
         }
     }
 }
@@ -150,6 +159,7 @@ pub(crate) fn written(configuration: &Configuration) -> String {
         Some(agent) => agent.written(),
         None => AgentSetup::EXAMPLE.to_owned(),
     };
+    let limits = limits::written(&configuration.limits, configuration.on_task_failure);
     let mut text = format!(
         "# How Hotcell runs batches of tasks in this repository: docs/batches.md of Hotcell.\n\
          version = 1\n\n\
@@ -163,6 +173,11 @@ pub(crate) fn written(configuration: &Configuration) -> String {
          verify = {verify}\n\n\
          # What does the work.\n\
          {agent}\n\
+         # When to give up: what a task and the batch as a whole may use before its owner is\n\
+         # asked, how long an agent may show no progress, how long an answer may take before\n\
+         # its default is taken, how many contexts a task may have, how often it is tried again,\n\
+         # and what happens to the others when it fails.\n\
+         {limits}\n\
          # What a task of each size weighs; one is about half an hour of work.\n\
          [sizes]\nS = {small}\nM = {medium}\nL = {large}\n\n\
          # Where packets lie: a directory each, with a sub-directory for every task.\n\

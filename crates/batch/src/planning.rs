@@ -10,7 +10,7 @@ use packet::status::{Progress, StepStatus};
 use workspace_api::spec::Shape;
 
 use crate::Batches;
-use crate::configuration::{AgentSetup, Configuration, LaneMode};
+use crate::configuration::{AgentSetup, Configuration, LaneMode, limits_told};
 use crate::discovery::{self, Found, Packet, Repository};
 use crate::picture;
 
@@ -47,6 +47,7 @@ pub(crate) fn outlined(request: &Plan) -> Result<Outline, OpError> {
         problems: read.problems,
         remarks: read.remarks,
         lanes: policy.lanes,
+        limits: limits_told(&read.configuration.limits, read.configuration.on_task_failure),
         tasks: Vec::new(),
         conflicts: Vec::new(),
         waves: Vec::new(),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Target;
 use crate::actor::Actor;
 use crate::id::{BatchId, CommitName, TaskId, UnitId, WaitId};
+use crate::limits::BatchLimits;
 
 /// Show how far a batch is: units, waits, usage, and whether its engine lives
 ///
@@ -105,6 +106,8 @@ pub struct BatchStatus {
     pub lanes: u32,
     /// What does the work, and where.
     pub agent: AgentStatus,
+    /// When it gives up, and on what.
+    pub limits: BatchLimits,
     /// The commit that it began with.
     pub base: CommitName,
     /// The tip of its integration branch, as far as it is known.

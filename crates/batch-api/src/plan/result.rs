@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::TaskId;
+use crate::limits::BatchLimits;
 use crate::task::{AreaName, ReviewLevel, ScopePattern, Size};
 
 /// A plan, or what keeps it from being one.
@@ -19,6 +20,8 @@ pub struct Planned {
     pub remarks: Vec<Remark>,
     /// How many tasks run at the same time at most.
     pub lanes: u8,
+    /// When a batch of them gives up, and on what.
+    pub limits: BatchLimits,
     /// The tasks, in the order in which they start.
     pub tasks: Vec<PlannedTask>,
     /// Which tasks never run at the same time, and why.

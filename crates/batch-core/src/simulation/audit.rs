@@ -180,8 +180,9 @@ impl Audit {
         if self.state.halt.is_some() {
             self.broken(record, "goes on while the batch stands still");
         }
+        let most = self.state.spec.as_ref().map_or(0, |spec| spec.limits.retries);
         let of = |((id, class), count): (&(UnitId, Class), &u32)| {
-            (id == unit.id() && *count > class.budget()).then_some(*class)
+            (id == unit.id() && *count > class.budget().min(most)).then_some(*class)
         };
         if let Some(class) = self.failures.iter().find_map(of) {
             self.broken(record, &format!("goes on after too many failures: {class}"));

@@ -125,6 +125,7 @@ impl Scenario {
                 unit,
                 batch,
                 stall_ms: 5 * MINUTE_MS,
+                retries: Limits::RETRIES_MAX,
                 contexts: 12,
                 wait_ms: 60 * MINUTE_MS,
             },

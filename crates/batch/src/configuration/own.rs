@@ -1,6 +1,7 @@
 //! `.hotcell/batch.toml`.
 
 mod agent;
+mod limits;
 
 use batch_api::plan::{LANES_MAX, SourceOfSettings};
 use toml_edit::{Document, Item, TableLike, TomlError};
@@ -9,7 +10,7 @@ use super::{OWN_FILE, Read, TEXT_BYTES_MAX, VERIFY_MAX, WEIGHT_MAX, shown, sugge
 
 /// Every key of the file.
 const KEYS: &[&str] =
-    &["version", "lanes", "environment", "base", "verify", "agent", "sizes", "areas"];
+    &["version", "lanes", "environment", "base", "verify", "agent", "limits", "sizes", "areas"];
 
 /// The version of the file that is read.
 const VERSION: i64 = 1;
@@ -111,6 +112,7 @@ impl File<'_, '_> {
             }
             "verify" => self.read.configuration.verify = self.lines(name, item, line, VERIFY_MAX),
             "agent" => self.agent(item, line),
+            "limits" => self.section(name, item, line, limits::KEYS, Self::limit),
             "sizes" => self.section(name, item, line, &["S", "M", "L"], Self::size),
             _ => self.section(name, item, line, &[], Self::area),
         }

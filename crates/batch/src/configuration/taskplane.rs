@@ -1,6 +1,7 @@
 //! `.pi/taskplane-config.json`, version 1.
 
 use batch_api::plan::{LANES_MAX, SourceOfSettings};
+use batch_core::spec::FailurePolicy;
 use serde_json::{Map, Value};
 
 use super::{Read, TASKPLANE_FILE, WEIGHT_MAX, shown};
@@ -9,6 +10,9 @@ const FILE: &str = TASKPLANE_FILE;
 
 /// The version of the file that is read.
 const VERSION: u64 = 1;
+
+/// The longest that an agent may show no progress: a week.
+const STALL_MINUTES_MAX: u64 = 7 * 24 * 60;
 
 /// What is not used and changes nothing that is planned.
 const SILENT: &[&str] = &["project", "paths", "prefix", "context", "sizeWeights", "maxLanes"];
@@ -54,6 +58,7 @@ pub(super) fn read(text: &str) -> Read {
         );
         read.remark(FILE, message);
     }
+    failure(&orchestrator["failure"], &mut read);
     if orchestrator["dependencies"]["source"] == "agent" {
         let message =
             "`dependencies.source` agent is not supported: dependencies are what packets say";
@@ -86,6 +91,38 @@ fn areas(areas: &Value, read: &mut Read) {
     }
 }
 
+/// When it gives up.
+fn failure(failure: &Value, read: &mut Read) {
+    let stall = &failure["stallTimeout"];
+    if !stall.is_null() {
+        let minutes = stall.as_u64().filter(|minutes| (1..=STALL_MINUTES_MAX).contains(minutes));
+        match minutes {
+            Some(minutes) => read.configuration.limits.stall_ms = minutes * 60_000,
+            None => {
+                let message = format!(
+                    "found another `stallTimeout`; expected 1 to {STALL_MINUTES_MAX} minutes"
+                );
+                read.problem(FILE, 0, message);
+            }
+        }
+    }
+    let policy = &failure["onTaskFailure"];
+    if !policy.is_null() {
+        let policy = policy.as_str().and_then(|name| match name {
+            // There are no waves to be finished.
+            "stop-wave" => Some(FailurePolicy::StopNew),
+            name => super::limits::policy(name),
+        });
+        match policy {
+            Some(policy) => read.configuration.on_task_failure = policy,
+            None => {
+                let expected = "expected skip-dependents, stop-wave or stop-all";
+                read.problem(FILE, 0, format!("found another `onTaskFailure`; {expected}"));
+            }
+        }
+    }
+}
+
 fn weights(weights: &Value, read: &mut Read) {
     for (size, weight) in weights.as_object().into_iter().flatten() {
         let number = weight.as_u64().and_then(|weight| u32::try_from(weight).ok());
@@ -112,14 +149,21 @@ fn weights(weights: &Value, read: &mut Read) {
 
 /// Tells, in one line, what is in the file and not used for planning.
 fn unused(value: &Value, read: &mut Read) {
-    let used = ["taskAreas", "assignment", "dependencies", "orchestrator"];
-    let of = |section: &str| {
-        let entries = value[section].as_object().into_iter().flat_map(Map::keys);
+    let used = ["taskAreas", "assignment", "dependencies", "orchestrator", "failure"];
+    let of = |section: &str, value: &Value, used: &[&str]| {
+        let entries = value.as_object().into_iter().flat_map(Map::keys);
         let names = entries.filter(|name| !used.contains(&name.as_str()));
         let names = names.filter(|name| !SILENT.contains(&name.as_str()));
         names.map(|name| format!("{section}.{}", shown(name))).collect::<Vec<_>>()
     };
-    let names = [of("taskRunner"), of("orchestrator")].concat();
+    let (runner, orchestrator) = (&value["taskRunner"], &value["orchestrator"]);
+    let of_failure = ["stallTimeout", "onTaskFailure"];
+    let names = [
+        of("taskRunner", runner, &used),
+        of("orchestrator", orchestrator, &used),
+        of("orchestrator.failure", &orchestrator["failure"], &of_failure),
+    ]
+    .concat();
     if !names.is_empty() {
         read.remark(FILE, format!("planning does not use {}", names.join(", ")));
     }

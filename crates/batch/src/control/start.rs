@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use batch_api::control::start::{Start, Started};
 use batch_api::plan::{PacketProblem, Plan, PlanFormat};
 use batch_api::{BatchId, RequestId};
-use batch_core::spec::{BatchSpec, Ceiling, FailurePolicy, Limits};
+use batch_core::spec::BatchSpec;
 use batch_git::Store;
 use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use sha2::{Digest as _, Sha256};
@@ -41,25 +41,6 @@ const MAKING_MAX: Duration = Duration::from_secs(3600);
 
 /// Most problems that an error tells.
 const PROBLEMS_MAX: usize = 200;
-
-/// What one task may use.
-const OF_UNIT: Ceiling =
-    Ceiling { time_ms: 12 * HOUR_MS, tokens: 100_000_000, money_micros: 100_000_000 };
-
-/// What a batch may use.
-const OF_BATCH: Ceiling =
-    Ceiling { time_ms: 2000 * HOUR_MS, tokens: 10_000_000_000, money_micros: 5_000_000_000 };
-
-/// How long an agent may show no progress.
-const STALL_MS: u64 = HOUR_MS / 2;
-
-/// How many contexts an attempt may have.
-const CONTEXTS_MAX: u32 = 16;
-
-/// How long a wait is open before its default is taken.
-const WAIT_MS: u64 = 24 * HOUR_MS;
-
-const HOUR_MS: u64 = 3_600_000;
 
 impl Handler<Start> for Batches {
     async fn handle(&self, mut start: Start, _: &mut Call<NoEvents>) -> Result<Started, OpError> {
@@ -208,15 +189,9 @@ async fn made(
         owner: owner.clone(),
         lanes: planned.lanes.into(),
         memory_mib,
-        policy: FailurePolicy::SkipDependents,
+        policy: configuration.on_task_failure,
         receipts: agent.receipts(),
-        limits: Limits {
-            unit: OF_UNIT,
-            batch: OF_BATCH,
-            stall_ms: STALL_MS,
-            contexts: CONTEXTS_MAX,
-            wait_ms: WAIT_MS,
-        },
+        limits: configuration.limits,
         units,
     };
     spec.judge().map_err(|error| OpError::new(ErrorKind::InvalidRequest, &error))?;

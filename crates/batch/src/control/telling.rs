@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use operation::{ErrorKind, OpError};
 
 use super::setup::SetupFile;
+use crate::configuration::limits_told;
 use crate::engine::AgentSetup;
 use crate::journal::Owner;
 
@@ -91,6 +92,7 @@ pub(super) fn status(
         owner: file.spec.owner.clone(),
         lanes: file.spec.lanes,
         agent: agent(&file.setup.agent),
+        limits: limits_told(&file.spec.limits, file.spec.policy),
         base: file.setup.base.parse().map_err(|error| OpError::new(ErrorKind::Internal, &error))?,
         integration: state.tip.clone(),
         units: units.into_iter().map(|it| unit(it, state)).collect(),

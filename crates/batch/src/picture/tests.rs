@@ -1,7 +1,10 @@
 use batch_api::plan::{Contention, ScopeOverlap, SourceOfSettings};
 use batch_api::{ReviewLevel, Size};
 
+use batch_core::spec::FailurePolicy;
+
 use super::*;
+use crate::configuration::{Configuration, limits_told};
 
 fn task(id: &str, name: &str, lane: u8, start: u32, end: u32, before: &[&str]) -> PlannedTask {
     PlannedTask {
@@ -26,6 +29,7 @@ fn task(id: &str, name: &str, lane: u8, start: u32, end: u32, before: &[&str]) -
 
 fn plan(tasks: Vec<PlannedTask>) -> Planned {
     Planned {
+        limits: limits_told(&Configuration::default().limits, FailurePolicy::SkipDependents),
         repository: "/repository".to_owned(),
         settings: SourceOfSettings::Own,
         problems: Vec::new(),

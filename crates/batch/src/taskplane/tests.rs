@@ -35,6 +35,7 @@ fn spec(batch: BatchId) -> BatchSpec {
             unit: ceiling,
             batch: ceiling,
             stall_ms: 600_000,
+            retries: Limits::RETRIES_MAX,
             contexts: 4,
             wait_ms: 600_000,
         },

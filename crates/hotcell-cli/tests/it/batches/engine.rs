@@ -77,7 +77,7 @@ impl Scene {
         self.scratch.path().join("app")
     }
 
-    fn home(&self) -> PathBuf {
+    pub(super) fn home(&self) -> PathBuf {
         self.scratch.path().join("home")
     }
 

@@ -41,6 +41,7 @@ pub(super) fn spec(batch: BatchId, units: Vec<UnitSpec>) -> BatchSpec {
             unit: ceiling,
             batch: ceiling,
             stall_ms: 600_000,
+            retries: Limits::RETRIES_MAX,
             contexts: 4,
             wait_ms: 600_000,
         },

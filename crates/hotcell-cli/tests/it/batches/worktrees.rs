@@ -189,3 +189,37 @@ fn any_agent_of_the_protocol_is_refused_a_cell_and_does_a_task_in_a_checkout() {
     assert!(asked.contains("You work on somebody's computer"), "the instructions arrive");
     assert!(asked.contains("no such message to answer"), "the engine heard it");
 }
+
+/// Nothing of this batch runs in a machine, and there is none.
+#[test]
+fn limits_of_the_configuration_are_told_and_hold() {
+    let scene = Scene::with("echo at work; exit 3", "true");
+    fs::remove_file(scene.home().join("environments")).unwrap();
+    let configuration = scene.app().join(".hotcell/batch.toml");
+    let said = fs::read_to_string(&configuration).unwrap();
+    let said = said.replace("verify = [\"true\"]", "verify = []");
+    let said = said.replace("[agent]\n", "[agent]\nlane = \"worktree\"\n");
+    let limits = "[limits]\ntask_money = \"2.50 USD\"\nstall_timeout = \"1h 30m\"\nmax_retries = 0\n\
+                  on_task_failure = \"stop-new\"\n";
+    fs::write(&configuration, format!("{said}\n{limits}")).unwrap();
+    scene.packet("TP-1", "one.txt", "None", "");
+    scene.packet("TP-2", "two.txt", "None", "");
+    let planned = scene.told(&["plan"]);
+    assert_eq!(planned["limits"]["task"]["money_micros"], 2_500_000);
+    let batch = scene.start(&["--on-host", "--lanes", "1"]);
+    scene.until(&batch, "it is over", || scene.told(&["status", &batch])["state"] != "running");
+    let status = scene.told(&["status", &batch]);
+    assert_eq!(status["state"], "failed", "{status}");
+    assert_eq!(status["limits"]["stall_timeout_ms"], 5_400_000);
+    let mut states: Vec<&str> = status["units"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|unit| unit["state"].as_str().unwrap())
+        .collect();
+    states.sort_unstable();
+    assert_eq!(states, ["failed", "skipped"], "{status}");
+    let times = |unit: &Value| unit["failures"][0]["times"].as_u64();
+    let failed: Vec<u64> = status["units"].as_array().unwrap().iter().filter_map(times).collect();
+    assert_eq!(failed, [1], "nothing was tried again");
+}

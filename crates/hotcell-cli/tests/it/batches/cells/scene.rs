@@ -256,6 +256,7 @@ impl Scene {
                 unit: ceiling,
                 batch: ceiling,
                 stall_ms: 600_000,
+                retries: Limits::RETRIES_MAX,
                 contexts: 30,
                 wait_ms: self.wait_ms,
             },
