@@ -242,7 +242,8 @@ fn harmed(adapter: Adapter, model: &str) -> Result<(), String> {
         Some((name, arguments)) => Step::Insist((*name).to_owned(), arguments.clone()),
         None => Step::Say("All was tried.".to_owned()),
     };
-    let start = Start { adapter, model, resume: None, scratch: Rc::new(scratch) };
+    let (resume, scratch) = (None, Rc::new(scratch));
+    let start = Start { adapter, model, resume, has_own_hands: false, scratch };
     let mut rig = Rig::start_as(&start, script);
     let opening = rig.dialogue.open(&said(1, "Begin."));
     rig.write(opening);

@@ -6,4 +6,5 @@ mod any;
 mod cell;
 mod conversation;
 mod death;
+mod own;
 mod rig;

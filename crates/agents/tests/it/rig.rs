@@ -92,6 +92,8 @@ pub(crate) struct Start<'a> {
     pub(crate) adapter: Adapter,
     pub(crate) model: &'a str,
     pub(crate) resume: Option<&'a str>,
+    /// Whether it works where it runs, and in `packet`.
+    pub(crate) has_own_hands: bool,
     pub(crate) scratch: Rc<TempDir>,
 }
 
@@ -99,7 +101,8 @@ impl Start<'_> {
     /// The same as for all tests, with nothing around it.
     pub(crate) fn of(adapter: Adapter) -> Self {
         let scratch = Rc::new(tempfile::tempdir().unwrap());
-        Self { adapter, model: model_of(adapter), resume: None, scratch }
+        let model = model_of(adapter);
+        Self { adapter, model, resume: None, has_own_hands: false, scratch }
     }
 
     /// The home of what is started.
@@ -114,7 +117,8 @@ impl Start<'_> {
         speaker: impl FnOnce(Adapter, &Task<'_>) -> T,
     ) -> (Process, T) {
         let at = self.scratch.path();
-        let (directory, home) = (at.join("empty"), self.home());
+        let (directory, home, packet) = (at.join("empty"), self.home(), at.join("packet"));
+        fs::create_dir_all(&packet).unwrap();
         fs::create_dir_all(&directory).unwrap();
         fs::create_dir_all(&home).unwrap();
         let gateway = Gateway {
@@ -131,7 +135,10 @@ impl Start<'_> {
             model: Some(self.model),
             instructions: "You work.",
             gateway: &gateway,
-            hands: Hands::Gateway,
+            hands: match self.has_own_hands {
+                true => Hands::Own { packet: &packet },
+                false => Hands::Gateway,
+            },
             resume: self.resume,
         };
         let provider =

@@ -108,7 +108,7 @@ fn claude_code_in_checkouts_comes_to_the_same_tree_though_its_engine_is_killed()
     assert_eq!(scene.tree(), scene.expected_tree());
     let asked: String = model.requests().iter().map(Value::to_string).collect();
     assert!(asked.contains("Keep to PEP 8."), "the project's own instructions are told");
-    assert!(!asked.contains("/workspace is a git repository"), "no machine is told");
+    assert!(asked.contains("You work on somebody's computer"), "where it works is told");
 }
 
 #[test]
