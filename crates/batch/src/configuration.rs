@@ -218,5 +218,15 @@ pub(crate) fn suggestion<'n>(
     (near.0 <= 2.max(word.len() / 3)).then_some(near.1)
 }
 
+/// The table of an agent that is proved, for somebody who has none.
+pub(crate) fn example_of_agent() -> String {
+    let proved = agents::PROVED.iter().map(|row| (row.adapter.as_str(), row.models));
+    let lines = proved.take(1).flat_map(|(kind, models)| {
+        let model = models.iter().take(1).map(|model| format!("model = \"{model}\"\n"));
+        std::iter::once(format!("[agent]\nkind = \"{kind}\"\n")).chain(model)
+    });
+    lines.collect()
+}
+
 #[cfg(test)]
 mod tests;

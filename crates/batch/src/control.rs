@@ -36,6 +36,7 @@ mod choosing;
 mod doctor;
 mod events;
 mod files;
+mod following;
 mod host;
 mod integrate;
 mod place;

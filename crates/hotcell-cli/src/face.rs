@@ -205,7 +205,8 @@ async fn carry_out(matches: &ArgMatches, table: &[OpSpec<Program>]) -> ExitCode 
     };
     let terminal = Terminal::new(match form {
         OutputForm::Human => Mode::Everything,
-        OutputForm::Json | OutputForm::Ids => Mode::ProgressOnly,
+        OutputForm::Json => Mode::Json,
+        OutputForm::Ids => Mode::ProgressOnly,
     });
     let cancel = CancellationToken::new();
     let watcher = tokio::spawn(cancel_on_signal(cancel.clone()));
@@ -236,6 +237,7 @@ async fn finish(terminal: &Terminal, output: &dyn Tell, form: OutputForm) -> Exi
     let mut screen = Screen::default();
     match form {
         OutputForm::Human => output.present(&mut screen),
+        OutputForm::Json if terminal.has_lines() => screen.line(output.json().to_string()),
         OutputForm::Json => screen.line(pretty(&output.json())),
         OutputForm::Ids => operation::ids(&output.json()).iter().for_each(|id| screen.line(id)),
     }

@@ -8,12 +8,14 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use operation::{OpError, Progress, ProgressState, Screen, Tell};
+use rustix::termios::tcgetwinsize;
 use tokio::io::AsyncWriteExt;
 
 /// How often a bar that hears nothing moves, so that people see it lives.
@@ -26,6 +28,8 @@ pub(crate) enum Mode {
     Everything,
     /// Only how far long work is; standard output belongs to the result.
     ProgressOnly,
+    /// How far long work is, and each event that somebody follows as a line of JSON.
+    Json,
 }
 
 /// Where output goes.
@@ -34,6 +38,10 @@ pub(crate) struct Terminal {
     mode: Mode,
     bars: Option<MultiProgress>,
     work: Arc<Mutex<HashMap<String, Work>>>,
+    /// How many lines are drawn that the next picture takes the place of.
+    drawn: Arc<Mutex<usize>>,
+    /// Whether events were printed as lines of JSON.
+    has_lines: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -45,7 +53,7 @@ struct Work {
 impl Terminal {
     pub(crate) fn new(mode: Mode) -> Self {
         let bars = io::stderr().is_terminal().then(MultiProgress::new);
-        Self { mode, bars, work: Arc::default() }
+        Self { mode, bars, work: Arc::default(), drawn: Arc::default(), has_lines: Arc::default() }
     }
 
     /// Takes an event in: draws it if it is progress, and returns what there is
@@ -55,9 +63,36 @@ impl Terminal {
         if let Some(progress) = told.progress() {
             self.progress(&progress);
         } else if self.mode == Mode::Everything {
-            told.present(&mut screen);
+            match told.picture().zip(size()) {
+                Some((picture, size)) => screen.out = self.redrawn(&picture, size),
+                None => told.present(&mut screen),
+            }
+        } else if self.mode == Mode::Json && told.is_followed() {
+            self.has_lines.store(true, Ordering::Relaxed);
+            screen.line(told.json().to_string());
         }
         screen
+    }
+
+    /// Whether events were printed as lines of JSON: the result is the last of them then.
+    pub(crate) fn has_lines(&self) -> bool {
+        self.has_lines.load(Ordering::Relaxed)
+    }
+
+    /// What draws a picture in the place of the one before: as much as the terminal
+    /// holds, for what has scrolled away cannot be drawn over.
+    fn redrawn(&self, picture: &Screen, (columns, rows): (usize, usize)) -> Vec<u8> {
+        let text = [&*picture.out, &*picture.err].concat();
+        let text = String::from_utf8_lossy(&text);
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut redrawn = erased(*drawn);
+        *drawn = 0;
+        for line in text.lines().take(rows.saturating_sub(1)) {
+            redrawn.extend(line.chars().take(columns).collect::<String>().bytes());
+            redrawn.push(b'\n');
+            *drawn += 1;
+        }
+        redrawn
     }
 
     /// Prints a screen.
@@ -95,12 +130,28 @@ impl Terminal {
         work.note.clone_from(&progress.note);
     }
 
-    /// Takes the bars away.
+    /// Takes bars and pictures away.
     pub(crate) fn end_progress(&self) {
+        let drawn = std::mem::take(&mut *self.drawn.lock().unwrap_or_else(PoisonError::into_inner));
+        if drawn > 0 {
+            let mut out = io::stdout();
+            let _ = out.write_all(&erased(drawn)).and_then(|()| out.flush());
+        }
         if let Some(bars) = &self.bars {
             let _ = bars.clear();
         }
     }
+}
+
+/// What takes the last lines away.
+fn erased(lines: usize) -> Vec<u8> {
+    if lines == 0 { Vec::new() } else { format!("\x1b[{lines}A\x1b[J").into_bytes() }
+}
+
+/// Columns and rows of standard output, if it is a terminal that has any.
+fn size() -> Option<(usize, usize)> {
+    let size = tcgetwinsize(io::stdout()).ok()?;
+    (size.ws_col > 0 && size.ws_row > 1).then_some((size.ws_col.into(), size.ws_row.into()))
 }
 
 fn new_bar(bars: &MultiProgress, progress: &Progress) -> ProgressBar {

@@ -106,7 +106,7 @@ impl Batches {
     ///
     /// If none is meant, or several are.
     pub async fn find(&self, target: Target) -> Result<Batch, Error> {
-        let found = self.call(Status { target }, &mut Call::quiet()).await?;
+        let found = self.call(Status::of(target), &mut Call::quiet()).await?;
         Ok(Batch { batches: self.clone(), id: found.id })
     }
 
@@ -140,7 +140,19 @@ impl Batch {
     ///
     /// If its journal cannot be read.
     pub async fn status(&self) -> Result<BatchStatus, Error> {
-        self.batches.call(Status { target: self.id.into() }, &mut Call::quiet()).await
+        self.batches.call(Status::of(self.id.into()), &mut Call::quiet()).await
+    }
+
+    /// How far it is once there is nothing more to wait for: it is over, waits for
+    /// somebody, or has no engine ([`BatchStatus::followed_until`] says which of them). It
+    /// looks once a second at most.
+    ///
+    /// # Errors
+    ///
+    /// If its journal cannot be read.
+    pub async fn wait(&self) -> Result<BatchStatus, Error> {
+        let follow = Status { follow: true, ..Status::of(self.id.into()) };
+        self.batches.call(follow, &mut Call::quiet()).await
     }
 
     /// Opens no more lanes and contexts; agents at work go on.

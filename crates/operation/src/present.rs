@@ -36,6 +36,18 @@ pub trait Present {
         0
     }
 
+    /// Whether this is an event that somebody follows for its own sake: a face that
+    /// prints JSON prints it too, in a line of its own.
+    fn is_followed(&self) -> bool {
+        false
+    }
+
+    /// All that is followed as it is with this event, if that can be told at once. On a
+    /// terminal it may be drawn in the place of what was drawn with the event before.
+    fn picture(&self) -> Option<Screen> {
+        None
+    }
+
     /// How far long work is, if this is an event that says so. A face may draw
     /// it instead of presenting the event.
     fn progress(&self) -> Option<Progress> {

@@ -104,6 +104,10 @@ pub struct BatchEvent {
 }
 
 impl Present for BatchEvent {
+    fn is_followed(&self) -> bool {
+        true
+    }
+
     fn present(&self, screen: &mut Screen) {
         let Self { sequence, at, actor, text, .. } = self;
         let subject = match (&self.attempt, &self.unit) {

@@ -1,12 +1,13 @@
 //! Batches as text.
 
-use operation::{Present, Screen};
+use operation::{ErrorKind, Present, Screen};
 
 use super::start::Started;
 use super::status::{
-    AgentStatus, BatchList, BatchState, BatchStatus, BatchSummary, EngineState, UnitState,
-    UnitStatus, UsageStatus,
+    AgentStatus, BatchList, BatchState, BatchStatus, BatchSummary, EngineState, FollowEnd,
+    StatusChange, UnitState, UnitStatus, UsageStatus, WaitStatus,
 };
+use crate::id::WaitId;
 
 impl Present for Started {
     fn present(&self, screen: &mut Screen) {
@@ -59,7 +60,33 @@ const fn word(state: BatchState) -> &'static str {
     }
 }
 
+impl Present for StatusChange {
+    fn present(&self, screen: &mut Screen) {
+        self.news.iter().for_each(|news| screen.line(format!("{}  {news}", self.at)));
+    }
+
+    fn is_followed(&self) -> bool {
+        true
+    }
+
+    fn picture(&self) -> Option<Screen> {
+        let mut screen = Screen::default();
+        self.status.present(&mut screen);
+        Some(screen)
+    }
+}
+
 impl Present for BatchStatus {
+    fn exit_code(&self) -> u8 {
+        match (self.followed_until, self.state) {
+            (None, _) | (Some(FollowEnd::Over), BatchState::Completed) => 0,
+            (Some(FollowEnd::Over), _) => 1,
+            (Some(FollowEnd::Waits), _) => ErrorKind::Conflict.exit_code(),
+            (Some(FollowEnd::NoEngine), _) => ErrorKind::Unavailable.exit_code(),
+            (Some(FollowEnd::Stopped), _) => ErrorKind::Cancelled.exit_code(),
+        }
+    }
+
     fn present(&self, screen: &mut Screen) {
         let done = self.units.iter().filter(|unit| unit.state == UnitState::Done).count();
         screen.line(format!("{}  {}", self.id, word(self.state)));
@@ -77,12 +104,7 @@ impl Present for BatchStatus {
         }
         self.trouble.iter().for_each(|trouble| screen.line(format!("  {trouble}")));
         for wait in &self.waits {
-            let unit =
-                wait.unit.as_ref().map_or_else(|| "the batch".to_owned(), ToString::to_string);
-            screen.line(format!(
-                "{}: {unit} waits for {} to say: {}; by {}, or else: {}",
-                wait.id, wait.owner, wait.reason, wait.deadline, wait.default
-            ));
+            screen.line(wait_line(wait));
         }
         match (self.engine, self.state) {
             (_, state) if state.is_over() => {}
@@ -100,6 +122,58 @@ impl Present for BatchStatus {
             )),
         }
     }
+}
+
+impl BatchStatus {
+    /// What is new since it was like this, in words.
+    #[must_use]
+    pub fn news_since(&self, earlier: &Self) -> Vec<String> {
+        let mut news = Vec::new();
+        for unit in &self.units {
+            let before = earlier.units.iter().find(|before| before.id == unit.id);
+            let is_same = before.is_some_and(|before| {
+                // What is used grows all the time.
+                let now = UnitStatus { usage: before.usage, ..unit.clone() };
+                now == *before
+            });
+            if !is_same {
+                news.push(unit_line(unit, 0).trim_start().to_owned());
+            }
+        }
+        for wait in self.waits.iter().filter(|wait| !earlier.waits.contains(wait)) {
+            news.push(wait_line(wait));
+        }
+        let answered = |id: &WaitId| !self.waits.iter().any(|wait| wait.id == *id);
+        for wait in earlier.waits.iter().filter(|wait| answered(&wait.id)) {
+            news.push(format!("{} is answered", wait.id));
+        }
+        if self.state != earlier.state {
+            news.push(format!("the batch is {}", word(self.state)));
+        }
+        if (self.epoch, self.engine) != (earlier.epoch, earlier.engine) {
+            news.push(match self.engine {
+                EngineState::Alive => format!("engine {} goes on with it", self.epoch),
+                EngineState::Gone => "its engine is gone".to_owned(),
+                EngineState::Never => "no engine has begun with it".to_owned(),
+            });
+        }
+        news
+    }
+
+    /// It in a line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let done = self.units.iter().filter(|unit| unit.state == UnitState::Done).count();
+        format!("{}  {}, {done} of {} done", self.id, word(self.state), self.units.len())
+    }
+}
+
+fn wait_line(wait: &WaitStatus) -> String {
+    let unit = wait.unit.as_ref().map_or_else(|| "the batch".to_owned(), ToString::to_string);
+    format!(
+        "{}: {unit} waits for {} to say: {}; by {}, or else: {}",
+        wait.id, wait.owner, wait.reason, wait.deadline, wait.default
+    )
 }
 
 fn unit_line(unit: &UnitStatus, width: usize) -> String {

@@ -11,7 +11,9 @@ use crate::limits::BatchLimits;
 
 /// Show how far a batch is: units, waits, usage, and whether its engine lives
 ///
-/// Reads the journal, and disturbs nobody. Works without an engine as well.
+/// Reads the journal, and disturbs nobody. Works without an engine as well. With
+/// `--follow` it goes on until the batch is over (exit code 0 if all is done, 1 if not),
+/// waits for somebody (114), or has no engine that goes on with it (116).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct Status {
@@ -19,17 +21,55 @@ pub struct Status {
     #[command(flatten)]
     #[serde(default)]
     pub target: Target,
+    /// Go on and tell what changes, until the batch is over or waits for somebody
+    #[arg(long)]
+    #[serde(default)]
+    pub follow: bool,
+}
+
+impl Status {
+    /// How far a batch is now.
+    #[must_use]
+    pub const fn of(target: Target) -> Self {
+        Self { target, follow: false }
+    }
 }
 
 impl Operation for Status {
     type Output = BatchStatus;
-    type Event = NoEvents;
+    type Event = StatusChange;
     const NAME: &'static str = "batch.status";
     const EFFECT: Effect = Effect::Reads;
     const EXAMPLES: &'static [Example] = &[
         Example { argv: "", json: "{}" },
         Example { argv: "bat_0190", json: r#"{"target": {"batch": "bat_0190"}}"# },
+        Example { argv: "--follow", json: r#"{"follow": true}"# },
     ];
+}
+
+/// Something in a batch that has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StatusChange {
+    /// When it was seen, RFC 3339 in UTC.
+    pub at: String,
+    /// What is new, in words.
+    pub news: Vec<String>,
+    /// How the batch is now.
+    pub status: BatchStatus,
+}
+
+/// Why a batch is not followed any further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FollowEnd {
+    /// It is over.
+    Over,
+    /// Somebody has to say something: answer what waits, or let it go on.
+    Waits,
+    /// It has no engine.
+    NoEngine,
+    /// Whoever followed it did not want to know more.
+    Stopped,
 }
 
 /// List the batches, the newest first
@@ -124,6 +164,9 @@ pub struct BatchStatus {
     pub trouble: Option<String>,
     /// The last record of the journal that this is folded from.
     pub sequence: u64,
+    /// Why it is not followed any further; none if it was not followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub followed_until: Option<FollowEnd>,
 }
 
 /// What does the work of a batch, and where.

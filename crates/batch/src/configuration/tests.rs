@@ -168,3 +168,12 @@ fn near_words_are_suggested_and_far_ones_are_not() {
     assert_eq!(suggestion("lane", ["version", "lanes"]), Some("lanes"));
     assert_eq!(suggestion("nonsense", ["version", "lanes"]), None);
 }
+
+#[test]
+fn the_example_of_an_agent_is_read_as_it_is() {
+    let read = own(&format!("version = 1\n{}", example_of_agent()));
+    assert_eq!(told(&read), "");
+    let agent = read.configuration.agent.unwrap();
+    let model = agent.hosted.unwrap().model.unwrap();
+    assert!(agents::PROVED[0].models.contains(&&*model), "{model}");
+}

@@ -1,25 +1,17 @@
 //! `batch.events`: the facts of the journal in plain words.
 
-use std::time::Duration;
-
 use batch_api::Sequence;
 use batch_api::control::UnitRef;
 use batch_api::control::events::{BatchEvent, BatchEvents, Events};
 use batch_core::fact::Fact;
-use batch_core::journal::{Journal as _, Record};
-use batch_core::state::State;
-use operation::{Call, ErrorKind, Handler, OpError};
+use batch_core::journal::Record;
+use operation::{Call, Handler, OpError};
 
+use super::following::{Followed, pause, read};
 use super::place::Place;
 use super::{blocking, choosing, telling};
 use crate::Batches;
 use crate::journal::Owner;
-
-/// How many records are read at once.
-const PAGE: usize = 1024;
-
-/// How often somebody who follows looks for more.
-const FOLLOW_POLL: Duration = Duration::from_secs(1);
 
 impl Handler<Events> for Batches {
     async fn handle(
@@ -71,52 +63,27 @@ async fn follow(
     let start = place.clone();
     let last = blocking(move || last(&start)).await?;
     let after = events.after.unwrap_or_else(|| last.saturating_sub(events.limit.into()));
-    let (mut state, mut at) = (State::default(), Sequence(0));
+    let mut followed = Followed::new(place);
     loop {
-        let (of, from) = (place.clone(), at);
-        let (records, owner) = blocking(move || {
-            // The owner first: one that has ended by then has written everything.
-            let owner = of.owner()?;
-            Ok((read(&of, from)?, owner))
-        })
-        .await?;
+        let (records, owner) = followed.more().await?;
         for record in &records {
-            state.fold(record);
-            at = record.sequence;
-            if at.0 > after && is_about(record, events.unit.as_ref()) {
+            if record.sequence.0 > after && is_about(record, events.unit.as_ref()) {
                 call.emit(told(record)?).await;
             }
         }
-        let is_over = state.is_over() && !matches!(owner, Owner::Alive(_));
+        let is_over = followed.state.is_over() && !matches!(owner, Owner::Alive(_));
         if records.is_empty() && is_over || call.cancel.is_cancelled() {
-            return Ok(BatchEvents { id: place.batch, events: Vec::new(), next_after: at.0 });
+            let (id, next_after) = (followed.place.batch, followed.at());
+            return Ok(BatchEvents { id, events: Vec::new(), next_after });
         }
         if records.is_empty() {
-            tokio::select! {
-                () = call.cancel.cancelled() => {}
-                () = tokio::time::sleep(FOLLOW_POLL) => {}
-            }
+            pause(&call.cancel).await;
         }
     }
 }
 
 fn last(place: &Place) -> Result<u64, OpError> {
     Ok(place.journal()?.map(|journal| journal.last()).transpose()?.map_or(0, |last| last.0))
-}
-
-/// The next records after a position.
-pub(super) fn read(place: &Place, after: Sequence) -> Result<Vec<Record<Fact>>, OpError> {
-    let Some(mut journal) = place.journal()? else { return Ok(Vec::new()) };
-    let lines = journal.read(after, PAGE);
-    let lines = lines.map_err(|error| OpError::new(ErrorKind::Internal, &error))?;
-    let record = |text: &str| {
-        serde_json::from_str(text).map_err(|error| {
-            OpError::new(ErrorKind::Internal, &error)
-                .during("a record of the journal cannot be read")
-                .hinted(format!("`hotcell batch doctor {}` verifies all of them", place.batch))
-        })
-    };
-    lines.iter().map(|line| record(&line.text)).collect()
 }
 
 fn is_about(record: &Record<Fact>, unit: Option<&UnitRef>) -> bool {

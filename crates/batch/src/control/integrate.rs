@@ -26,7 +26,7 @@ use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 
 use super::place::Place;
 use super::process::Starter;
-use super::{blocking, choosing, events, requests};
+use super::{blocking, choosing, following, requests};
 use crate::Batches;
 use crate::engine::Surroundings;
 use crate::journal::Owner;
@@ -133,7 +133,7 @@ fn brought(
         loop {
             // The owner first: one that has ended by then has written everything.
             let owner = place.owner()?;
-            for record in events::read(place, state.sequence)? {
+            for record in following::read(place, state.sequence)? {
                 state.fold(&record);
             }
             match state.integrations.get(request) {

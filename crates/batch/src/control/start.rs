@@ -26,7 +26,7 @@ use super::process::{Begun, Orders, Replacing};
 use super::setup::{self, SetupFile};
 use super::{blocking, requests};
 use crate::Batches;
-use crate::configuration::OWN_FILE;
+use crate::configuration::{self, OWN_FILE};
 use crate::discovery::{self, Repository};
 use crate::engine::{Setup, now};
 use crate::home::BatchesHome;
@@ -151,6 +151,7 @@ async fn made(
     let mut problem = |file: &str, message: String| {
         problems.push(PacketProblem { file: file.to_owned(), line: 0, message });
     };
+    let is_agent_named = configuration.agent.is_some();
     let agent =
         match configuration.agent.map(|agent| host::judged(agent, &repository.path, asked.on_host))
         {
@@ -173,7 +174,13 @@ async fn made(
         }
     }
     let (Some(base), Some(agent), true) = (base, agent, problems.is_empty()) else {
-        return Err(refused(&problems));
+        let refused = refused(&problems);
+        return Err(if is_agent_named {
+            refused
+        } else {
+            let example = configuration::example_of_agent();
+            refused.hinted(format!("end {OWN_FILE} with what does the work, such as\n{example}"))
+        });
     };
     // Without them no engine would begin.
     Credentials::of(&agent)?;

@@ -100,6 +100,7 @@ pub(super) fn status(
         usage: usage(state.usage, state.worked_ms),
         trouble: trouble(state.effects.values().filter(|it| it.subject.unit.is_none())),
         sequence: state.sequence.0,
+        followed_until: None,
     })
 }
 

@@ -1,15 +1,22 @@
 //! The examples do what they show.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use crate::support::*;
 
 /// What an example writes when it succeeds. Cargo builds examples with tests.
 async fn run_example(name: &str) -> String {
+    run_example_in(name, &std::env::current_dir().unwrap()).await
+}
+
+async fn run_example_in(name: &str, directory: &Path) -> String {
     // Examples do not prepare.
     client().await;
     let example = build_directory().join("examples").join(name);
     let output = Command::new(&example)
+        .current_dir(directory)
         .env("HOTCELL_HOME", home())
         .env("HOTCELL_PROGRAM", program())
         .env_remove("HOTCELL_ACCELERATOR")
@@ -34,4 +41,55 @@ async fn the_example_parallel_uses_two_workspaces() {
     for line in ["one: one", "two: two", "one and two are done"] {
         assert!(output.lines().any(|printed| printed == line), "{output}");
     }
+}
+
+/// Asks once, and does its task when it was answered.
+const AGENT: &str = r#"
+set -eu
+cd /packet
+if grep -q 'Choose yourself.' MESSAGES.md; then
+    echo blue > /workspace/colour
+    sed -i 's/\[ \]/[x]/' STATUS.md
+elif grep -q 'Be brief.' MESSAGES.md; then
+    mkdir -p outbox
+    printf 'escalate\n\nRed or blue?\n' > outbox/.new
+    mv outbox/.new outbox/asking
+    sleep 600
+else
+    sleep 1
+fi
+"#;
+
+const PROMPT: &str = "# Task: TP-1 - Choose\n\n**Size:** S\n\n## Mission\n\nChoose a colour.\n\n\
+                      ## Steps\n\n### Step 1: Choose\n\n- [ ] It is chosen\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_batch_brings_work_to_the_branch() {
+    let scratch = tempfile::tempdir().unwrap();
+    let at = scratch.path();
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"];
+        let done = Command::new("git").args(identity).args(arguments).current_dir(at).output();
+        let done = done.unwrap();
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    };
+    fs::create_dir_all(at.join(".hotcell")).unwrap();
+    fs::create_dir_all(at.join("tasks/TP-1-choose")).unwrap();
+    fs::write(at.join("tasks/TP-1-choose/PROMPT.md"), PROMPT).unwrap();
+    let configuration = format!(
+        "version = 1\nenvironment = \"{}\"\n[agent]\nkind = \"command\"\n\
+         command = [\"sh\", \"-c\", '''{AGENT}''']\n[areas]\ntasks = \"tasks\"\n",
+        environment()
+    );
+    fs::write(at.join(".hotcell/batch.toml"), configuration).unwrap();
+    git(&["init", "--quiet", "--initial-branch=main"]);
+    git(&["add", "--all"]);
+    git(&["commit", "--quiet", "--message=base"]);
+    let output = run_example_in("batch", at).await;
+    for told in ["has begun", "waits: ", "completed, 1 of 1 done", "integrated as hotcell/"] {
+        assert!(output.contains(told), "{output}");
+    }
+    assert_eq!(git(&["show", "main:colour"]), "blue\n");
+    assert_eq!(fs::read_to_string(at.join("colour")).unwrap(), "blue\n");
 }

@@ -346,6 +346,17 @@ fn three_tasks_become_one_branch_after_the_terminal_was_closed() {
     let other = scene.batch(&["start", "tasks/TP-1-write", "--request-id", "night"]);
     assert_code(&other, 114);
     assert_eq!(scene.status()["engine"], "alive");
+    let followed = scene.batch(&["status", "--follow", "--json"]);
+    assert_code(&followed, 0);
+    let lines: Vec<Value> =
+        text(&followed.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (result, changes) = lines.split_last().unwrap();
+    assert_eq!(
+        (&result["state"], &result["followed_until"]),
+        (&"completed".into(), &"over".into())
+    );
+    let news: String = changes.iter().map(|change| change["news"].to_string()).collect();
+    assert!(news.contains("TP-3@app/1") && news.contains("the batch is completed"), "{news}");
     let followed = scene.batch(&["events", "--follow"]);
     assert_code(&followed, 0);
     assert!(text(&followed.stdout).contains("the batch is over: all is done"));

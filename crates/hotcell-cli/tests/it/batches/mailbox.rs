@@ -111,6 +111,11 @@ fn messages_reach_agents_and_agents_are_answered_by_rulings() {
     assert_eq!(asked["contexts"], 1, "what is in force is told with every turn: {asked}");
     let colour = scene.send(&["TP-1:worker", "ask about the colour"]);
     scene.until(&batch, "it asks", || !scene.inbox("waits").is_empty());
+    // Whoever follows it is told that somebody has to answer.
+    let followed = scene.batch(&["status", "--follow"]);
+    assert_code(&followed, 114);
+    let told = text(&followed.stdout);
+    assert!(told.contains("waits for operator:anna to say"), "{told}");
     let wait = &scene.inbox("waits")[0];
     assert_eq!(wait["message"]["text"], "Red or blue?");
     assert_eq!(wait["message"]["from"], "agent:TP-1@app/1#1:worker");
