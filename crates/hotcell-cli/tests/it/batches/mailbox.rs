@@ -115,7 +115,7 @@ fn messages_reach_agents_and_agents_are_answered_by_rulings() {
     let followed = scene.batch(&["status", "--follow"]);
     assert_code(&followed, 114);
     let told = text(&followed.stdout);
-    assert!(told.contains("waits for operator:anna to say"), "{told}");
+    assert!(told.contains("wait_1: TP-1@app/1 waits for "), "{told}");
     let wait = &scene.inbox("waits")[0];
     assert_eq!(wait["message"]["text"], "Red or blue?");
     assert_eq!(wait["message"]["from"], "agent:TP-1@app/1#1:worker");
