@@ -7,7 +7,7 @@ use std::error::Error;
 
 use hotcell::Client;
 use hotcell::batch_control::start::Start;
-use hotcell::batch_control::status::FollowEnd;
+use hotcell::batch_control::status::{BatchState, FollowEnd};
 use hotcell::batch_mailbox::send::{SentKind, WaitAnswer};
 
 #[tokio::main(flavor = "current_thread")]
@@ -27,6 +27,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     };
     println!("{}", status.summary());
+    if status.state != BatchState::Completed {
+        return Err("not everything is done".into());
+    }
     let integrated = batch.integrate().await?;
     println!("integrated as {}", integrated.branch);
     Ok(())

@@ -47,13 +47,15 @@ async fn the_example_parallel_uses_two_workspaces() {
 const AGENT: &str = r#"
 set -eu
 cd /packet
+mkdir -p outbox
+say() { printf '%s\n\n%s\n' "$2" "$3" > outbox/.new; mv outbox/.new "outbox/$1"; }
+ruling() { sed -n 's/^\[\(msg_[0-9]*\)\] This ruling .*/\1/p' MESSAGES.md | head -n 1; }
 if grep -q 'Choose yourself.' MESSAGES.md; then
     echo blue > /workspace/colour
     sed -i 's/\[ \]/[x]/' STATUS.md
+    say done "reply $(ruling)" "It is blue."
 elif grep -q 'Be brief.' MESSAGES.md; then
-    mkdir -p outbox
-    printf 'escalate\n\nRed or blue?\n' > outbox/.new
-    mv outbox/.new outbox/asking
+    say asking escalate "Red or blue?"
     sleep 600
 else
     sleep 1
