@@ -5,6 +5,7 @@
 //! * [`actor`]: who speaks.
 //! * [`init`], [`plan`], [`control`], [`processes`], [`agents`]: operations; the table of them is [`operations`].
 //! * [`init`], [`plan`], [`control`], [`mailbox`], [`mod@export`], [`processes`]: operations; the table of them is [`operations`].
+//! * [`trace`]: what was said and printed.
 //! * [`task`]: what a task is, in the words of its packet.
 
 pub mod actor;
@@ -19,6 +20,7 @@ pub mod plan;
 pub mod processes;
 pub mod task;
 mod text;
+pub mod trace;
 
 use operation::cli::Noun;
 
@@ -51,6 +53,10 @@ operation::operations! {
     control::integrate::Integrate,
     control::events::Events,
     control::doctor::Doctor,
+    trace::Traces,
+    trace::Trace,
+    trace::Prune,
+    trace::Redact,
     processes::Processes,
     agents::Agents,
 }

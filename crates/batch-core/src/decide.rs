@@ -283,8 +283,8 @@ impl Decider {
             _ => self.now.after(pause_after(failures)),
         };
         self.note_of(id, Fact::Failure { class, rest_until });
-        let most = self.state.spec.as_ref().map_or(0, |spec| spec.limits.retries);
-        let has_more = failures < class.budget().min(most) || planted!(BudgetIgnored);
+        let most = self.state.spec.as_ref().map_or(0, |spec| spec.limits.budget(class));
+        let has_more = failures < most || planted!(BudgetIgnored);
         if has_more { Verdict::Again } else { Verdict::Enough }
     }
 

@@ -8,6 +8,7 @@ use batch_api::{Actor, BatchId, RepositoryName, TaskId, UnitId};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Plan, Planned};
+use crate::unit::Class;
 
 /// A batch, as it is started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +122,16 @@ impl Limits {
 
     const fn retries_max() -> u32 {
         Self::RETRIES_MAX
+    }
+
+    /// How many failures of a class a unit may have. Contexts that ended with their
+    /// engine are no failures of the unit, so nobody allows fewer of them.
+    #[must_use]
+    pub fn budget(&self, class: Class) -> u32 {
+        match class {
+            Class::Orphaned => class.budget(),
+            _ => class.budget().min(self.retries),
+        }
     }
 }
 

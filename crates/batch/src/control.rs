@@ -47,6 +47,7 @@ mod socket;
 mod start;
 mod status;
 mod telling;
+mod traces;
 
 use operation::{ErrorKind, OpError};
 

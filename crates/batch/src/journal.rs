@@ -50,7 +50,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 pub use error::JournalError;
 pub use group::Committer;
 pub use ownership::{ClaimError, Owner};
-pub use traces::{TRACE_BYTES_MAX, TraceStore};
+pub use traces::{Kept, TRACE_BYTES_MAX, TraceStore};
 pub use verify::Verified;
 
 /// The database within a batch's directory.
@@ -127,12 +127,18 @@ impl SqliteJournal {
         let connection = Connection::open_with_flags(&path, flags)
             .map_err(JournalError::during("open", &path))?;
         prepare(&connection).map_err(JournalError::during("open", &path))?;
-        let traces = TraceStore::at(directory.join(TRACES));
+        let traces = Self::traces_in(directory);
         let directory = directory.to_owned();
         let mut journal = Self { directory, batch, connection, traces, ownership: None };
         journal.lay_out()?;
         journal.verify_last()?;
         Ok(journal)
+    }
+
+    /// The traces of the batch in `directory`.
+    #[must_use]
+    pub fn traces_in(directory: &Path) -> TraceStore {
+        TraceStore::at(directory.join(TRACES))
     }
 
     /// The database.

@@ -124,6 +124,12 @@ impl Audit {
                     self.broken(record, "fails for contexts that ended with their engines");
                 }
             }
+            (Fact::Moved { to: Phase::Failed { class: class @ Class::Orphaned } }, Some(unit)) => {
+                let counted = self.failures.get(&(unit, *class));
+                if counted.is_none_or(|counted| *counted <= class.budget()) {
+                    self.broken(record, "fails because its engines died, which few have");
+                }
+            }
             (Fact::Traced { trace }, _) => self.traces.push(trace.digest),
             _ => {}
         }
@@ -180,9 +186,12 @@ impl Audit {
         if self.state.halt.is_some() {
             self.broken(record, "goes on while the batch stands still");
         }
-        let most = self.state.spec.as_ref().map_or(0, |spec| spec.limits.retries);
+        let most = |class: Class| {
+            self.state.spec.as_ref().map_or(0, |spec| spec.limits.retries.min(class.budget()))
+        };
         let of = |((id, class), count): (&(UnitId, Class), &u32)| {
-            (id == unit.id() && *count > class.budget().min(most)).then_some(*class)
+            let most = if *class == Class::Orphaned { class.budget() } else { most(*class) };
+            (id == unit.id() && *count > most).then_some(*class)
         };
         if let Some(class) = self.failures.iter().find_map(of) {
             self.broken(record, &format!("goes on after too many failures: {class}"));

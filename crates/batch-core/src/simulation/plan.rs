@@ -114,7 +114,7 @@ impl Scenario {
             tokens: 10_000_000,
             money_micros: if random.chance(80) { 2_000 } else { 1_000_000_000 },
         };
-        let spec = BatchSpec {
+        let mut spec = BatchSpec {
             batch: BatchId::from_uuid(Uuid::from_u128(u128::from(random.next()))),
             owner: Actor::Operator("anna".parse().expect("a name")),
             lanes: u32::try_from(random.between(1, 3)).unwrap(),
@@ -134,6 +134,9 @@ impl Scenario {
         let digits = spec.batch.to_string();
         let digits = &digits[digits.len() - 16..];
         let mut aside = Random::of(u64::from_str_radix(digits, 16).expect("digits"));
+        if aside.chance(200) {
+            spec.limits.retries = u32::try_from(aside.between(0, 2)).expect("small");
+        }
         Self {
             integrations: if aside.chance(500) { aside.between(1, 4) } else { 0 },
             last_wish: aside.chance(300),
@@ -171,6 +174,7 @@ impl Scenario {
         let wide = Ceiling { time_ms: u64::MAX, tokens: u64::MAX, money_micros: u64::MAX };
         scenario.spec.limits.unit = wide;
         scenario.spec.limits.batch = wide;
+        scenario.spec.limits.retries = Limits::RETRIES_MAX;
         scenario.steps = vec![2, 1];
         scenario.hard = Vec::new();
         scenario.troubled_until = 0;

@@ -80,6 +80,7 @@ impl Handler<Doctor> for Batches {
                     findings.failed("environment", error.message, remedy);
                 }
             }
+            traces(&place, &mut findings);
             room(place.directory(), &mut findings);
             Ok((place, findings, known))
         })
@@ -187,6 +188,20 @@ fn waits(place: &Place, state: &State, findings: &mut Findings) {
             place.batch
         ),
     );
+}
+
+/// Whether what was said and printed is what was kept.
+fn traces(place: &Place, findings: &mut Findings) {
+    match super::traces::checked(place) {
+        Ok((found, gone)) => {
+            let seen = format!("{found} verified, {gone} pruned; the journal needs none of them");
+            findings.good("traces", seen);
+        }
+        Err(error) => {
+            let seen = [vec![error.message], error.causes].concat().join(": ");
+            findings.failed("traces", seen, "remove it with `hotcell batch prune --trace`");
+        }
+    }
 }
 
 /// What the engine tries again.

@@ -86,7 +86,7 @@ fn last(place: &Place) -> Result<u64, OpError> {
     Ok(place.journal()?.map(|journal| journal.last()).transpose()?.map_or(0, |last| last.0))
 }
 
-fn is_about(record: &Record<Fact>, unit: Option<&UnitRef>) -> bool {
+pub(super) fn is_about(record: &Record<Fact>, unit: Option<&UnitRef>) -> bool {
     match (unit, &record.subject.unit) {
         (None, _) => true,
         (Some(_), None) => false,

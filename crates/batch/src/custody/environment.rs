@@ -58,7 +58,7 @@ impl Environment {
         self.0.keys().map(String::as_str)
     }
 
-    pub(super) fn pairs(&self) -> Vec<(String, String)> {
+    pub(crate) fn pairs(&self) -> Vec<(String, String)> {
         self.0.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 }

@@ -18,11 +18,12 @@ mod turns;
 
 use std::path::PathBuf;
 
-use batch_api::{ConversationId, MessageId};
+use batch_api::{AttemptId, ConversationId, MessageId};
 use batch_core::decide::{Input, Observation};
 use batch_core::effect::{Effect, Outcome};
 use batch_core::unit::Status;
 use packet::Prompt;
+use place::Place;
 
 use super::cell::Cell;
 use super::claims;
@@ -131,6 +132,7 @@ impl World {
     ) -> Result<Outcome, Trouble> {
         if self.agent.host().is_some() {
             self.hosted()?.stop(conversation).await?;
+            self.keep_said(conversation);
         }
         if let Some(site) = self.site(&unit.attempt).await? {
             self.clear(&site).await?;
@@ -139,6 +141,20 @@ impl World {
             }
         }
         Ok(Outcome::Stopped)
+    }
+
+    /// Keeps what was said in a conversation on the host that is over.
+    fn keep_said(&self, conversation: &ConversationId) {
+        match Place::of(&self.setup.directory, conversation).said() {
+            Ok(said) => self.keep_transcript(conversation, said),
+            Err(error) => tracing::warn!(%conversation, %error, "what was said cannot be read"),
+        }
+    }
+
+    /// Removes what was said in the conversations of an attempt: it is kept by now, and
+    /// told.
+    pub(super) fn forget_said(&self, attempt: &AttemptId) -> Result<(), Trouble> {
+        Ok(Place::forget(&self.setup.directory, attempt)?)
     }
 
     /// Ends what runs in a machine. One that died has taken all of it along, and is started

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use operation::{Call, ErrorKind, Handler, OpError, Operation};
 use workspace::Engine;
-use workspace_api::command::{List, SHOWN_DEFAULT, Send, Start, Wait};
+use workspace_api::command::{List, OutputChannel, Read, SHOWN_DEFAULT, Send, Start, Wait};
 use workspace_api::id::{WorkspaceId, WorkspaceRef};
 use workspace_api::job::{JobState, JobStatus, Signal};
 use workspace_api::run::{CommandEvent, CommandOptions, CommandResult};
@@ -17,6 +17,9 @@ use workspace_api::workspace::{
 };
 
 use super::Trouble;
+
+/// How much of the end of an output is read, in bytes.
+const PRINTED_BYTES_MAX: u32 = 1024 * 1024;
 
 /// Whoever makes workspaces.
 #[derive(Debug, Clone)]
@@ -206,6 +209,26 @@ impl Job {
             max_bytes: SHOWN_DEFAULT,
         };
         Ok(self.cell.cells.call(wait).await?.command.status)
+    }
+
+    /// The end of what it has printed: its output, then its errors.
+    pub(crate) async fn output(&self, status: &JobStatus) -> Result<Vec<u8>, Trouble> {
+        let mut printed = Vec::new();
+        let channels = [
+            (OutputChannel::Stdout, status.stdout_bytes),
+            (OutputChannel::Stderr, status.stderr_bytes),
+        ];
+        for (channel, total) in channels {
+            let read = Read {
+                workspace: self.cell.id.into(),
+                command: self.id.parse()?,
+                channel,
+                cursor: total.saturating_sub(PRINTED_BYTES_MAX.into()),
+                max_bytes: PRINTED_BYTES_MAX,
+            };
+            printed.extend(self.cell.cells.call(read).await?.output.0);
+        }
+        Ok(printed)
     }
 
     pub(crate) async fn signal(&self, signal: Signal) -> Result<(), Trouble> {

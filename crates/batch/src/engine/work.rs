@@ -25,6 +25,7 @@ impl World {
         unit: &AboutUnit,
     ) -> Result<Outcome, Trouble> {
         let (site, store) = (self.existing(unit).await?, self.store()?);
+        self.forget_said(&unit.attempt)?;
         let base = self.base(&site).await?;
         let incoming = self.setup.directory.join("incoming");
         fs::create_dir_all(&incoming)?;
@@ -73,6 +74,7 @@ impl World {
     /// Runs the verification commands on a merge, in a workspace of its own.
     pub(super) async fn verify(
         &self,
+        effect: &Effect,
         unit: &AboutUnit,
         commit: &CommitName,
     ) -> Result<Outcome, Trouble> {
@@ -84,14 +86,21 @@ impl World {
             self.discard(left).await?;
         }
         let workspace = self.make(&what, &id(commit)?, None).await?;
-        let outcome = self.verify_in(&workspace).await;
+        let outcome = self.verify_in(effect, unit, &workspace).await;
         self.discard(workspace).await?;
         outcome
     }
 
-    async fn verify_in(&self, workspace: &Cell) -> Result<Outcome, Trouble> {
+    async fn verify_in(
+        &self,
+        effect: &Effect,
+        unit: &AboutUnit,
+        workspace: &Cell,
+    ) -> Result<Outcome, Trouble> {
         for line in &self.setup.verify {
-            if workspace.exec(&["sh", "-c", line], Vec::new()).await?.exit_code != 0 {
+            let done = workspace.exec(&["sh", "-c", line], Vec::new()).await?;
+            self.keep_verification(&unit.attempt, effect.id, line, &done);
+            if done.exit_code != 0 {
                 return Ok(Outcome::Red);
             }
         }

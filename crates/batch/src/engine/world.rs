@@ -225,7 +225,7 @@ impl World {
             Action::Capture => self.capture(effect, unit).await,
             Action::Commit => self.commit(unit).await,
             Action::Merge { commit } => self.merge(unit, commit).await,
-            Action::Verify { commit } => self.verify(unit, commit).await,
+            Action::Verify { commit } => self.verify(effect, unit, commit).await,
             Action::Advance { from, to } => self.advance(from, to).await,
             Action::Finish => {
                 self.finish(unit)?;

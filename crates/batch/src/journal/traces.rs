@@ -3,6 +3,15 @@
 //! A file gets its name only when it is whole and synced, so what has the name
 //! has the content. Pruning removes the file and nothing else: records name the
 //! digest and never need what it stands for.
+//!
+//! ```text
+//! 3f/3f9c…           what was kept
+//! 3f/3f9c….redacted  the same with something hidden: it stands for the one above
+//! ```
+//!
+//! A trace is redacted in two steps, and each leaves something whole to a SIGKILL: the
+//! redacted one gets its name, then the other is removed. Where both are, the redacted
+//! one counts, and the next sweep removes the other. What was redacted is never kept anew.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -18,11 +27,28 @@ use super::{JournalError, sync_directory};
 /// How large a trace may be, in bytes.
 pub const TRACE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// How large a redacted trace may be, in bytes: names of secrets may be longer than they.
+const REDACTED_BYTES_MAX: u64 = 4 * TRACE_BYTES_MAX as u64;
+
 /// Where unfinished files lie.
 const UNFINISHED: &str = "unfinished";
 
+/// The ending of what was redacted.
+const REDACTED: &str = "redacted";
+
 /// A trace is written in seconds; what is unfinished for longer never will be.
 const UNFINISHED_MAX: Duration = Duration::from_secs(3600);
+
+/// What of a trace is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// All but what was hidden.
+    Redacted(Vec<u8>),
+    /// Nothing: it was pruned, or never kept.
+    Nothing,
+}
 
 /// The traces of a batch.
 #[derive(Debug, Clone)]
@@ -37,13 +63,21 @@ impl TraceStore {
         Self { directory }
     }
 
-    pub(super) fn keep(&self, content: &[u8]) -> Result<Digest, JournalError> {
+    /// Keeps a trace; durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// If it is too large, or cannot be written.
+    pub fn keep(&self, content: &[u8]) -> Result<Digest, JournalError> {
         if content.len() > TRACE_BYTES_MAX {
             return Err(JournalError::TraceTooLarge { bytes: content.len() });
         }
         let digest = Digest::of(content);
         let path = self.file(digest);
         let failed = |source| JournalError::File { action: "keep", path: path.clone(), source };
+        if self.redacted(digest).exists() {
+            return Ok(digest);
+        }
         // What is there may be on its way out; what is read back is there for good.
         if self.find(digest).is_ok_and(|found| found.is_some()) {
             return Ok(digest);
@@ -91,13 +125,61 @@ impl TraceStore {
         }
     }
 
-    pub(super) fn prune(&self, digest: Digest) -> Result<(), JournalError> {
-        let path = self.file(digest);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(JournalError::File { action: "remove", path, source }),
-            Ok(()) => Ok(()),
+    /// What of a trace is there.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or is not what was kept.
+    pub fn look(&self, digest: Digest) -> Result<Kept, JournalError> {
+        let path = self.redacted(digest);
+        let mut content = Vec::new();
+        let read = File::open(&path)
+            .and_then(|file| file.take(REDACTED_BYTES_MAX).read_to_end(&mut content));
+        match read {
+            Ok(_) => Ok(Kept::Redacted(content)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(self.find(digest)?.map_or(Kept::Nothing, Kept::Whole))
+            }
+            Err(source) => Err(JournalError::File { action: "read", path, source }),
         }
+    }
+
+    /// When a trace was kept and how many bytes it has by now, without reading it, and
+    /// whether something of it is hidden; none if nothing is there.
+    #[must_use]
+    pub fn about(&self, digest: Digest) -> Option<(SystemTime, u64, bool)> {
+        let known = |path: PathBuf, is_redacted| {
+            let about = fs::symlink_metadata(path).ok()?;
+            Some((about.modified().ok()?, about.len(), is_redacted))
+        };
+        known(self.redacted(digest), true).or_else(|| known(self.file(digest), false))
+    }
+
+    /// Puts a redacted trace in the place of what was kept.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written, or what was kept cannot be removed: it is hidden then,
+    /// and swept later.
+    pub fn redact(&self, digest: Digest, content: &[u8]) -> Result<(), JournalError> {
+        let path = self.redacted(digest);
+        let failed = |source| JournalError::File { action: "redact", path: path.clone(), source };
+        self.write(&path, content).map_err(failed)?;
+        remove(&self.file(digest)).map_err(failed)
+    }
+
+    /// Forgets a trace, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be removed.
+    pub fn prune(&self, digest: Digest) -> Result<(), JournalError> {
+        for path in [self.file(digest), self.redacted(digest)] {
+            let failed =
+                |source| JournalError::File { action: "remove", path: path.clone(), source };
+            remove(&path).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Prunes the oldest traces until the rest has at most so many bytes, and
@@ -120,7 +202,10 @@ impl TraceStore {
                 let Ok(about) = fs::symlink_metadata(&path) else { continue };
                 let written = about.modified().map_err(failed("read", &path))?;
                 let age = SystemTime::now().duration_since(written).unwrap_or_default();
-                if !is_unfinished {
+                // Somebody was killed before he removed what he had redacted.
+                if !is_unfinished && path.with_extension(REDACTED).exists() && !is_redacted(&path) {
+                    remove(&path).map_err(failed("remove", &path))?;
+                } else if !is_unfinished {
                     found.push((written, about.len(), path));
                 } else if age > UNFINISHED_MAX {
                     fs::remove_file(&path).map_err(failed("remove", &path))?;
@@ -139,10 +224,26 @@ impl TraceStore {
         Ok(left)
     }
 
+    fn redacted(&self, digest: Digest) -> PathBuf {
+        self.file(digest).with_extension(REDACTED)
+    }
+
     fn file(&self, digest: Digest) -> PathBuf {
         let digits: String = digest.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         let shelf = digits.get(..2).unwrap_or_default().to_owned();
         self.directory.join(shelf).join(digits)
+    }
+}
+
+fn is_redacted(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == REDACTED)
+}
+
+/// Removes a file, if it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 
@@ -189,5 +290,26 @@ mod tests {
         assert!(matches!(store.find(digests[3]), Err(JournalError::TraceAltered { .. })));
         store.keep(&[3; 1000]).unwrap();
         assert!(store.find(digests[3]).unwrap().is_some(), "keeping it mends it");
+    }
+
+    #[test]
+    fn what_was_redacted_does_not_come_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = TraceStore::at(directory.path().join("traces"));
+        let digest = store.keep(b"the key is 12345678").unwrap();
+        store.redact(digest, b"the key is hidden").unwrap();
+        let hidden = Kept::Redacted(b"the key is hidden".to_vec());
+        assert_eq!(store.look(digest).unwrap(), hidden);
+        assert!(!store.file(digest).exists());
+        assert_eq!(store.keep(b"the key is 12345678").unwrap(), digest);
+        assert!(!store.file(digest).exists(), "it is not kept anew");
+        // Somebody was killed between the two steps.
+        fs::write(store.file(digest), "the key is 12345678").unwrap();
+        assert_eq!(store.look(digest).unwrap(), hidden);
+        store.shrink(u64::MAX).unwrap();
+        assert!(!store.file(digest).exists(), "it is swept");
+        assert_eq!(store.look(digest).unwrap(), hidden);
+        store.prune(digest).unwrap();
+        assert_eq!(store.look(digest).unwrap(), Kept::Nothing);
     }
 }

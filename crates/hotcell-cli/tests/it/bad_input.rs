@@ -130,6 +130,10 @@ const CASES: &[Case] = &[
     case("batch.integrate", "{batch}", Skipped),
     case("batch.events", "{batch}", Skipped),
     case("batch.doctor", "{batch}", Skipped),
+    case("batch.traces", "{batch}", Skipped),
+    case("batch.trace", "{trace} {batch}", Skipped),
+    case("batch.prune", "{batch} --older-than 7d", Skipped),
+    case("batch.redact", "{variable} {batch}", Skipped),
     case("batch.send", "{to} hello {batch}", Skipped),
     case("batch.broadcast", "hello {batch}", Skipped),
     case("batch.answer", "{wait} go yes {batch}", Skipped),
@@ -227,8 +231,13 @@ fn mistakes(placeholder: &str) -> &'static [Mistake] {
         &[("", MALFORMED), ("7", MALFORMED), ("../x", MALFORMED), ("TP-7:boss", MALFORMED)];
     const WAIT: &[Mistake] =
         &[("", MALFORMED), ("1", MALFORMED), ("wait_01", MALFORMED), ("msg_1", MALFORMED)];
+    const TRACE: &[Mistake] =
+        &[("", MALFORMED), ("3f9c", MALFORMED), ("sha256:12", MALFORMED), ("../x", MALFORMED)];
+    const VARIABLE: &[Mistake] = &[("", MALFORMED), ("../x", MALFORMED), ("A=B", MALFORMED)];
     match placeholder {
         "{batch}" => BATCH,
+        "{trace}" => TRACE,
+        "{variable}" => VARIABLE,
         "{to}" => TO,
         "{wait}" => WAIT,
         "{unit}" => UNIT,
@@ -345,6 +354,8 @@ impl Sweep {
             "{tasks}" => "all".to_owned(),
             "{unit}" | "{to}" => "TP-7".to_owned(),
             "{wait}" => "wait_1".to_owned(),
+            "{trace}" => "sha256:3f9c01de".to_owned(),
+            "{variable}" => "NOBODY_HAS_THIS".to_owned(),
             "{batch}" => "bat_0190a6f2c3d4750e8f001122334455ff".to_owned(),
             word => word.to_owned(),
         }

@@ -41,6 +41,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "packet",
             "operation",
             "file-tree",
+            "redaction",
             "workspace",
             "workspace-api",
         ],

@@ -141,6 +141,11 @@ impl World {
                 self.observe(conversation, Observation::Status { status });
             }
             self.take_letters(site, conversation).await?;
+            if status.state != JobState::Running {
+                // What it has printed is for people, and stops no work.
+                let said = command.output(&status).await.unwrap_or_default();
+                self.keep_transcript(conversation, said);
+            }
             match (status.state, status.exit_code) {
                 (JobState::Running, _) => {}
                 (JobState::Ended, Some(0)) => return Ok(Observation::TurnEnded),

@@ -6,7 +6,8 @@
 //!   conversation which one it is
 //!   home/        its settings and its own records, gone with its attempt's lane
 //!   pass         what opens the gateway, gone when it has ended
-//!   transcript   all lines that it was told (`>`) and said (`<`), with a bound
+//!   transcript   all lines that it was told (`>`) and said (`<`), with a bound, until they
+//!                are kept as a trace
 //!   stderr       what it complained about
 //! ```
 //!
@@ -23,6 +24,9 @@ use agents::{Adapter, Key, Record};
 use batch_api::{AttemptId, ConversationId, MessageId};
 use sha2::{Digest as _, Sha256};
 use uuid::Builder;
+
+/// The file that holds what was told and said.
+const TRANSCRIPT: &str = "transcript";
 
 /// The file that says which conversation it is.
 const CONVERSATION: &str = "conversation";
@@ -65,15 +69,8 @@ impl Place {
 
     /// Removes the agents' own records of an attempt that is over.
     pub(super) fn clear(batch: &Path, attempt: &AttemptId) -> io::Result<()> {
-        let entries = match fs::read_dir(batch.join("agents")) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            entries => entries?,
-        };
-        for entry in entries {
-            let place = Self(entry?.path());
-            let said = fs::read_to_string(place.0.join(CONVERSATION)).unwrap_or_default();
-            let its: Option<ConversationId> = said.parse().ok();
-            if its.is_some_and(|its| its.agent.attempt == *attempt) {
+        for place in Self::all(batch)? {
+            if place.is_of(attempt) {
                 match fs::remove_dir_all(place.home()) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                     _ => place.tidy()?,
@@ -81,6 +78,38 @@ impl Place {
             }
         }
         Ok(())
+    }
+
+    /// Removes what was said in the conversations of an attempt.
+    pub(super) fn forget(batch: &Path, attempt: &AttemptId) -> io::Result<()> {
+        for place in Self::all(batch)? {
+            if place.is_of(attempt) {
+                remove(&place.0.join(TRANSCRIPT))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn all(batch: &Path) -> io::Result<Vec<Self>> {
+        match fs::read_dir(batch.join("agents")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            entries => entries?.map(|entry| Ok(Self(entry?.path()))).collect(),
+        }
+    }
+
+    fn is_of(&self, attempt: &AttemptId) -> bool {
+        let said = fs::read_to_string(self.0.join(CONVERSATION)).unwrap_or_default();
+        let its: Option<ConversationId> = said.parse().ok();
+        its.is_some_and(|its| its.agent.attempt == *attempt)
+    }
+
+    /// What was told and said; nothing if nothing was, or it was removed.
+    pub(super) fn said(&self) -> io::Result<Vec<u8>> {
+        let mut said = Vec::new();
+        match File::open(self.0.join(TRANSCRIPT)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(said),
+            file => file?.take(TRANSCRIPT_BYTES_MAX).read_to_end(&mut said).map(|_| said),
+        }
     }
 
     /// Writes a file that its owner alone reads.
@@ -95,10 +124,7 @@ impl Place {
 
     /// Removes what serves nobody once the agent has ended.
     pub(super) fn tidy(&self) -> io::Result<()> {
-        match fs::remove_file(self.pass()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        remove(&self.pass())
     }
 
     pub(super) fn directory(&self) -> PathBuf {
@@ -118,7 +144,7 @@ impl Place {
     }
 
     pub(super) fn transcript(&self) -> io::Result<Transcript> {
-        let path = self.0.join("transcript");
+        let path = self.0.join(TRANSCRIPT);
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
         Ok(Transcript { file, left: TRANSCRIPT_BYTES_MAX })
     }
@@ -156,6 +182,14 @@ impl Place {
             }
         }
         Ok(Some(false))
+    }
+}
+
+/// Removes a file, if it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -242,6 +242,41 @@ impl Scene {
         assert!(findings.iter().all(|finding| finding["status"] == "good"), "{diagnosis}");
     }
 
+    /// That what was printed is kept apart from the journal, and may be hidden and removed.
+    fn assert_traced(&self, batch: &str) {
+        let listed = || self.told(&["traces", batch])["traces"].as_array().unwrap().clone();
+        let of_verification = |trace: &&Value| trace["kind"] == "verification";
+        let all = listed();
+        let found: Vec<&Value> = all.iter().filter(of_verification).collect();
+        assert!(found.len() >= TASKS.len(), "{all:?}");
+        let name = found[0]["trace"].as_str().unwrap();
+        let shown = |name: &str| self.told(&["trace", name, batch]);
+        let text = |shown: &Value| shown["text"].as_str().unwrap().to_owned();
+        assert!(text(&shown(&name[..20])).ends_with("exit code 0\n"), "{}", shown(name));
+        assert_eq!(shown(name)["state"], "kept");
+
+        let mut redact = self.command(&["redact", "HIDDEN", "--yes", "--json"]);
+        let redacted = redact.env("HIDDEN", "exit code 0").output().unwrap();
+        assert_code(&redacted, 0);
+        assert!(json(&redacted)["traces"].as_u64().unwrap() >= 1);
+        assert_eq!(shown(name)["state"], "redacted");
+        assert!(text(&shown(name)).ends_with("[REDACTED:HIDDEN]\n"), "{}", shown(name));
+
+        assert_code(&self.batch(&["prune", "--yes"]), 2);
+        let pruned = self.told(&["prune", "--trace", name, "--yes"]);
+        assert_eq!(pruned["traces"], 1);
+        assert_eq!((&shown(name)["state"], &*text(&shown(name))), (&"pruned".into(), ""));
+        self.told(&["prune", "--older-than", "1ms", "--yes"]);
+        assert!(listed().iter().all(|trace| trace["state"] == "pruned"), "{:?}", listed());
+        let unknown = self.batch(&["trace", "sha256:0000000000000000", batch]);
+        assert_code(&unknown, 113);
+        // The chain is whole without them.
+        let diagnosis = self.told(&["doctor"]);
+        let findings = diagnosis["findings"].as_array().unwrap();
+        assert!(findings.iter().all(|finding| finding["status"] == "good"), "{diagnosis}");
+        assert!(findings.iter().any(|finding| finding["subject"] == "traces"), "{diagnosis}");
+    }
+
     /// That the work can be brought where it is wanted, in each way, and nothing else
     /// is touched.
     fn assert_integrated(&self, batch: &str) {
@@ -364,6 +399,7 @@ fn three_tasks_become_one_branch_after_the_terminal_was_closed() {
     scene.assert_done(&batch, &before);
     scene.until(&batch, "its engine ends", || scene.engine(&batch).is_none());
     scene.assert_told();
+    scene.assert_traced(&batch);
     scene.assert_integrated(&batch);
     assert_eq!(scene.start(&["--request-id", "night"]), batch, "whatever became of it");
     let listed = scene.told(&["list"]);
