@@ -60,9 +60,9 @@ impl Lane {
                  provider"
             }
             Self::Worktree => {
-                "nothing is: the agent, and whatever it runs, have the files, the rights and the \
+                "everything: the agent, and whatever it runs, have the files, the rights and the \
                  network of whoever starts the engine, and can read and change all that those can, \
-                 the batch too; its processes are held together and ended with it, and that is all"
+                 the batch too; only its processes are held together, and ended with it"
             }
         }
     }

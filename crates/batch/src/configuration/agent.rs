@@ -183,8 +183,7 @@ impl AgentSetup {
             LaneMode::Guest | LaneMode::Cell => return None,
             LaneMode::Worktree => Lane::Worktree.leaves_open(),
         };
-        let message =
-            format!("agents work on this host, and of what is kept apart: {not_kept_apart}");
+        let message = format!("agents work on this host. Not kept apart: {not_kept_apart}");
         Some(Remark { file: OWN_FILE.to_owned(), message })
     }
 

@@ -97,7 +97,7 @@ pub(super) async fn judged(
     let Some(hosted) = &mut agent.hosted else { return Ok(agent) };
     if agent.lane == LaneMode::Worktree && !on_host {
         return Err(format!(
-            "its agents would work on this host ({}); if that is meant, `--on-host` allows it",
+            "its agents would work on this host. Not kept apart: {}. If that is meant, `--on-host` allows it",
             Lane::Worktree.leaves_open()
         ));
     }
@@ -123,7 +123,7 @@ pub(super) async fn judged(
     if agent.lane == LaneMode::Cell {
         proved(adapter, &program, &search, hosted.model.as_deref()).await.map_err(|why| {
             format!(
-                "{why}. It would be taken with `lane = \"worktree\"`, where {}",
+                "{why}. It would be taken with `lane = \"worktree\"`; not kept apart there: {}",
                 Lane::Worktree.leaves_open()
             )
         })?;

@@ -43,7 +43,8 @@ impl World {
         if self.setup.agent.lane == LaneMode::Cell {
             hosted.proved.get_or_try_init(|| agent.prove()).await?;
         }
-        // What an earlier context left running would work beside ours.
+        // What an earlier start or context left running would work beside ours.
+        hosted.stop(conversation).await?;
         self.clear(&site).await?;
         self.give_reviews(&site, &unit.home).await?;
         let packet = Packet { prompt: claims::prompt(&unit.home)?, home: unit.home.clone() };

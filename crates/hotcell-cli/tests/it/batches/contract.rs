@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
-use batch::engine::{Door, Place, Setup, World, door};
+use batch::custody::Environment;
+use batch::engine::{AgentKind, AgentSetup, Door, HostAgent, LaneMode, Place, Setup, World, door};
 use batch::journal::SqliteJournal;
 use batch_api::{AttemptId, BatchId, CommitName, ConversationId, Epoch};
 use batch_core::drive::contract::{Holder, Rig, check};
@@ -29,12 +30,14 @@ struct Real {
     batch: BatchId,
     cells: Arc<Engine>,
     engines: BTreeMap<Epoch, (Door, Place)>,
+    /// Where its agents work: in machines, or in checkouts on this host.
+    lane: LaneMode,
     /// Whether a service has been started in a lane.
     has_service: bool,
 }
 
 impl Real {
-    fn new() -> Self {
+    fn new(lane: LaneMode) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let operator = scratch.path().join("app");
         fs::create_dir(&operator).unwrap();
@@ -54,7 +57,7 @@ impl Real {
         let batch = BatchId::from_uuid(Uuid::now_v7());
         // What people read is folded from it.
         SqliteJournal::create(&scratch.path().join("batch"), batch).unwrap();
-        Self { scratch, batch, cells, engines: BTreeMap::new(), has_service: false }
+        Self { scratch, batch, cells, engines: BTreeMap::new(), lane, has_service: false }
     }
 
     fn setup(&self) -> Setup {
@@ -64,11 +67,46 @@ impl Real {
             operator: self.scratch.path().join("app"),
             base: "main".into(),
             environment: ENVIRONMENT.parse().unwrap(),
-            agent: batch::engine::AgentSetup::guest(
-                ["sh", "-c", AGENT].map(str::to_owned).to_vec(),
-            ),
+            agent: AgentSetup {
+                lane: self.lane,
+                ..AgentSetup::guest(["sh", "-c", AGENT].map(str::to_owned).to_vec())
+            },
             verify: vec!["test -f one && test -f two".to_owned()],
         }
+    }
+
+    fn host() -> HostAgent {
+        HostAgent {
+            adapter: AgentKind::Command.adapter(),
+            program: "/bin/sh".into(),
+            arguments: ["-c", AGENT].map(str::to_owned).to_vec(),
+            model: None,
+            endpoint: None,
+            credentials: Environment::empty(),
+            search_path: std::env::var("PATH").unwrap(),
+            hotcell: program().to_owned(),
+        }
+    }
+
+    /// The newest checkout of an attempt, if there is one.
+    fn checkout(&self, attempt: &AttemptId) -> Option<PathBuf> {
+        let lanes = fs::read_dir(self.setup().directory.join("lanes")).ok()?.flatten();
+        let is_its = |lane: &PathBuf| {
+            let is_whole = !lane.file_name().unwrap().to_string_lossy().starts_with('.');
+            let whose = fs::read_to_string(lane.join("attempt")).unwrap_or_default();
+            is_whole && whose == attempt.to_string()
+        };
+        let epoch = |lane: &PathBuf| lane.extension()?.to_str()?.parse::<u64>().ok();
+        lanes.map(|lane| lane.path()).filter(is_its).max_by_key(epoch)
+    }
+
+    /// Whether anything runs in a checkout of the batch, whatever it is about to become.
+    fn runs_here(&self) -> bool {
+        let lanes = self.setup().directory.join("lanes");
+        let place = |pid: u32| fs::read_link(format!("/proc/{pid}/cwd")).ok();
+        let all = fs::read_dir("/proc").unwrap().flatten();
+        let mut pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.any(|pid| place(pid).is_some_and(|place| place.starts_with(&lanes)))
     }
 
     /// What the operator's commands call a lane, if there is one.
@@ -85,11 +123,14 @@ impl Real {
     }
 
     fn in_lane(&self, attempt: &AttemptId, script: &str) -> Option<String> {
-        let lane = self.lane(attempt)?;
-        let output = hotcell()
-            .args(["workspace", "exec", &lane, "--", "sh", "-c", script])
-            .output()
-            .unwrap();
+        let output = if self.lane == LaneMode::Worktree {
+            let workspace = self.checkout(attempt)?.join("workspace");
+            Command::new("sh").args(["-c", script]).current_dir(workspace).output().unwrap()
+        } else {
+            let lane = self.lane(attempt)?;
+            let mut exec = hotcell();
+            exec.args(["workspace", "exec", &lane, "--", "sh", "-c", script]).output().unwrap()
+        };
         output.status.success().then(|| text(&output.stdout))
     }
 
@@ -110,9 +151,13 @@ impl Rig for Real {
 
     fn ports(&mut self, epoch: Epoch) -> &mut Place {
         let (setup, cells) = (self.setup(), self.cells.clone());
+        let host = (self.lane == LaneMode::Worktree).then(Self::host);
         let engine = self.engines.entry(epoch).or_insert_with(|| {
             let (door, visitors) = door();
-            let world = World::new(setup, cells, door.clone()).unwrap();
+            let mut world = World::new(setup, cells, door.clone()).unwrap();
+            if let Some(host) = host {
+                world = world.with_host(host);
+            }
             (door, Place::new(world, visitors))
         });
         &mut engine.1
@@ -153,6 +198,9 @@ impl Rig for Real {
     }
 
     fn is_alive(&mut self, conversation: &ConversationId) -> bool {
+        if self.lane == LaneMode::Worktree {
+            return self.runs_here();
+        }
         let attempt = &conversation.agent.attempt;
         let napping = self.in_lane(attempt, NAPPING).unwrap();
         let is_alive = napping.trim() != "0";
@@ -168,6 +216,9 @@ impl Rig for Real {
     }
 
     fn lose_machine(&mut self, attempt: &AttemptId) {
+        if self.lane == LaneMode::Worktree {
+            return;
+        }
         let directory = home().join("workspaces").join(self.lane(attempt).unwrap());
         kill(keeper_of(&directory));
         eventually("its machine is gone", || processes_of(&directory).is_empty());
@@ -185,5 +236,12 @@ impl Drop for Real {
 
 #[test]
 fn the_real_world_keeps_the_contract() {
-    check(Real::new());
+    check(Real::new(LaneMode::Guest));
+}
+
+/// Agents on this host are held by custody, and their stale engines by the names of stores,
+/// registries and checkouts.
+#[test]
+fn the_real_world_keeps_the_contract_with_agents_in_checkouts() {
+    check(Real::new(LaneMode::Worktree));
 }

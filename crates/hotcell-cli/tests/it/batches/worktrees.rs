@@ -78,7 +78,7 @@ fn agents_in_checkouts_are_killed_with_their_engines_and_nothing_of_theirs_is_lo
     let refused = scene.batch(&["start"]);
     assert_code(&refused, 2);
     let why = text(&refused.stderr);
-    assert!(why.contains("--on-host") && why.contains("nothing is"), "{why}");
+    assert!(why.contains("--on-host") && why.contains("Not kept apart: everything"), "{why}");
     let planned = scene.batch(&["plan"]);
     let told = [text(&planned.stdout), text(&planned.stderr)].concat();
     assert!(told.contains("agents work on this host"), "{told}");
