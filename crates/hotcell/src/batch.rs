@@ -18,6 +18,7 @@ use batch_api::mailbox::send::{Answer, Answered, Send, Sent, SentKind, WaitAnswe
 use batch_api::mailbox::{MessageText, Recipient};
 use batch_api::plan::{Plan, Planned};
 use batch_api::processes::{ProcessList, Processes};
+use batch_api::trace::{Trace, TraceContent, TraceList, TraceRef, Traces};
 use batch_api::{BatchId, MessageId, WaitId};
 use operation::{Call, Handler, Operation};
 
@@ -202,6 +203,26 @@ impl Batch {
     /// If its journal cannot be read.
     pub async fn events(&self) -> Result<BatchEvents, Error> {
         self.batches.call(Events::of(self.id.into()), &mut Call::quiet()).await
+    }
+
+    /// What was said and printed in it: transcripts, and the output of verification.
+    ///
+    /// # Errors
+    ///
+    /// If its journal cannot be read.
+    pub async fn traces(&self) -> Result<TraceList, Error> {
+        let traces = Traces { target: self.id.into(), unit: None };
+        self.batches.call(traces, &mut Call::quiet()).await
+    }
+
+    /// The end of one of them, as far as it is there.
+    ///
+    /// # Errors
+    ///
+    /// If the journal names no such trace, or it is no longer what was kept.
+    pub async fn trace(&self, trace: TraceRef) -> Result<TraceContent, Error> {
+        let trace = Trace { trace, target: self.id.into(), max_bytes: Trace::BYTES };
+        self.batches.call(trace, &mut Call::quiet()).await
     }
 
     /// Brings what it has merged into the branch that is checked out; [`Integrate`] has
