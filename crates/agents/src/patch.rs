@@ -16,7 +16,7 @@
 //! ```
 //!
 //! A place is told by the lines around it and has no number, so it is looked for from
-//! where the one before ended ([`Chunk`]), first as it is written, then with less and
+//! where the one before ended (`Chunk`), first as it is written, then with less and
 //! less regard to white space and typography, as models do not always write a line as
 //! it is. Lines that stay are left as they are in the file.
 //!

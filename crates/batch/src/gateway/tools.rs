@@ -1,7 +1,7 @@
 //! The tools: few, none deferred, named and shaped as models know them.
 //!
 //! What can be done in a lane is written once, in a module for each subject ([`command`],
-//! [`session`], [`file`], [`patch`], [`search`], [`mail`]); what that is called, and in
+//! [`session`], [`mod@file`], [`patch`], [`search`], [`mail`]); what that is called, and in
 //! which words it is asked for and told, is a list for each family of models
 //! ([`shapes`]). An agent with hands of its own has those only by which it speaks.
 //!
