@@ -18,7 +18,7 @@ pub use self::result::{
 };
 
 /// Most tasks that run at the same time, whatever is asked for.
-pub const LANES_MAX: u8 = 64;
+pub const LANES_MAX: u8 = 128;
 
 /// Show what a batch of tasks would come to: graph, lanes, order and time
 ///
@@ -40,7 +40,7 @@ pub struct Plan {
     #[serde(default = "here")]
     pub directory: String,
     /// Most tasks that run at the same time; as configured unless given
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=64))]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub lanes: Option<u8>,

@@ -137,7 +137,19 @@ const PAGE: usize = 1024;
 ///
 /// If it cannot be read, or is not whole.
 pub fn fold(journal: &mut impl Journal, batch: BatchId) -> Result<(State, Chain), Failure> {
-    let (mut state, mut chain) = (State::default(), Chain::of(batch));
+    fold_on(journal, State::default(), Chain::of(batch))
+}
+
+/// Folds what a journal has after what was folded before, checking it.
+///
+/// # Errors
+///
+/// If it cannot be read, or does not continue what was folded.
+pub fn fold_on(
+    journal: &mut impl Journal,
+    mut state: State,
+    mut chain: Chain,
+) -> Result<(State, Chain), Failure> {
     loop {
         let page = journal.read(chain.last(), PAGE)?;
         for line in &page {

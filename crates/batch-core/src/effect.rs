@@ -293,7 +293,7 @@ impl Action {
 }
 
 /// An effect that has not ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effect {
     /// Its id, the same however often it is tried.
     pub id: EffectId,
@@ -316,7 +316,7 @@ pub struct Effect {
 }
 
 /// How an effect stands that has not ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EffectState {
     /// It was started.
     Running {

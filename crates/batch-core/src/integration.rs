@@ -52,7 +52,7 @@ pub enum Course {
 }
 
 /// Something that is to be brought, or was.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Integration {
     /// The commit.
     pub commit: CommitName,
@@ -65,7 +65,7 @@ pub struct Integration {
 }
 
 /// How far bringing work somewhere is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
     /// It was asked for.
     Asked,

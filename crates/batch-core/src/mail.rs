@@ -168,7 +168,7 @@ impl Receipt {
 }
 
 /// A message and its receipts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mail {
     /// The message.
     pub message: Message,

@@ -42,7 +42,7 @@ pub enum Ending {
 }
 
 /// An open wait, and what it is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenWait {
     /// The question.
     pub wait: Wait,
@@ -53,7 +53,7 @@ pub struct OpenWait {
 }
 
 /// The state of a batch. Equal journals give equal states.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// The last record that was folded.
     pub sequence: Sequence,

@@ -267,7 +267,7 @@ impl Usage {
 }
 
 /// A unit and all that is known of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unit {
     /// What was asked.
     pub spec: UnitSpec,
@@ -325,7 +325,7 @@ pub struct Unit {
 }
 
 /// A capture.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capture {
     /// The commit that holds it.
     pub commit: CommitName,

@@ -5,21 +5,30 @@
 //!   and starts COUNT processes that run SCRIPT with the shell. When the first one
 //!   reaches STEP it sends itself SIGNAL. Then it says a line for each process
 //!   and waits until its input ends.
-//! - `measure ROOT cgroup|namespace COUNT`: how long COUNT lanes take to start, and
-//!   how long the next engine takes to have them in custody after a SIGKILL; also as
-//!   a line for programs.
+//! - `lanes ROOT EPOCH HOLDING PROGRAM COUNT`: begins an epoch, with PROGRAM as warden
+//!   and door, and starts COUNT lanes at once, as an engine does. Then it waits.
+//! - `measure ROOT HOLDING PROGRAM COUNT`: how long after a SIGKILL of their engine COUNT
+//!   lanes are settled, which means proved dead, and how long until as many are held by
+//!   the next engine; beside a plain loop that starts as many shells in groups of
+//!   their own. Also as lines for programs.
+//!
+//! HOLDING is `cgroup` or `namespace`, or `detect` for what an engine takes here.
 
 use std::error::Error;
-use std::io::{self, BufRead, BufReader, Write};
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read as _, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
-use std::time::Instant;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use batch::custody::{
     self, Custodian, DOOR_SUBCOMMAND, Environment, Holding, Limits, Order, WARDEN_SUBCOMMAND,
 };
 use batch_api::Epoch;
 use rustix::process::Signal;
+use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
 /// What a lane of a measurement runs.
@@ -40,51 +49,157 @@ fn main() -> ExitCode {
                 _ => Signal::STOP,
             };
             send_oneself_at(step, signal);
-            match engine(root, epoch, holding, script, count) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    say(&format!("failed: {error}"));
-                    ExitCode::FAILURE
-                }
-            }
+            told(engine(root, epoch, holding, script, count))
         }
-        ["measure", root, holding, count] => match measure(root, holding, count) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                say(&format!("failed: {error}"));
-                ExitCode::FAILURE
-            }
-        },
+        ["lanes", root, epoch, holding, program, count] => {
+            told(lanes(Path::new(root), epoch, holding, program, count))
+        }
+        ["measure", root, holding, program, count] => {
+            told(measure(Path::new(root), holding, program, count))
+        }
         _ => ExitCode::FAILURE,
     }
 }
 
-fn measure(root: &str, holding: &str, count: &str) -> Result<(), Box<dyn Error>> {
-    let engine = |epoch: &str, count: &str| {
+fn told(outcome: Result<(), Box<dyn Error>>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("failed: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(root: &Path, holding: &str, program: &str, count: &str) -> Result<(), Box<dyn Error>> {
+    let number: u32 = count.parse()?;
+    let floor = floor(held_by(holding, root)?, number)?;
+    let engine = |epoch: &str| {
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["engine", root, epoch, holding, "kill", "never", TWO_PROCESSES, count])
+            .arg("lanes")
+            .arg(root)
+            .args([epoch, holding, program, count])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
         let output = child.stdout.take().ok_or("no output")?;
         Ok::<_, Box<dyn Error>>((child, BufReader::new(output).lines()))
     };
+    let (mut first, mut said) = engine("1")?;
     let start = Instant::now();
-    let (mut first, mut said) = engine("1", count)?;
     while said.next().ok_or("it ended")?? != "ready" {}
     say(&format!("{count} lanes started in {:?}", start.elapsed()));
+    let before = custody::list(root)?;
     first.kill()?;
     let start = Instant::now();
-    let (mut second, mut said) = engine("2", "0")?;
+    let (mut second, mut said) = engine("2")?;
     let settled = said.next().ok_or("it ended")??;
-    let took = start.elapsed();
-    say(&format!("{settled} in {took:?} after SIGKILL of their engine"));
-    let took_ms = took.as_secs_f64() * 1000.0;
-    say(&format!("{count} lanes settled after a kill\t{took_ms:.3}\tms"));
+    let took = [start.elapsed(), {
+        while said.next().ok_or("it ended")?? != "ready" {}
+        start.elapsed()
+    }];
+    say(&format!("{settled} in {:?} after SIGKILL of their engine", took[0]));
+    let after = custody::list(root)?;
+    let of_second = after.iter().filter(|one| one.epoch == Epoch(2) && one.abandonment.is_none());
+    let living = of_second.filter(|one| one.processes.len() > 1).count();
+    let left = before.iter().flat_map(|one| &one.processes);
+    let left = left.filter(|pid| after.iter().any(|one| one.processes.contains(pid))).count();
+    if (before.len(), living, left) != (usize::try_from(number)?, usize::try_from(number)?, 0) {
+        let before = before.len();
+        return Err(format!("{before} lanes before, {living} after, {left} of before").into());
+    }
+    let [settled, back] = took.map(|took| took.as_secs_f64() * 1000.0);
+    let floor = floor.as_secs_f64() * 1000.0;
+    say(&format!("{count} lanes settled after a kill\t{settled:.3}\tms"));
+    say(&format!("{count} lanes back after a kill\t{back:.3}\tms\t{floor:.3}"));
     second.kill()?;
     first.wait()?;
     second.wait()?;
+    custody::end_orphans(root)?;
     Ok(())
+}
+
+/// How long as many shells take to run in groups of their own, begun one after the other
+/// and waited for together, without anybody who would know of them.
+fn floor(holding: Holding, count: u32) -> Result<Duration, Box<dyn Error>> {
+    let start = Instant::now();
+    let mut all = Vec::new();
+    for number in 0..count {
+        let mut command = match &holding {
+            Holding::Cgroup { parent } => {
+                let group = parent.join(format!("0.plain-{number}"));
+                fs::create_dir(&group)?;
+                let enter = format!("echo 0 > {}/cgroup.procs; exec \"$@\"", group.display());
+                let mut command = Command::new("/bin/sh");
+                command.args(["-c", &enter, "enter"]);
+                command
+            }
+            Holding::Namespace { unshare } => {
+                let mut command = Command::new(unshare);
+                command.args(["--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
+                command
+            }
+        };
+        let script = format!("echo; {TWO_PROCESSES}");
+        command.args(["/bin/sh", "-c", &script]).stdout(Stdio::piped());
+        all.push(command.spawn()?);
+    }
+    for child in &mut all {
+        child.stdout.as_mut().ok_or("no output")?.read_exact(&mut [0])?;
+    }
+    let took = start.elapsed();
+    for mut child in all {
+        child.kill()?;
+        child.wait()?;
+    }
+    if let Holding::Cgroup { parent } = &holding {
+        for number in 0..count {
+            let group = parent.join(format!("0.plain-{number}"));
+            fs::write(group.join("cgroup.kill"), "1")?;
+            while fs::remove_dir(&group).is_err() {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+    Ok(took)
+}
+
+fn held_by(holding: &str, root: &Path) -> Result<Holding, Box<dyn Error>> {
+    Ok(match holding {
+        "cgroup" => Holding::cgroups(root)?,
+        "namespace" => Holding::namespaces(SEARCH_PATH)?,
+        _ => Holding::detect(root, SEARCH_PATH)?,
+    })
+}
+
+fn lanes(
+    root: &Path,
+    epoch: &str,
+    holding: &str,
+    program: &str,
+    count: &str,
+) -> Result<(), Box<dyn Error>> {
+    let holding = held_by(holding, root)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let epoch = Epoch(epoch.parse()?);
+        let (custodian, settled) = Custodian::begin(root, epoch, holding, program.into()).await?;
+        say(&format!("settled {}", settled.len()));
+        let custodian = Arc::new(custodian);
+        let mut starting = JoinSet::new();
+        for number in 0..count.parse::<u32>()? {
+            let (custodian, order) = (Arc::clone(&custodian), order(root, number, TWO_PROCESSES)?);
+            starting.spawn(async move { custodian.start(order).await });
+        }
+        let mut all = Vec::new();
+        while let Some(started) = starting.join_next().await {
+            all.push(started??);
+        }
+        say("ready");
+        tokio::task::spawn_blocking(|| io::stdin().read_line(&mut String::new())).await??;
+        Ok(())
+    })
 }
 
 fn engine(
@@ -95,10 +210,7 @@ fn engine(
     count: &str,
 ) -> Result<(), Box<dyn Error>> {
     let root = Path::new(root);
-    let holding = match holding {
-        "cgroup" => Holding::cgroups(root)?,
-        _ => Holding::namespaces(SEARCH_PATH)?,
-    };
+    let holding = held_by(holding, root)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let epoch = Epoch(epoch.parse()?);

@@ -6,6 +6,8 @@
 //!   is refused, makes room, and goes on.
 //! - `measure DIRECTORY RECORDS`: appends beside plain SQLite, one commit each and
 //!   many in one, and says how fast each was; also as lines for programs.
+//! - `lengthen DIRECTORY BATCH RECORDS`: adds facts to the journal of a batch that has
+//!   units and no engine: what they used, and messages that nobody read in time.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -14,9 +16,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use batch::journal::SqliteJournal;
-use batch_api::{Actor, BatchId, Epoch, Sequence};
+use batch_api::{Actor, BatchId, Epoch, MessageId, Sequence, UnitId};
+use batch_core::drive;
+use batch_core::fact::Fact;
 use batch_core::journal::{AppendError, Chain, Draft, Journal, Line, Subject};
+use batch_core::mail::{MailKind, Message, Receipt, Urgency};
 use batch_core::time::Time;
+use batch_core::unit::Usage;
 use rusqlite::Connection;
 use serde::de::IgnoredAny;
 
@@ -33,6 +39,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["append", directory] => append(Path::new(directory)),
         ["full", directory] => full(Path::new(directory)),
         ["measure", directory, records] => measure(Path::new(directory), records.parse()?),
+        ["lengthen", directory, batch, records] => {
+            lengthen(Path::new(directory), batch.parse()?, records.parse()?)
+        }
         _ => Err("unknown role".into()),
     }
 }
@@ -162,6 +171,43 @@ fn measure(directory: &Path, records: u64) -> Result<(), Box<dyn Error>> {
         found = line.sequence;
     }
     say(&format!("{} records read in {:?}", found.0, start.elapsed()));
+    Ok(())
+}
+
+fn lengthen(directory: &Path, batch: BatchId, records: u64) -> Result<(), Box<dyn Error>> {
+    let mut journal = SqliteJournal::open(directory, batch)?;
+    let epoch = journal.claim()?.epoch;
+    let (state, mut chain) = drive::fold(&mut journal, batch)?;
+    let units: Vec<&UnitId> = state.units.keys().collect();
+    let mut lines = Vec::new();
+    for number in 0..records {
+        let ten = number / 10;
+        let unit = *units.get(usize::try_from(ten)? % units.len()).ok_or("there are no units")?;
+        let id = MessageId::numbered(1_000_000 + ten);
+        let fact = match number % 10 {
+            8 => Fact::Mailed {
+                message: Message {
+                    id,
+                    from: "operator:anna".parse()?,
+                    kind: MailKind::Info,
+                    to: vec![unit.clone()],
+                    desk: None,
+                    answers: None,
+                    expires: Some(state.at),
+                    urgent: Urgency::Normal,
+                    text: "the tests of the parser are slow today".parse()?,
+                },
+            },
+            9 => Fact::Receipted { message: id, receipt: Receipt::Expired },
+            _ => Fact::Used { usage: Usage { tokens: 1, money_micros: 1, calls: 1 } },
+        };
+        let subject = Subject::unit(unit);
+        let draft = Draft { actor: Actor::Engine, cause: None, subject, fact };
+        lines.push(chain.seal(draft, state.at, epoch)?.1);
+        if lines.len() == 1000 || number + 1 == records {
+            journal.append(epoch, &std::mem::take(&mut lines))?;
+        }
+    }
     Ok(())
 }
 

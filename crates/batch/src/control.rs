@@ -9,7 +9,8 @@
 //! ```
 //!
 //! * [`setup`]: what is written down before an engine begins.
-//! * [`place`]: a batch on disk; `choosing`: which one is meant.
+//! * [`place`]: a batch on disk; `choosing`: which one is meant; `remembered`: what its
+//!   journal amounts to, for readers.
 //! * `host`: what an agent on the host needs, and who knows its credentials.
 //! * [`process`]: how an engine is started, and its life; [`socket`]: its door.
 //! * [`requests`]: asking an engine, starting one if there is none.
@@ -41,6 +42,7 @@ mod host;
 mod integrate;
 mod place;
 mod process;
+mod remembered;
 pub(crate) mod requests;
 mod setup;
 mod socket;

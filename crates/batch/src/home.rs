@@ -8,6 +8,7 @@
 //!   engine.sock            the door of its engine; engine.log what that says
 //!   repository/            its store of commits, see `batch_git`
 //!   status.json            how far it is, for other programs
+//!   remembered.json        what its journal amounts to, see `control::remembered`
 //! <home>/batches/.new-…    a batch that is being made
 //! ```
 

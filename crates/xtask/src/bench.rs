@@ -14,7 +14,8 @@
 //!   SDK and the command line, [`copies`] snapshots, resets and forks.
 //! * What is judged by itself or by the guest: [`seeding`] and [`diffs`] of a large
 //!   [`repository`], [`hundredth`] copies, a server for [`models`], and
-//!   [`leftovers`] of many workspaces in a row; the engine of [`batches`].
+//!   [`leftovers`] of many workspaces in a row; [`batches`], and their [`engines`] as
+//!   processes.
 //! * [`figures`] judges and prints; [`facts`] is what they depend on; [`processes`]
 //!   reads `/proc`.
 //!
@@ -24,6 +25,7 @@
 mod batches;
 mod copies;
 mod diffs;
+mod engines;
 mod facts;
 mod figures;
 mod floor;
@@ -137,7 +139,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.needs_machines() {
         // Programs of their own measure there.
         let mut report = Report::new(Facts::of_host()?);
-        batches::measure(options.rounds, &mut report)?;
+        batches::measure(options.rounds, options.program.as_deref(), &mut report)?;
         return options.show(&report);
     }
     if cfg!(debug_assertions) {
@@ -222,7 +224,7 @@ async fn measure(options: &Options, script: &Path, program: &Path) -> Result<()>
     beside_the_floor(options, &floor, &product, &mut report).await?;
     by_themselves(options, &product, &mut report).await?;
     if options.wants(Part::Batches) {
-        batches::measure(options.rounds, &mut report)?;
+        batches::measure(options.rounds, Some(program), &mut report)?;
     }
     options.show(&report)
 }

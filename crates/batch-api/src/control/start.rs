@@ -28,7 +28,7 @@ pub struct Start {
     #[serde(default = "here")]
     pub directory: String,
     /// Most tasks that run at the same time; as configured unless given
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=64))]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub lanes: Option<u8>,

@@ -9,7 +9,7 @@ use super::record::{Draft, Line, Record, VERSION};
 use crate::time::Time;
 
 /// Where a chain ends: what the next record has to follow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chain {
     last: Sequence,
     digest: Digest,
@@ -78,6 +78,12 @@ impl Chain {
         self.last
     }
 
+    /// Whether this is the line that it ends with.
+    #[must_use]
+    pub fn ends_with(&self, line: &Line) -> bool {
+        line.sequence == self.last && line.digest == self.digest
+    }
+
     /// Turns a draft into the next record and its line.
     ///
     /// # Errors
@@ -118,11 +124,15 @@ impl Chain {
             return Err(ChainError::Torn(sequence));
         }
         let unreadable = |source| ChainError::Unreadable { sequence, source };
-        let Versioned { version } = serde_json::from_str(&line.text).map_err(unreadable)?;
-        if version > VERSION {
-            return Err(ChainError::Newer { sequence, version });
+        let read: Result<Record<F>, _> = serde_json::from_str(&line.text);
+        if read.as_ref().map_or(true, |record| record.version > VERSION) {
+            // Of a newer record nothing is understood for certain but its version.
+            let Versioned { version } = serde_json::from_str(&line.text).map_err(unreadable)?;
+            if version > VERSION {
+                return Err(ChainError::Newer { sequence, version });
+            }
         }
-        let record: Record<F> = serde_json::from_str(&line.text).map_err(unreadable)?;
+        let record = read.map_err(unreadable)?;
         if record.previous != self.digest || record.sequence != sequence {
             return Err(ChainError::Broken(sequence));
         }

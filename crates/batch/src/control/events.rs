@@ -7,7 +7,7 @@ use batch_core::fact::Fact;
 use batch_core::journal::Record;
 use operation::{Call, Handler, OpError};
 
-use super::following::{Followed, pause, read};
+use super::following::{Followed, PAGE, about, pause};
 use super::place::Place;
 use super::{blocking, choosing, telling};
 use crate::Batches;
@@ -31,27 +31,37 @@ impl Handler<Events> for Batches {
 /// What is asked for of the past.
 fn page(place: &Place, events: &Events) -> Result<BatchEvents, OpError> {
     let most = usize::try_from(events.limit).unwrap_or(usize::MAX);
-    let mut found: Vec<BatchEvent> = Vec::new();
-    let mut at = Sequence(match (events.after, &events.unit) {
-        (Some(after), _) => after,
-        (None, None) => last(place)?.saturating_sub(events.limit.into()),
-        // Which of all are the last ones of a unit is known at the end.
-        (None, Some(_)) => 0,
-    });
-    loop {
-        let records = read(place, at)?;
-        let Some(last) = records.last() else { break };
-        at = last.sequence;
-        for record in records.iter().filter(|record| is_about(record, events.unit.as_ref())) {
-            found.push(told(record)?);
-            if events.after.is_some() && found.len() == most {
-                let next_after = record.sequence.0;
-                return Ok(BatchEvents { id: place.batch, events: found, next_after });
+    let answer = |found: &[Record<Fact>], next_after: Sequence| {
+        let events = found.iter().map(told).collect::<Result<_, _>>()?;
+        Ok(BatchEvents { id: place.batch, events, next_after: next_after.0 })
+    };
+    let Some(mut journal) = place.journal()? else { return answer(&[], Sequence(0)) };
+    let unit = events.unit.as_ref();
+    let mut found = Vec::new();
+    if let Some(after) = events.after {
+        let mut at = Sequence(after);
+        loop {
+            let (last, records) = about(place, &mut journal, at, PAGE, unit)?;
+            let Some(last) = last else { return answer(&found, at) };
+            found.extend(records);
+            if let Some(next_after) = most.checked_sub(1).and_then(|place| found.get(place)) {
+                return answer(&found[..most], next_after.sequence);
             }
+            at = last;
         }
-        found.drain(..found.len().saturating_sub(most));
     }
-    Ok(BatchEvents { id: place.batch, events: found, next_after: at.0 })
+    // The last ones, and so from the end.
+    let last = journal.last()?;
+    let mut end = last.0;
+    while end > 0 && found.len() < most {
+        let count = PAGE.min(usize::try_from(end).unwrap_or(PAGE));
+        let from = end - count as u64;
+        let (_, records) = about(place, &mut journal, Sequence(from), count, unit)?;
+        found.extend(records.into_iter().rev().take(most - found.len()));
+        end = from;
+    }
+    found.reverse();
+    answer(&found, last)
 }
 
 /// Tells what happens until the batch is over.

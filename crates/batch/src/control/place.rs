@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use batch_api::BatchId;
-use batch_core::drive::{Failure, fold};
+use batch_core::drive::Failure;
 use batch_core::state::State;
 use operation::{ErrorKind, OpError};
 
 use super::files;
+use super::remembered;
 use super::setup::{self, SetupFile};
 use crate::journal::{JournalError, Owner, SqliteJournal};
 
@@ -73,8 +74,8 @@ impl Place {
         };
         // The owner first: an engine that has ended by then has told everything.
         let owner = journal.owner()?;
-        let (state, _) = fold(&mut journal, self.batch).map_err(unreadable)?;
-        Ok((state, owner))
+        let state = remembered::fold(&self.directory, &mut journal, self.batch);
+        Ok((state.map_err(unreadable)?, owner))
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {

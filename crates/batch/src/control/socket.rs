@@ -36,7 +36,7 @@ use crate::engine::{Door, Request, Surroundings};
 const NAME: &str = "engine.sock";
 
 /// Most clients at once; who comes then is told to come again.
-const CLIENTS_MAX: usize = 64;
+const CLIENTS_MAX: usize = 128;
 
 /// Most bytes of a line, in either direction: several times the largest message.
 pub(super) const LINE_BYTES_MAX: u64 = 64 * 1024;

@@ -19,9 +19,18 @@ impl Run {
     /// The journal, folded, is the state.
     pub(super) fn check_fold(&mut self, state: &State) {
         match fold(&mut self.storage.journal.clone(), self.world.scenario.spec.batch) {
-            Ok((folded, _)) if folded == *state => {}
+            Ok((folded, _)) if folded == *state => self.check_remembered(state),
             Ok(_) => self.world.broken("the journal folds to another state".to_owned()),
             Err(failure) => self.world.broken(format!("the journal cannot be folded: {failure:?}")),
+        }
+    }
+
+    /// A state is the same after it was written down.
+    fn check_remembered(&mut self, state: &State) {
+        let written = serde_json::to_string(state);
+        let read = written.and_then(|text| serde_json::from_str::<State>(&text));
+        if !read.as_ref().is_ok_and(|read| read == state) {
+            self.world.broken(format!("the state cannot be written down: {:?}", read.err()));
         }
     }
 
