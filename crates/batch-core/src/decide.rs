@@ -19,6 +19,8 @@ mod mailing;
 mod observe;
 mod outcome;
 mod takeover;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod waits;
 

@@ -5,6 +5,7 @@ use batch_api::{ConversationId, MessageId, UnitId};
 use super::Decider;
 use crate::complete::Stage;
 use crate::defect::planted;
+use crate::effect::Action;
 use crate::fact::{Fact, Nudge};
 use crate::journal::Subject;
 use crate::mail::Receipt;
@@ -116,7 +117,11 @@ impl Decider {
     /// An agent ended its turn. If there is more to do it is told so, a few times; what
     /// waits for it begins another turn.
     fn turn_ended(&mut self, id: &UnitId) {
-        if self.unit(id).is_some_and(|unit| unit.deaf_until > self.now) {
+        // A message that is on its way may have found it at work: that it is no more is
+        // written down, for when the message comes back.
+        let is_told =
+            self.state.effects_of(id).any(|effect| matches!(effect.action, Action::Inject { .. }));
+        if is_told || self.unit(id).is_some_and(|unit| unit.deaf_until > self.now) {
             self.note_of(id, Fact::Deaf { until: self.now });
         }
         let Some(unit) = self.unit(id) else { return };

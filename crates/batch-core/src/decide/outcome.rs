@@ -8,7 +8,7 @@ use super::takeover::{is_batch_fence, is_integration};
 use super::{Decider, Verdict, pause_after};
 use crate::complete::Stage;
 use crate::defect::planted;
-use crate::effect::{Action, Effect, Found, Kind, Outcome};
+use crate::effect::{Action, Effect, EffectState, Found, Kind, Outcome};
 use crate::fact::Fact;
 use crate::mail::Receipt;
 use crate::unit::{Answer, Class, End, Goal, Phase, Reason};
@@ -80,7 +80,12 @@ impl Decider {
         else {
             return;
         };
-        if !self.is_in_vain(effect) {
+        // The turn that it had to wait for may have ended since it was begun.
+        let has_ended = self.unit(&unit).is_some_and(|unit| match effect.state {
+            EffectState::Running { since } => unit.deaf_until > since,
+            _ => false,
+        });
+        if !has_ended && !self.is_in_vain(effect) {
             self.note_of(&unit, Fact::Deaf { until: self.now.after(AGAIN_AFTER) });
         }
         let is_over = self.unit(&unit).is_none_or(|unit| unit.phase.is_over());
