@@ -3,7 +3,7 @@
 //! A socket's address holds 107 bytes of path, a home directory may be longer.
 //! Both ends therefore name the socket through an open descriptor of its
 //! directory, `/proc/self/fd/N/NAME`, which is always short, and good for as long
-//! as the descriptor is open: so it is only lent ([`ShortPath::lent`]).
+//! as the descriptor is open: so it is only lent (`ShortPath::lent`).
 
 use std::fs::{self, File, Permissions};
 use std::io;
