@@ -60,7 +60,7 @@ fn what_is_not_known_is_an_error_with_its_line() {
     let text = "lane = 3\nlanes = 0\n\n[sizes]\nM = 2\nXL = 8\n\n[areas]\ncore = \"../outside\"\nall = \"x\"\n\"a b\" = \"x\"\nweb = 3\n";
     insta::assert_snapshot!(told(&own(text)), @r"
     .hotcell/batch.toml:1: found the key `lane`; expected one of `version`, `lanes`, `environment`, `base`, `verify`, `agent`, `limits`, `sizes`, `areas`, `lanes` perhaps
-    .hotcell/batch.toml:2: found another value for `lanes`; expected 1 to 64
+    .hotcell/batch.toml:2: found another value for `lanes`; expected 1 to 128
     .hotcell/batch.toml:6: found the key `XL` in [sizes]; expected one of `S`, `M`, `L`, `L` perhaps
     .hotcell/batch.toml:9: `../outside` is no path within the tree: it has a `..`; expected a directory below the repository
     .hotcell/batch.toml:10: found the area `all`, which means every area; expected another name
