@@ -79,8 +79,8 @@ impl Handler<Doctor> for Batches {
                     let remedy = error.hints.join("; ");
                     findings.failed("environment", error.message, remedy);
                 }
+                traces(&place, &mut findings);
             }
-            traces(&place, &mut findings);
             room(place.directory(), &mut findings);
             Ok((place, findings, known))
         })
@@ -190,7 +190,7 @@ fn waits(place: &Place, state: &State, findings: &mut Findings) {
     );
 }
 
-/// Whether what was said and printed is what was kept.
+/// Whether what was said and printed is what was kept. The journal says what should be.
 fn traces(place: &Place, findings: &mut Findings) {
     match super::traces::checked(place) {
         Ok((found, gone)) => {
