@@ -8,8 +8,9 @@
 //! | what runs there | commands of the guest | processes in custody |
 //! | captured by | a command of the guest | a process in custody |
 //!
-//! Everything that the engine does with an attempt goes through here, so that only
-//! this file and the two kinds themselves know that there are two.
+//! What the engine does with the files of an attempt goes through here. Besides this file
+//! and the two kinds themselves, only what starts processes knows that there are two: of
+//! agents (`agent/process`, `agent/opening`) and of capturing (`agent/capturing`).
 
 use batch_api::{AttemptId, CommitName, ConversationId};
 use batch_core::effect::Outcome;

@@ -15,7 +15,6 @@ use batch_core::trace::{Source, Trace};
 use redaction::{Redactor, Secrets};
 use workspace_api::run::CommandResult;
 
-use super::agent::Agent;
 use super::world::{World, told};
 use crate::journal::{JournalError, SqliteJournal, TRACE_BYTES_MAX};
 
@@ -79,9 +78,9 @@ impl World {
         (hidden, more as u64)
     }
 
-    fn secrets(&self) -> Option<Secrets> {
-        let Agent::Host(agent) = &*self.agent else { return None };
-        let pairs = agent.credentials.pairs();
+    /// The credentials of agents, as far as they can be hidden.
+    pub(super) fn secrets(&self) -> Option<Secrets> {
+        let pairs = self.agent.host()?.credentials.pairs();
         // Shorter ones cannot be told from other text.
         let fits = |value: &str| (Secrets::VALUE_MIN..=Secrets::VALUE_MAX).contains(&value.len());
         let pairs = pairs.iter().filter(|(_, value)| fits(value));

@@ -249,6 +249,21 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Whether a file below a directory holds a text.
+pub(crate) fn holds(directory: &Path, text: &str) -> bool {
+    fs::read_dir(directory).into_iter().flatten().flatten().any(|entry| {
+        let path = entry.path();
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => holds(&path, text),
+            kind if kind.is_file() => {
+                let content = fs::read(&path).unwrap_or_default();
+                content.windows(text.len()).any(|bytes| bytes == text.as_bytes())
+            }
+            _ => false,
+        }
+    })
+}
+
 /// Waits until a child has written a line with `word` to its standard output.
 pub(crate) fn wait_for_word(child: &mut Child, word: &str) {
     use std::io::Read as _;

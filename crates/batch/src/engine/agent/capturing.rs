@@ -5,7 +5,8 @@
 //! same custody as the agent did, with none of its credentials, and is ended when it is
 //! done or its time is up: it can do nothing that the agent could not. git is told where
 //! to stop looking for a repository, so of an agent that removed its own nobody else's is
-//! captured; where a link or a file stands in its place, nothing is. What comes of it is believed no more than anything else of an agent's.
+//! captured; where a link or a file stands in its place, nothing is. What comes of it is
+//! believed no more than anything else of an agent's.
 
 use std::ffi::OsStr;
 use std::path::Path;

@@ -97,7 +97,7 @@ impl Conversing {
         let stdin = held.take_stdin().ok_or("the agent's input is written elsewhere")?;
         let (tell, told) = mpsc::channel(UNREAD_MAX);
         tokio::spawn(write(stdin, told));
-        let transcript = place.transcript()?;
+        let transcript = place.transcript(world.secrets())?;
         let (opened, untaken, spent) = (Some(opened), BTreeSet::new(), Spent::default());
         Ok(Self {
             world,

@@ -6,8 +6,8 @@
 //!   conversation which one it is
 //!   home/        its settings and its own records, gone with its attempt's lane
 //!   pass         what opens the gateway, gone when it has ended
-//!   transcript   all lines that it was told (`>`) and said (`<`), with a bound, until they
-//!                are kept as a trace
+//!   transcript   all lines that it was told (`>`) and said (`<`), without its credentials, with
+//!                a bound, until they are kept as a trace
 //!   stderr       what it complained about
 //! ```
 //!
@@ -22,8 +22,11 @@ use std::path::{Path, PathBuf};
 
 use agents::{Adapter, Key, Record};
 use batch_api::{AttemptId, ConversationId, MessageId};
+use redaction::Secrets;
 use sha2::{Digest as _, Sha256};
 use uuid::Builder;
+
+use super::super::hide;
 
 /// The file that holds what was told and said.
 const TRANSCRIPT: &str = "transcript";
@@ -143,10 +146,11 @@ impl Place {
         self.0.join("stderr")
     }
 
-    pub(super) fn transcript(&self) -> io::Result<Transcript> {
+    /// Its transcript, in which secrets are hidden.
+    pub(super) fn transcript(&self, secrets: Option<Secrets>) -> io::Result<Transcript> {
         let path = self.0.join(TRANSCRIPT);
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-        Ok(Transcript { file, left: TRANSCRIPT_BYTES_MAX })
+        Ok(Transcript { file, left: TRANSCRIPT_BYTES_MAX, secrets })
     }
 
     /// Whether the agent's own records say that it took a message; none if they cannot
@@ -208,6 +212,7 @@ fn record(path: &Path) -> io::Result<String> {
 pub(super) struct Transcript {
     file: File,
     left: u64,
+    secrets: Option<Secrets>,
 }
 
 impl Transcript {
@@ -222,7 +227,8 @@ impl Transcript {
     /// What does not fit any more, or cannot be written, is left out: a transcript is
     /// for people, and stops no work.
     fn note(&mut self, mark: &[u8], line: &[u8]) {
-        let noted = [mark, line, b"\n"].concat();
+        let hidden = self.secrets.clone().map(|secrets| hide(secrets, line));
+        let noted = [mark, hidden.as_deref().unwrap_or(line), b"\n"].concat();
         let Some(left) = self.left.checked_sub(noted.len() as u64) else { return };
         if self.file.write_all(&noted).is_ok() {
             self.left = left;

@@ -97,7 +97,7 @@ impl World {
             limits: Limits::default(),
             stderr: place.stderr(),
         };
-        let (transcript, complaints) = (place.transcript()?, place.stderr());
+        let (transcript, complaints) = (place.transcript(self.secrets())?, place.stderr());
         let revise = self.revise(&site, &unit.home).await?;
         let (held, orders) = self.hosted()?.start(conversation, order).await?;
         let turn = Turn {

@@ -14,13 +14,17 @@ use crate::support::*;
 /// Tells that it runs, and with which variables: for an agent, or for whoever else.
 const SPY: &str = "#!/bin/sh\n{ echo RUNS; env; } >> $(dirname $0)/${BATCH_TASK:-nobody}\n";
 
+/// What an agent was given, and prints.
+const KEY: &str = "hidden-4711-6e1d";
+
 /// What the agents do: they leave processes behind, and settings of git that run programs,
 /// and do one step in a turn. Whoever finds nothing waits until he may go on.
 const AGENT: &str = r#"
 set -eu
 test "$(git rev-parse --show-toplevel)" = "$PWD"
 test -z "$(git remote)"
-test "$AGENTS_SECRET" = hidden
+test -n "$AGENTS_SECRET"
+echo "the key is $AGENTS_SECRET"
 file=$(sed -n 's/^Write: //p' $BATCH_PACKET/PROMPT.md)
 marks=$(sed -n 's/^Marks: //p' $BATCH_PACKET/PROMPT.md)
 setsid sleep 86399 > /dev/null 2>&1 &
@@ -60,7 +64,7 @@ fn count(directory: &Path) -> usize {
 #[test]
 fn agents_in_checkouts_are_killed_with_their_engines_and_nothing_of_theirs_is_lost() {
     let mut scene = Scene::with(AGENT, "grep -q second *.txt");
-    scene.variables.push(("AGENTS_SECRET", "hidden".to_owned()));
+    scene.variables.push(("AGENTS_SECRET", KEY.to_owned()));
     let configuration = scene.app().join(".hotcell/batch.toml");
     let said = fs::read_to_string(&configuration).unwrap();
     let table = "[agent]\nlane = \"worktree\"\ncredentials = [\"AGENTS_SECRET\"]\n";
@@ -88,6 +92,9 @@ fn agents_in_checkouts_are_killed_with_their_engines_and_nothing_of_theirs_is_lo
     let lanes = scene.directory(&batch).join("lanes");
     for _ in 0..2 {
         scene.until(&batch, "an agent is at work", || left().len() > 1);
+        let said = scene.directory(&batch).join("agents");
+        scene.until(&batch, "it is heard", || holds(&said, "the key is "));
+        assert!(!holds(&scene.directory(&batch), KEY), "the key is in a file");
         kill_process(
             Pid::from_raw(scene.engine(&batch).unwrap().cast_signed()).unwrap(),
             Signal::KILL,
@@ -122,6 +129,9 @@ fn agents_in_checkouts_are_killed_with_their_engines_and_nothing_of_theirs_is_lo
     assert!(with("RUNS") > 0, "the capture was tried");
     assert_eq!(with("RUNS"), with("GIT_CEILING_DIRECTORIES="), "{ran}");
     assert_eq!(with("AGENTS_SECRET"), 0, "{ran}");
+
+    assert!(holds(&scene.directory(&batch).join("traces"), "[REDACTED:AGENTS_SECRET]"));
+    assert!(!holds(&scene.directory(&batch), KEY), "the key is in a file");
 
     let diagnosis = scene.told(&["doctor", &batch]);
     let findings = diagnosis["findings"].as_array().unwrap();

@@ -2,7 +2,6 @@
 //! are kept nowhere.
 
 use std::fs;
-use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,21 +19,6 @@ const CONFIGURATION: &str = "version = 1\n[agent]\nkind = \"claude-code\"\nmodel
 
 const PROMPT: &str = "# Task: TP-1 - Write a file\n\n**Size:** S\n\n## Steps\n\n### Step 1: Write it\n\n\
                       - [ ] It is there\n";
-
-/// Whether a file below a directory holds a text.
-fn holds(directory: &Path, text: &str) -> bool {
-    fs::read_dir(directory).into_iter().flatten().flatten().any(|entry| {
-        let path = entry.path();
-        match entry.file_type().unwrap() {
-            kind if kind.is_dir() => holds(&path, text),
-            kind if kind.is_file() => {
-                let content = fs::read(&path).unwrap_or_default();
-                content.windows(text.len()).any(|bytes| bytes == text.as_bytes())
-            }
-            _ => false,
-        }
-    })
-}
 
 #[test]
 fn credentials_come_with_whoever_starts_an_engine_and_are_in_no_file() {
