@@ -200,13 +200,16 @@ pub(crate) fn is_older(path: &Path, than: Duration) -> bool {
 pub(crate) fn disk_bytes(directory: &Path) -> u64 {
     let mut named_elsewhere = HashMap::new();
     let alone = count(directory, &mut named_elsewhere);
-    let inside = named_elsewhere.into_values().filter(|names| names.missing == 0);
+    let inside = named_elsewhere.into_values().filter(|names| names.met >= names.links);
     alone + inside.map(|names| names.bytes).sum::<u64>()
 }
 
-/// A file with several names, some of which were not met yet.
+/// A file with several names: how many of them were met, and how many there were when
+/// the last one was. A directory that changes meanwhile may show one twice.
+#[derive(Default)]
 struct Names {
-    missing: u64,
+    met: u64,
+    links: u64,
     bytes: u64,
 }
 
@@ -219,8 +222,8 @@ fn count(directory: &Path, several: &mut HashMap<u64, Names>) -> u64 {
         if metadata.is_dir() {
             alone += count(&entry.path(), several);
         } else if metadata.nlink() > 1 {
-            let names = Names { missing: metadata.nlink(), bytes };
-            several.entry(metadata.ino()).or_insert(names).missing -= 1;
+            let names = several.entry(metadata.ino()).or_default();
+            *names = Names { met: names.met + 1, links: metadata.nlink(), bytes };
         } else {
             alone += bytes;
         }
@@ -255,4 +258,46 @@ pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<(), FileError>
 /// If the directory cannot be synced.
 pub fn sync_directory(path: &Path) -> Result<(), FileError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(FileError::at("sync", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// Names that come and go while they are counted are met more often than a look at
+    /// the first of them had promised.
+    #[test]
+    fn space_is_counted_while_names_come_and_go() {
+        const LOOKS: u32 = 300;
+        let directory = tempfile::tempdir().unwrap();
+        let original = directory.path().join("original");
+        fs::write(&original, [b'x'; 5000]).unwrap();
+        let counted = directory.path().join("counted");
+        let name = |number: u32| counted.join(format!("{number}/{number}"));
+        for number in 0..20 {
+            fs::create_dir_all(name(number).parent().unwrap()).unwrap();
+        }
+        let done = AtomicBool::new(false);
+        let space = fs::metadata(&original).unwrap().blocks() * 512;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    (0..20).for_each(|number| fs::hard_link(&original, name(number)).unwrap());
+                    (0..20).for_each(|number| fs::remove_file(name(number)).unwrap());
+                }
+            });
+            let looks = scope.spawn(|| (0..LOOKS).map(|_| disk_bytes(&counted)).max());
+            let most = looks.join();
+            done.store(true, Ordering::Relaxed);
+            assert!(most.unwrap() <= Some(space));
+        });
+        assert_eq!(disk_bytes(&counted), 0);
+        fs::hard_link(&original, name(0)).unwrap();
+        assert_eq!(disk_bytes(&counted), 0, "it has a name outside");
+        fs::hard_link(name(0), name(1)).unwrap();
+        fs::remove_file(&original).unwrap();
+        assert_eq!(disk_bytes(&counted), space, "both names are inside");
+    }
 }
