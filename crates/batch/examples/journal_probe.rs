@@ -2,6 +2,7 @@
 //!
 //! - `append DIRECTORY`: claims the journal, then appends one to five records in
 //!   one commit for each line of its input, and says what became of it.
+//! - `hold DIRECTORY`: claims the journal, begins to write, and never ends.
 //! - `full DIRECTORY`: fills the disk that holds the directory, appends until that
 //!   is refused, makes room, and goes on.
 //! - `measure DIRECTORY RECORDS`: appends beside plain SQLite, one commit each and
@@ -37,6 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["append", directory] => append(Path::new(directory)),
+        ["hold", directory] => hold(Path::new(directory)),
         ["full", directory] => full(Path::new(directory)),
         ["measure", directory, records] => measure(Path::new(directory), records.parse()?),
         ["lengthen", directory, batch, records] => {
@@ -89,6 +91,16 @@ fn append(directory: &Path) -> Result<(), Box<dyn Error>> {
             }
         }
     }
+    Ok(())
+}
+
+fn hold(directory: &Path) -> Result<(), Box<dyn Error>> {
+    let mut journal = SqliteJournal::create(directory, batch()?)?;
+    let claim = journal.claim()?;
+    let writing = Connection::open(directory.join("journal.sqlite"))?;
+    writing.execute_batch("BEGIN IMMEDIATE; UPDATE journal SET epoch = 99;")?;
+    say(&format!("claimed {} after {}", claim.epoch.0, claim.last.0));
+    io::stdin().lock().read_line(&mut String::new())?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! DIRECTORY/
 //!   journal.sqlite (-wal, -shm)   lines and the epoch: one table each
-//!   owner-7.lock                  held while the engine of epoch 7 lives
+//!   owner-7.lock                  held while the engine of epoch 7 lives; says who it is
 //!   traces/3f/3f9c…               content by its digest
 //! ```
 //!
@@ -27,9 +27,10 @@
 //! failure of a commit is `Unknown`: the log may hold the lines although it could
 //! not be synced.
 //!
-//! **Known limit.** A stopped process that was in the middle of a commit holds
-//! SQLite's lock. Claims and appends of others then fail after `BUSY_TIMEOUT` as
-//! busy, until that process is ended; its half-written transaction never counts.
+//! **A stopped process** that was in the middle of a commit holds SQLite's lock. If it
+//! is an engine, whoever takes over ends it (`ownership`); if it is somebody else's
+//! program, claims and appends fail after `BUSY_TIMEOUT` as busy, until it is ended. Its
+//! half-written transaction never counts.
 
 mod error;
 mod group;

@@ -67,7 +67,7 @@ const TEST: &str = "simulation::tests::every_seed_keeps_every_promise";
 const SEEDS_VARIABLE: &str = "HOTCELL_SIMULATION_SEEDS";
 
 /// How many seeds a process runs: as many as it needs to die everywhere.
-const CHUNK: u64 = 1_000;
+const CHUNK: u64 = 5_000;
 
 /// Seeds that have found something, for every test run.
 const KEPT: &str = "crates/batch-core/src/simulation/kept.txt";

@@ -22,9 +22,12 @@ use crate::unit::{Status, Usage};
 
 /// Which seeds are run when nobody says which.
 const SEEDS: Range<u64> = 0..5_000;
-/// Within how many of them every planted defect has to be found, and every kind of
-/// effect to be hit by a death at each of its positions.
+/// Within how many of them every planted defect has to be found; also what is worth
+/// a thread.
 const SEEDS_ENOUGH: u64 = 1_000;
+/// Within how many of them every kind of effect has to be hit by a death at each of its
+/// positions. Of thirty thousands, one missed the rarest.
+const SEEDS_THROUGHOUT: u64 = 5_000;
 /// Says which seeds to run: `FIRST..END`.
 const SEEDS_VARIABLE: &str = "HOTCELL_SIMULATION_SEEDS";
 
@@ -94,7 +97,7 @@ fn every_seed_keeps_every_promise() {
         coverage.crashes,
         coverage.refused,
     );
-    if seeds.end - seeds.start >= SEEDS_ENOUGH {
+    if seeds.end - seeds.start >= SEEDS_THROUGHOUT {
         assert_eq!(coverage.missing(), [], "no engine died there");
         assert!(coverage.refused > 0, "no stale engine was refused");
     }

@@ -3,10 +3,13 @@
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
+
+use super::waiting;
 
 /// A process, named beyond doubt within one boot of the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +37,23 @@ impl ProcessMark {
     /// The mark of the process that has this number now; `None` if none has.
     pub(super) fn of(pid: i32) -> io::Result<Option<Self>> {
         Ok(stat(pid)?.map(|stat| Self { pid, start_ticks: stat.start_ticks }))
+    }
+
+    /// The mark of the process that asks.
+    pub(crate) fn own() -> io::Result<Self> {
+        let gone = || io::Error::new(io::ErrorKind::NotFound, "the kernel does not know us");
+        Self::of(getpid().as_raw_nonzero().get())?.ok_or_else(gone)
+    }
+
+    /// Kills this very process, also a stopped one, and tells whether it was gone
+    /// before its time was up.
+    pub(crate) fn kill(self, patience: Duration) -> io::Result<bool> {
+        let Some(descriptor) = self.open()? else { return Ok(true) };
+        match pidfd_send_signal(&descriptor, Signal::KILL) {
+            Ok(()) => waiting::until_ended(&descriptor, Instant::now() + patience),
+            Err(Errno::SRCH) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether this very process lives, and does not just wait to be reaped.

@@ -3,11 +3,12 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use batch::journal::{JournalError, SqliteJournal};
-use batch_api::Sequence;
+use batch::journal::{ClaimError, JournalError, SqliteJournal};
+use batch_api::{Epoch, Sequence};
 use batch_core::journal::{AppendError, Chain, Journal, Line};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -29,8 +30,12 @@ fn probe() -> PathBuf {
 
 impl Writer {
     fn start(directory: &Path) -> Self {
+        Self::start_as("append", directory)
+    }
+
+    fn start_as(role: &str, directory: &Path) -> Self {
         let mut child = Command::new(probe())
-            .arg("append")
+            .arg(role)
             .arg(directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -110,6 +115,26 @@ fn a_stopped_writer_that_was_replaced_appends_nothing() {
     let refused = writer.hear().unwrap();
     assert_eq!(refused, "refused: the batch is owned by engine 2, engine 1 was refused");
     assert_eq!(journal.verify().unwrap().last, Sequence(1));
+}
+
+/// Refusing it something would take the lock that it holds, so it is ended.
+#[test]
+fn an_engine_that_was_stopped_in_the_middle_of_a_commit_is_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut holder = Writer::start_as("hold", directory.path());
+    assert_eq!(holder.hear().unwrap(), "claimed 1 after 0");
+    kill_process(Pid::from_child(&holder.child), Signal::STOP).unwrap();
+
+    let mut journal = SqliteJournal::open(directory.path(), batch()).unwrap();
+    let refused = journal.claim_unowned();
+    assert!(matches!(refused, Err(ClaimError::Owned(Epoch(1)))), "{refused:?}");
+    assert_eq!(holder.child.try_wait().unwrap(), None, "nobody has ended it");
+
+    let claim = journal.claim().unwrap();
+    assert_eq!((claim.epoch, claim.last), (Epoch(2), Sequence(0)));
+    assert_eq!(holder.child.wait().unwrap().signal(), Some(Signal::KILL.as_raw()));
+    journal.append(claim.epoch, &lines(&mut Chain::of(batch()), 2)).unwrap();
+    assert_eq!(journal.verify().unwrap().last, Sequence(2));
 }
 
 /// A process that is stopped in the middle of a commit holds SQLite's lock.
