@@ -14,7 +14,6 @@ use super::process::{Begun, Orders, Replacing};
 use super::requests;
 use super::{blocking, choosing};
 use crate::Batches;
-use crate::journal::Owner;
 
 impl Handler<Pause> for Batches {
     async fn handle(&self, pause: Pause, _: &mut Call<NoEvents>) -> Result<Changed, OpError> {
@@ -94,10 +93,11 @@ impl Handler<Resume> for Batches {
             let Resume { take_over, target, request_id } = resume;
             let place = choosing::choose(&home, &target)?;
             let request_id = requests::name(request_id);
-            let (state, owner) = place.look()?;
-            let (engine, outcome) = match (owner, take_over) {
-                (Owner::Alive(epoch), false) => (epoch.0, ResumeOutcome::Alive),
-                _ => {
+            let at_work = if take_over { None } else { requests::at_work(&place)? };
+            let state = place.look()?.0;
+            let (engine, outcome) = match at_work {
+                Some(epoch) => (epoch.0, ResumeOutcome::Alive),
+                None => {
                     nothing_to_do(&place, &state)?;
                     let replacing =
                         if take_over { Replacing::Anybody } else { Replacing::OnlyTheDead };

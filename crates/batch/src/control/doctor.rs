@@ -137,12 +137,12 @@ fn engine(place: &Place, state: &State, owner: Owner, findings: &mut Findings) {
     let is_over = telling::state(state).is_over();
     let resume = format!("`hotcell batch resume {}`", place.batch);
     match owner {
-        Owner::Alive(epoch) => match socket::is_open(place.directory()) {
-            true => findings.good("engine", format!("engine {} lives, and listens", epoch.0)),
+        Owner::Alive(epoch) => match socket::is_attended(place.directory()) {
+            true => findings.good("engine", format!("engine {} lives, and answers", epoch.0)),
             false => findings.warning(
                 "engine",
-                format!("engine {} lives, and nobody listens", epoch.0),
-                format!("it may be beginning; or {resume} --take-over"),
+                format!("engine {} lives, and does not answer", epoch.0),
+                format!("it may be beginning; if it stays so, {resume} --take-over"),
             ),
         },
         Owner::Dead(_) if is_over => findings.good("engine", "none is needed: the batch is over"),

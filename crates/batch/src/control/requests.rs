@@ -12,7 +12,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use batch_api::{Actor, RequestId};
+use batch_api::{Actor, Epoch, RequestId};
 use batch_core::decide::Command;
 use batch_core::fact::{Refusal, Reply};
 use operation::{ErrorKind, OpError};
@@ -27,6 +27,9 @@ use crate::journal::Owner;
 
 /// How long an engine that lives is asked again before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long an engine that lives is greeted again before it counts as stuck.
+const GREETING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long to wait before asking again.
 const NAP: Duration = Duration::from_millis(200);
@@ -85,13 +88,34 @@ pub(super) fn ask_lending(
     }
 }
 
+/// The engine of a batch that answers; `None` if none lives. One that lives and does not
+/// answer is about to begin or to end, so it is asked for a while.
+///
+/// # Errors
+///
+/// If it lives and never answers: then it was stopped, or is stuck.
+pub(super) fn at_work(place: &Place) -> Result<Option<Epoch>, OpError> {
+    let deadline = Instant::now() + GREETING_PATIENCE;
+    loop {
+        let owner = place.owner()?;
+        let Owner::Alive(epoch) = owner else { return Ok(None) };
+        if socket::is_attended(place.directory()) {
+            return Ok(Some(epoch));
+        }
+        if Instant::now() >= deadline {
+            return Err(stuck(place, owner));
+        }
+        thread::sleep(NAP);
+    }
+}
+
 /// What is said of an engine that does not answer.
 pub(super) fn stuck(place: &Place, owner: Owner) -> OpError {
     let engine = match owner {
         Owner::Alive(epoch) => format!("engine {} of {} lives", epoch.0, place.batch),
         Owner::Nobody | Owner::Dead(_) => format!("no engine of {} stays", place.batch),
     };
-    OpError::plain(ErrorKind::Unavailable, format!("{engine}, and the request is not answered"))
+    OpError::plain(ErrorKind::Unavailable, format!("{engine}, and nobody answers"))
         .hinted("do it again under the same --request-id: it is carried out once")
         .hinted(format!("`hotcell batch resume --take-over {}` replaces the engine", place.batch))
 }

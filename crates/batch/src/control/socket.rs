@@ -4,6 +4,8 @@
 //! ```text
 //! client ──{"request":…,"command":…}──▶ thread ──▶ Door ──▶ engine
 //!        ◀──{"replied":{"reply":…}}────        ◀── once it is in the journal
+//!        ──(an empty line)─────────▶ thread      a greeting: is somebody there?
+//!        ◀──(an empty line)────────
 //! ```
 //!
 //! The directory has mode 0700 and the socket 0600, so whoever comes is the operator or
@@ -13,7 +15,7 @@
 //! At most [`CLIENTS_MAX`] clients at once, a line of [`LINE_BYTES_MAX`], and
 //! [`PATIENCE`] for either end: a client that says nothing is sent away.
 
-use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -44,6 +46,9 @@ pub(super) const LINE_BYTES_MAX: u64 = 64 * 1024;
 /// How long an end waits for a line of the other. An engine answers when its disk has
 /// written.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long whoever greets waits for an answer: nothing has to be written for it.
+const GREETING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a client asks of an engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,12 +126,16 @@ fn admit(client: UnixStream, door: &Door, present: &Arc<AtomicUsize>) {
     }
 }
 
-fn attend(client: &UnixStream, door: &Door) -> io::Result<()> {
+fn attend(mut client: &UnixStream, door: &Door) -> io::Result<()> {
     client.set_read_timeout(Some(PATIENCE))?;
     client.set_write_timeout(Some(PATIENCE))?;
     let actor = super::requests::operator(rustix::net::sockopt::socket_peercred(client)?.uid);
     let mut reader = BufReader::new(client);
     while let Some(line) = line(&mut reader)? {
+        if line.is_empty() {
+            client.write_all(b"\n")?;
+            continue;
+        }
         let answer = match serde_json::from_slice::<Ask>(&line) {
             Ok(ask) => awaited(bring(door, actor.clone(), ask)),
             Err(error) => Answer::Malformed { why: error.to_string() },
@@ -166,9 +175,17 @@ pub(super) fn ask(directory: &Path, ask: &Ask) -> io::Result<Answer> {
     heard(&stream)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
-/// Whether somebody listens.
-pub(super) fn is_open(directory: &Path) -> bool {
-    socket::connect(directory, NAME).is_ok()
+/// Whether an engine answers. One that was stopped does not, nor does one that has been
+/// killed and is not gone yet, although the kernel takes calls for both.
+pub(super) fn is_attended(directory: &Path) -> bool {
+    let greet = || -> io::Result<Option<Vec<u8>>> {
+        let mut stream = socket::connect(directory, NAME)?;
+        stream.set_read_timeout(Some(GREETING_PATIENCE))?;
+        stream.set_write_timeout(Some(GREETING_PATIENCE))?;
+        stream.write_all(b"\n")?;
+        line(&mut BufReader::new(stream))
+    };
+    greet().is_ok_and(|answer| answer.is_some())
 }
 
 /// Says something in a line.

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -519,7 +520,9 @@ fn a_start_that_was_killed_leaves_a_batch_that_can_be_resumed() {
         let entry = entry.unwrap();
         match entry.file_name().to_str().unwrap() {
             "setup.json" => {}
-            "repository" => fs::remove_dir_all(entry.path()).unwrap(),
+            // A git that the engine had started may still write to it.
+            "repository" => scene
+                .until(&batch, "the store is removed", || fs::remove_dir_all(entry.path()).is_ok()),
             _ => fs::remove_file(entry.path()).unwrap(),
         }
     }
@@ -530,19 +533,33 @@ fn a_start_that_was_killed_leaves_a_batch_that_can_be_resumed() {
     assert_eq!(scene.told(&["resume"])["outcome"], "started");
     assert_eq!(scene.status()["state"], "running");
 
-    // One that was stopped lives. It is replaced if somebody says so, and refused then.
+    // One that was stopped lives, and nothing goes on. One that dies is not gone at once.
     scene.until_written(&batch, "one.txt");
-    let stopped = scene.engine(&batch).unwrap();
-    let signal = |signal| {
-        kill_process(Pid::from_raw(stopped.cast_signed()).unwrap(), signal).unwrap();
+    let signal = |engine: u32, signal| {
+        kill_process(Pid::from_raw(engine.cast_signed()).unwrap(), signal).unwrap();
     };
-    signal(Signal::STOP);
-    assert_eq!(scene.told(&["resume"])["outcome"], "alive");
-    let before = scene.status()["epoch"].as_u64().unwrap();
+    let dying = scene.engine(&batch).unwrap();
+    signal(dying, Signal::STOP);
+    let stuck = scene.batch(&["resume"]);
+    assert_code(&stuck, 116);
+    assert!(text(&stuck.stderr).contains("--take-over"), "{}", text(&stuck.stderr));
+    let mut resume = scene.command(&["resume", "--json"]);
+    let resuming = resume.stdout(Stdio::piped()).spawn().unwrap();
+    // Whether it has looked at it by then or not, a new engine is what it tells of.
+    thread::sleep(Duration::from_millis(500));
+    signal(dying, Signal::KILL);
+    let resumed = json(&resuming.wait_with_output().unwrap());
+    assert_eq!(resumed["outcome"], "started");
+
+    // It is replaced if somebody says so, and refused then.
+    let stopped = scene.engine(&batch).unwrap();
+    assert_ne!(stopped, dying);
+    signal(stopped, Signal::STOP);
+    let before = resumed["engine"].as_u64().unwrap();
     let taken = scene.told(&["resume", "--take-over"]);
     assert_eq!(taken["outcome"], "started");
     assert_eq!(taken["engine"].as_u64().unwrap(), before + 1);
-    signal(Signal::CONT);
+    signal(stopped, Signal::CONT);
     let gone = || !processes_of(&scene.directory(&batch)).contains(&stopped);
     scene.until(&batch, "the other one is refused, and ends", gone);
     assert_eq!(scene.status()["engine"], "alive");
