@@ -14,7 +14,8 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use batch_api::{AttemptId, Epoch};
 use host_git::Git;
@@ -27,6 +28,9 @@ const QUESTION: Duration = Duration::from_secs(120);
 
 /// Time for copying or checking a repository as a whole.
 pub(crate) const WHOLE: Duration = Duration::from_secs(3600);
+
+/// Time for a git that was killed with its engine, and what it had started, to be gone.
+const GIT_ENDS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Settings of a store, whose objects are named as the operator's are.
 const SETTINGS_SHA1: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n";
@@ -426,11 +430,20 @@ fn remove_locks(store: &Path) -> Result<(), GitError> {
     Ok(())
 }
 
-/// Removes a directory of ours, if it is there.
+/// Removes a directory of ours, if it is there. A git that ends with the engine that
+/// started it may write to it for a moment longer.
 pub(crate) fn remove(directory: &Path) -> Result<(), GitError> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        removed => removed.map_err(GitError::at("remove", directory)),
+    let deadline = Instant::now() + GIT_ENDS_WITHIN;
+    loop {
+        match fs::remove_dir_all(directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error)
+                if error.kind() == ErrorKind::DirectoryNotEmpty && Instant::now() < deadline =>
+            {
+                thread::sleep(Duration::from_millis(10));
+            }
+            removed => return removed.map_err(GitError::at("remove", directory)),
+        }
     }
 }
 
@@ -438,4 +451,33 @@ fn sync(directory: &Path) -> Result<(), GitError> {
     fs::File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(GitError::at("sync", directory))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_writes_to_for_a_moment_longer_is_removed() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = scratch.path().join("new.git/objects");
+        let until = Instant::now() + Duration::from_millis(300);
+        thread::scope(|scope| {
+            for writer in 0..4 {
+                let directory = &directory;
+                scope.spawn(move || {
+                    for number in 0.. {
+                        if Instant::now() >= until {
+                            break;
+                        }
+                        let _ = fs::create_dir_all(directory);
+                        let _ = fs::write(directory.join(format!("{writer}-{number}")), "");
+                    }
+                });
+            }
+            while Instant::now() < until {
+                remove(&scratch.path().join("new.git")).unwrap();
+            }
+        });
+    }
 }

@@ -33,7 +33,7 @@ const REASON: &str = "its keeper ended unexpectedly; what was only in memory is 
 /// Settles every workspace that nobody is responsible for any more.
 pub(crate) fn recover(home: &Home, store: &Store) -> Result<(), OpError> {
     for record in store.list()? {
-        if !matches!(record.state, WorkspaceState::Stopped | WorkspaceState::Hibernated) {
+        if needs_owner(record.state) {
             settle(home, store, &record)?;
         }
     }
@@ -44,26 +44,40 @@ pub(crate) fn recover(home: &Home, store: &Store) -> Result<(), OpError> {
     sweep(home, store)
 }
 
+/// Whether somebody is responsible for a workspace in this state, or was.
+const fn needs_owner(state: WorkspaceState) -> bool {
+    !matches!(state, WorkspaceState::Stopped | WorkspaceState::Hibernated)
+}
+
 /// Settles one workspace if nobody is responsible for it.
-fn settle(home: &Home, store: &Store, record: &Record) -> Result<(), OpError> {
-    let files = home.workspace(record.id);
+fn settle(home: &Home, store: &Store, listed: &Record) -> Result<(), OpError> {
+    let files = home.workspace(listed.id);
+    let lock = probe_lock(&files.lock())?;
+    let has_files = match &lock {
+        LockState::Held => return Ok(()),
+        LockState::Free(_) => true,
+        LockState::Missing => false,
+    };
+    // It may have been made and stopped since it was listed. Nobody moves it any more:
+    // its lock is ours.
+    let record = match store.find(&listed.id.into()) {
+        Ok(record) if needs_owner(record.state) => record,
+        Ok(_) | Err(StoreError::NotFound(_)) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
     let vanishes =
         record.lifetime == Lifetime::WithCreator || record.state == WorkspaceState::Creating;
-    let lock = probe_lock(&files.lock())?;
-    let step = match &lock {
-        LockState::Held => return Ok(()),
-        LockState::Free(_)
-            if record.state == WorkspaceState::Starting
-                && Hibernation::of(&files).find()?.is_some() =>
-        {
-            Step::PutBack
-        }
-        LockState::Free(_) if !vanishes => Step::MachineEnded,
+    let is_put_back = has_files
+        && record.state == WorkspaceState::Starting
+        && Hibernation::of(&files).find()?.is_some();
+    let step = if is_put_back {
+        Step::PutBack
+    } else if has_files && !vanishes {
+        Step::MachineEnded
+    } else {
         // Without its files there is nothing that could be stopped.
-        LockState::Free(_) | LockState::Missing => {
-            files.delete()?;
-            Step::Delete
-        }
+        files.delete()?;
+        Step::Delete
     };
     tracing::info!(workspace = %record.id, ?step, "settling an abandoned workspace");
     let reason = if step == Step::PutBack { PUT_BACK } else { REASON };
@@ -105,4 +119,32 @@ fn sweep(home: &Home, store: &Store) -> Result<(), OpError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::{record, store};
+
+    #[test]
+    fn a_workspace_that_went_on_since_it_was_listed_is_not_taken_for_abandoned() {
+        let (_directory, home, store) = store();
+        let listed = record(Some("demo"));
+        let files = home.workspace(listed.id);
+        drop(files.create().unwrap());
+        store.insert(&listed, None).unwrap();
+        store.step(listed.id, Step::Ready, None).unwrap();
+        store.step(listed.id, Step::Stop, None).unwrap();
+        settle(&home, &store, &listed).unwrap();
+        assert!(files.directory().exists());
+        assert_eq!(store.list().unwrap()[0].state, WorkspaceState::Stopped);
+
+        // One that never got further vanishes.
+        let abandoned = record(None);
+        drop(home.workspace(abandoned.id).create().unwrap());
+        store.insert(&abandoned, None).unwrap();
+        settle(&home, &store, &abandoned).unwrap();
+        assert!(!home.workspace(abandoned.id).directory().exists());
+        assert_eq!(store.list().unwrap().len(), 1);
+    }
 }

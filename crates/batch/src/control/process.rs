@@ -209,7 +209,15 @@ impl Starter {
                 Err(OpError::plain(ErrorKind::TimedOut, message)
                     .hinted("it may still begin: `hotcell batch status` says so"))
             }
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(silent()),
+            // What it was told it had not read, or would never read.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+                ) =>
+            {
+                Err(silent())
+            }
             Err(error) => Err(failed(&error)),
         }
     }

@@ -30,7 +30,6 @@ use crate::configuration::{self, OWN_FILE};
 use crate::discovery::{self, Repository};
 use crate::engine::{Setup, now};
 use crate::home::BatchesHome;
-use crate::journal::Owner;
 use crate::planning::{Outline, outlined};
 
 /// How a batch is called while it is made.
@@ -101,8 +100,8 @@ impl Batches {
                     OpError::plain(ErrorKind::Conflict, message).hinted("use another --request-id")
                 );
             }
-            let (state, owner) = place.look()?;
-            if state.spec.is_none() && !matches!(owner, Owner::Alive(_)) {
+            // One that was killed before it planned the batch may not be gone yet.
+            if place.look()?.0.spec.is_none() && requests::at_work(&place)?.is_none() {
                 let orders = Orders { replacing: Replacing::OnlyTheDead, ask: None };
                 match starter.start(&place, &orders)? {
                     Begun::Began { .. } | Begun::Owned { .. } => {}

@@ -43,7 +43,9 @@ pub(super) struct Cgroup(PathBuf);
 
 /// The cgroup of this process in the second hierarchy, if there is one.
 pub(super) fn own() -> io::Result<Option<PathBuf>> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    // Names of others' mounts may be any bytes.
+    let mounts = fs::read("/proc/self/mountinfo")?;
+    let mounts = String::from_utf8_lossy(&mounts);
     let membership = fs::read_to_string("/proc/self/cgroup")?;
     let Some(path) = find(&mounts, &membership) else { return Ok(None) };
     Ok(is_cgroup2(&path)?.then_some(path))

@@ -83,8 +83,9 @@ pub(super) fn open_pid(pid: i32) -> io::Result<Option<OwnedFd>> {
 }
 
 pub(super) fn stat(pid: i32) -> io::Result<Option<Stat>> {
-    match fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(text) => parse(&text).map(Some).ok_or_else(|| {
+    match fs::read(format!("/proc/{pid}/stat")) {
+        // Its name may be any bytes, or a character cut in two.
+        Ok(text) => parse(&String::from_utf8_lossy(&text)).map(Some).ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, "the kernel describes a process oddly")
         }),
         Err(error) if is_gone(&error) => Ok(None),
@@ -123,6 +124,16 @@ mod tests {
         let expected = Stat { state: 'R', parent: 3, start_ticks: 4711 };
         assert_eq!(parse(text), Some(expected));
         assert_eq!(parse("7 (cut) R 3"), None);
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_read_over() {
+        let named = std::thread::spawn(|| {
+            fs::write("/proc/thread-self/comm", b"h\xff) R 1").unwrap();
+            let own = rustix::thread::gettid().as_raw_nonzero().get();
+            ProcessMark::of(own).unwrap()
+        });
+        assert!(named.join().unwrap().is_some());
     }
 
     #[test]

@@ -22,9 +22,11 @@
 //! process as well: directories carry the id of their boot, and those of another
 //! boot are removed unread.
 //!
-//! **SIGKILL** leaves: `new-…`, whose lock is free, so that it is swept; a
-//! temporary entry, swept with its directory; an entry without a process, or with
-//! one that was never told to run and ends by itself.
+//! **SIGKILL** leaves: `new-…`, whose lock is free, so that the next engine sweeps it
+//! (nobody else does: one that is just being made has no lock yet); a temporary entry,
+//! swept with its directory; an entry without a process, or with one that was never
+//! told to run and ends by itself; a part of a directory that was being removed, whose
+//! processes are all proved gone.
 
 use std::fs::{self, File};
 use std::io;
@@ -102,6 +104,13 @@ pub enum RegistryError {
     },
 }
 
+impl RegistryError {
+    /// Whether something was not there.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
 impl Registry {
     pub(super) fn at(root: &Path) -> Self {
         Self { root: root.to_owned() }
@@ -146,7 +155,19 @@ impl Registry {
         for other in others.into_iter().filter(|other| other.epoch < epoch) {
             self.fence(&other)?;
         }
+        self.sweep()?;
         Ok(permission)
+    }
+
+    /// Removes what engines left that were killed before their epoch began.
+    fn sweep(&self) -> Result<(), RegistryError> {
+        let entries = fs::read_dir(&self.root).map_err(failed("list", &self.root))?;
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if is_unborn(&path) && !is_locked(&path.join(OWNER_LOCK)) {
+                remove_tree(&path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes an epoch's permission away; afterwards its entries do not change.
@@ -178,9 +199,6 @@ impl Registry {
             match EpochDirectory::parse(&path) {
                 Some(epoch) if epoch.boot == boot => found.push(epoch),
                 Some(_) => remove_tree(&path)?,
-                None if is_unborn(&path) && !is_locked(&path.join(OWNER_LOCK)) => {
-                    remove_tree(&path)?;
-                }
                 None => {}
             }
         }
@@ -198,9 +216,7 @@ impl Permission {
     pub(super) fn write(&self, key: &Key, entry: &Entry) -> Result<(), RegistryError> {
         let name = format!("{key}{ENTRY_SUFFIX}");
         match write_json(&self.directory, &name, entry) {
-            Err(RegistryError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                Err(RegistryError::Stale { epoch: self.epoch })
-            }
+            Err(error) if error.is_missing() => Err(RegistryError::Stale { epoch: self.epoch }),
             other => other,
         }
     }
@@ -230,10 +246,14 @@ impl EpochDirectory {
         is_locked(&self.path.join(OWNER_LOCK))
     }
 
-    /// How the engine held processes together.
-    pub(super) fn holding(&self) -> Result<Holding, RegistryError> {
-        let path = self.path.join(HOLDING);
-        read_json(&path)
+    /// How the engine held processes together; `None` if somebody removes the directory,
+    /// or was killed over that: then its processes are gone. If it has another name by
+    /// now, or none, that is an error.
+    pub(super) fn holding(&self) -> Result<Option<Holding>, RegistryError> {
+        match read_json(&self.path.join(HOLDING)) {
+            Err(error) if error.is_missing() && self.path.is_dir() => Ok(None),
+            read => read.map(Some),
+        }
     }
 
     /// The entries; what vanishes while they are read is left out.
@@ -250,8 +270,7 @@ impl EpochDirectory {
             let Some(key) = key.and_then(|key| key.parse::<Key>().ok()) else { continue };
             match read_json(&path) {
                 Ok(entry) => found.push((key, entry)),
-                Err(RegistryError::File { source, .. })
-                    if source.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.is_missing() => {}
                 Err(error) => return Err(error),
             }
         }
@@ -383,7 +402,27 @@ mod tests {
             fs::write(directory.path().join(name).join("torn.json"), "{").unwrap();
         }
         assert_eq!(registry.epochs().unwrap(), []);
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        // Whoever just looks cannot tell it from one that is being made.
+        let names = || {
+            let names = fs::read_dir(directory.path()).unwrap();
+            names.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(), ["new-4-77"]);
         registry.begin(Epoch(1), &holding()).unwrap();
+        assert!(matches!(&names()[..], [begun] if begun.to_string_lossy().starts_with("epoch-1-")));
+    }
+
+    #[test]
+    fn an_engine_that_was_killed_while_it_forgot_another_is_in_nobodys_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let registry = Registry::at(directory.path());
+        let first = registry.begin(Epoch(1), &holding()).unwrap();
+        let _second = registry.begin(Epoch(2), &holding()).unwrap();
+        let fenced = registry.epochs().unwrap().remove(0);
+        fs::remove_file(fenced.path.join(HOLDING)).unwrap();
+        assert_eq!(fenced.holding().unwrap(), None);
+        // One that was fenced since it was listed is there under another name.
+        let listed = EpochDirectory { path: first.directory.clone(), ..fenced };
+        assert!(listed.holding().unwrap_err().is_missing());
     }
 }

@@ -53,10 +53,28 @@ pub(super) struct Found {
     pub(super) abandonment: Option<Abandonment>,
 }
 
+/// How often is looked again because an engine fenced or forgot another meanwhile.
+const LOOKS_MAX: usize = 16;
+
 /// All that there is, by epoch and key.
 pub(super) fn survey(registry: &Registry) -> Result<Vec<Found>, RegistryError> {
+    steadily(|| look(registry))
+}
+
+/// Looks again if what was listed had another name, or none, when it was looked at.
+fn steadily<T>(look: impl Fn() -> Result<T, RegistryError>) -> Result<T, RegistryError> {
+    for _ in 1..LOOKS_MAX {
+        match look() {
+            Err(error) if error.is_missing() => {}
+            looked => return looked,
+        }
+    }
+    look()
+}
+
+fn look(registry: &Registry) -> Result<Vec<Found>, RegistryError> {
     let mut all: BTreeMap<(Epoch, Key), Found> = BTreeMap::new();
-    for parent in parents(registry)? {
+    for parent in parents_now(registry)? {
         let names = cgroup::names_below(&parent).map_err(failed("list", &parent))?;
         for name in names {
             if let Some((epoch, key)) = parse_name(&name) {
@@ -78,7 +96,7 @@ pub(super) fn survey(registry: &Registry) -> Result<Vec<Found>, RegistryError> {
         for (key, entry) in directory.entries()? {
             let found = at(&mut all, directory.epoch, key);
             found.wardens.extend(entry.warden.filter(|warden| !found.wardens.contains(warden)));
-            if let (None, Holding::Cgroup { parent }) = (&found.cgroup, &holding) {
+            if let (None, Some(Holding::Cgroup { parent })) = (&found.cgroup, &holding) {
                 found.cgroup = Some(Cgroup::named(parent, &group_name(found.epoch, &found.key)));
             }
             found.entry = Some(entry);
@@ -95,11 +113,15 @@ pub(super) fn survey(registry: &Registry) -> Result<Vec<Found>, RegistryError> {
 /// The groups that hold those of all entries, whether they are there or not: where
 /// engines have made them, and where one would now.
 pub(super) fn parents(registry: &Registry) -> Result<BTreeSet<PathBuf>, RegistryError> {
+    steadily(|| parents_now(registry))
+}
+
+fn parents_now(registry: &Registry) -> Result<BTreeSet<PathBuf>, RegistryError> {
     let mut all = BTreeSet::new();
     // A host that says nothing about its groups has none that could be looked through.
     all.extend(Holding::group_here(registry.root()).ok().flatten());
     for epoch in registry.epochs()? {
-        if let Holding::Cgroup { parent } = epoch.holding()? {
+        if let Some(Holding::Cgroup { parent }) = epoch.holding()? {
             all.insert(parent);
         }
     }

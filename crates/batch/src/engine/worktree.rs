@@ -306,7 +306,7 @@ fn note(checkout: &Path, file: &str) -> io::Result<String> {
 }
 
 /// Removes a directory with everything in it, whatever whoever wrote there has forbidden.
-fn remove_all(directory: &Path) -> io::Result<()> {
+pub(super) fn remove_all(directory: &Path) -> io::Result<()> {
     let first = fs::remove_dir_all(directory);
     match first {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

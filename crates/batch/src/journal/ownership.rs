@@ -15,10 +15,11 @@
 //! could refuse it anything. Its lock's file says which process it is, and whoever takes
 //! over kills it: what it had half written never counts, and what it had committed does.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use batch_api::Epoch;
 use batch_core::journal::Claim;
@@ -32,6 +33,9 @@ const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a process that was killed may take to be gone.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the lock of an epoch that never began may stay taken.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the name of a lock's file has around the epoch.
 const LOCK_PREFIX: &str = "owner-";
@@ -132,8 +136,9 @@ impl SqliteJournal {
         let file = lock_file(&self.directory, epoch);
         let refused = |source| JournalError::File { action: "lock", path: file.clone(), source };
         let mut lock = File::create(&file).map_err(refused)?;
-        // Only a claim holds it, and no other claim can be here now.
-        lock.try_lock().map_err(|error| refused(error.into()))?;
+        // No other claim can be here now. One that was killed here may not be gone yet,
+        // and whoever looks for engines to end tries it for a moment.
+        take(&lock).map_err(refused)?;
         ProcessMark::own()
             .and_then(|mark| lock.write_all(&serde_json::to_vec(&mark)?))
             .map_err(refused)?;
@@ -147,6 +152,19 @@ impl SqliteJournal {
             let _ = fs::remove_file(lock_file(&self.directory, current));
         }
         Ok(Claim { epoch, last })
+    }
+}
+
+/// Takes a lock that nobody keeps.
+fn take(lock: &File) -> io::Result<()> {
+    let deadline = Instant::now() + LOCK_TIMEOUT;
+    loop {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            taken => return Ok(taken?),
+        }
     }
 }
 

@@ -208,7 +208,7 @@ impl TraceStore {
                 } else if !is_unfinished {
                     found.push((written, about.len(), path));
                 } else if age > UNFINISHED_MAX {
-                    fs::remove_file(&path).map_err(failed("remove", &path))?;
+                    remove(&path).map_err(failed("remove", &path))?;
                 }
             }
         }
@@ -218,7 +218,7 @@ impl TraceStore {
             if left <= bytes_max {
                 break;
             }
-            fs::remove_file(&path).map_err(failed("remove", &path))?;
+            remove(&path).map_err(failed("remove", &path))?;
             left = left.saturating_sub(bytes);
         }
         Ok(left)

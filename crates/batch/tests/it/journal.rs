@@ -1,5 +1,9 @@
 //! The journal in SQLite, as it should be.
 
+use std::fs::File;
+use std::thread;
+use std::time::Duration;
+
 use batch::journal::{ClaimError, Committer, JournalError, Owner, SqliteJournal};
 use batch_api::{Actor, BatchId, Epoch, Sequence};
 use batch_core::journal::contract::{self, Rig};
@@ -60,6 +64,23 @@ fn a_living_owner_is_replaced_only_by_who_means_it() {
     let mut third = SqliteJournal::open(directory.path(), batch()).unwrap();
     assert_eq!(third.claim().unwrap().epoch, next.next(), "meant");
     assert_eq!(second.owner().unwrap(), Owner::Alive(next.next()));
+}
+
+#[test]
+fn a_claim_that_was_killed_and_is_not_gone_yet_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut journal = SqliteJournal::create(directory.path(), batch()).unwrap();
+    // What it leaves: the lock of an epoch that never began. The database was freed first.
+    let dying = File::create(directory.path().join("owner-1.lock")).unwrap();
+    dying.lock().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(200));
+            drop(dying);
+        });
+        assert_eq!(journal.claim_unowned().unwrap().epoch, Epoch(1));
+    });
+    assert_eq!(journal.owner().unwrap(), Owner::Alive(Epoch(1)));
 }
 
 #[tokio::test]

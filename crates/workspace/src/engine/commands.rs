@@ -13,6 +13,7 @@ use guest_protocol::message::{Exec, Stdin};
 use super::Engine;
 use super::jobs::{FoundJob, new_job_id, status};
 use super::run::to_exec;
+use crate::jobs::log::Excerpt;
 use crate::jobs::{JobKind, JobRecord};
 use crate::keeper::asking::{OrderJob, StartJob};
 use crate::keeper::jobs::{JobOrder, Until};
@@ -61,13 +62,17 @@ impl Handler<Run> for Engine {
 
 /// A command as it is, with both ends of what it wrote, `most` bytes of each output.
 fn ran(found: &FoundJob, most: u32) -> Result<Ran, OpError> {
-    let [stdout, stderr] = ["stdout", "stderr"].map(|channel| both_ends(found, channel, most));
+    let [stdout, stderr] = ["stdout", "stderr"]
+        .map(|channel| both_ends(|from, most| found.excerpt(channel, from, most), most));
     Ok(Ran { command: told(found), stdout: stdout?, stderr: stderr? })
 }
 
 /// The beginning and the end of what a job has written, `most` bytes of it.
-fn both_ends(found: &FoundJob, channel: &str, most: u32) -> Result<BothEnds, OpError> {
-    let mut head = found.excerpt(channel, 0, most)?;
+fn both_ends(
+    read: impl Fn(u64, u32) -> Result<Excerpt, OpError>,
+    most: u32,
+) -> Result<BothEnds, OpError> {
+    let mut head = read(0, most)?;
     let kept = (head.bytes.len() as u64).saturating_add(head.begin);
     if head.begin == 0 && kept >= head.end {
         let total_bytes = head.end;
@@ -77,7 +82,9 @@ fn both_ends(found: &FoundJob, channel: &str, most: u32) -> Result<BothEnds, OpE
     if let Some(end) = head.bytes.iter().rposition(|byte| *byte == b'\n') {
         head.bytes.truncate(end + 1);
     }
-    let tail = found.excerpt(channel, head.end - u64::from(most / 2), most / 2)?;
+    // Less than that may be there if its middle could not be written.
+    let tail_begin = head.end.saturating_sub(u64::from(most / 2)).max(head.bytes.len() as u64);
+    let tail = read(tail_begin, most / 2)?;
     let begin = tail.bytes.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     Ok(BothEnds {
         total_bytes: tail.begin + tail.bytes.len() as u64,
@@ -159,4 +166,24 @@ impl Engine {
 fn told(found: &FoundJob) -> Command {
     let JobRecord { id, argv, cwd, .. } = found.record.clone();
     Command { id: id.0, argv, cwd, status: found.status() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::log;
+
+    #[test]
+    fn both_ends_of_an_output_whose_middle_could_not_be_written_do_not_overlap() {
+        let directory = tempfile::tempdir().unwrap();
+        // The disk was full between these.
+        for (name, content) in [("stdout.0", "beginning\n"), ("stdout.20", "\nend\n")] {
+            std::fs::write(directory.path().join(name), content).unwrap();
+        }
+        let read = |from, most| Ok(log::read(directory.path(), "stdout", from, most as usize)?);
+        let ends = both_ends(read, 100).unwrap();
+        let text = |bytes: &OutputBytes| String::from_utf8_lossy(&bytes.0).into_owned();
+        assert_eq!((text(&ends.head), text(&ends.tail)), ("beginning\n".into(), "end\n".into()));
+        assert_eq!(ends.total_bytes, 25);
+    }
 }

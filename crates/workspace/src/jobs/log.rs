@@ -101,6 +101,9 @@ pub(crate) struct Excerpt {
     pub(crate) end: u64,
 }
 
+/// How often is looked again because the oldest segment went meanwhile.
+const LOOKS_MAX: usize = 16;
+
 /// Reads at most `most` bytes from a position on.
 pub(crate) fn read(
     directory: &Path,
@@ -108,8 +111,29 @@ pub(crate) fn read(
     from: u64,
     most: usize,
 ) -> Result<Excerpt, FileError> {
+    steadily(directory, || read_now(directory, channel, from, most))
+}
+
+/// Position behind the last byte of a channel.
+pub(crate) fn end(directory: &Path, channel: &str) -> Result<u64, FileError> {
+    steadily(directory, || end_now(directory, channel))
+}
+
+/// Looks again if a segment that was listed is gone: the writer has begun a new one.
+fn steadily<T>(directory: &Path, look: impl Fn() -> Result<T, FileError>) -> Result<T, FileError> {
+    for _ in 1..LOOKS_MAX {
+        match look() {
+            Err(error)
+                if error.source.kind() == io::ErrorKind::NotFound && error.path != directory => {}
+            looked => return looked,
+        }
+    }
+    look()
+}
+
+fn read_now(directory: &Path, channel: &str, from: u64, most: usize) -> Result<Excerpt, FileError> {
     let segments = begins(directory, channel)?;
-    let end = end(directory, channel)?;
+    let end = end_now(directory, channel)?;
     let mut position = from.max(segments.first().copied().unwrap_or(0)).min(end);
     let mut excerpt = Excerpt { begin: position, bytes: Vec::new(), end };
     while excerpt.bytes.len() < most && position < end {
@@ -133,8 +157,7 @@ pub(crate) fn read(
     Ok(excerpt)
 }
 
-/// Position behind the last byte of a channel.
-pub(crate) fn end(directory: &Path, channel: &str) -> Result<u64, FileError> {
+fn end_now(directory: &Path, channel: &str) -> Result<u64, FileError> {
     let Some(&begin) = begins(directory, channel)?.last() else { return Ok(0) };
     let path = path(directory, channel, begin);
     let length = fs::metadata(&path).map_err(FileError::at("look at", &path))?.len();
@@ -168,6 +191,9 @@ fn begins(directory: &Path, channel: &str) -> Result<Vec<u64>, FileError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
     use super::*;
 
     #[test]
@@ -206,5 +232,32 @@ mod tests {
         // Across the border of two segments.
         let across = read(directory.path(), "stdout", (16 << 20) - 5, 10).unwrap();
         assert_eq!((across.begin, across.bytes.len()), ((16 << 20) - 5, 10));
+    }
+
+    #[test]
+    fn a_log_is_read_while_its_segments_come_and_go() {
+        let directory = tempfile::tempdir().unwrap();
+        // What is written is of no interest, so segments are but names here.
+        let segment = |begin: u64| path(directory.path(), "stdout", begin);
+        File::create(segment(0)).unwrap();
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let begins = (0..).take_while(|_| !done.load(Ordering::Relaxed));
+                for begin in begins {
+                    File::create(segment(begin + 1)).unwrap();
+                    fs::remove_file(segment(begin)).unwrap();
+                }
+            });
+            let looks = scope.spawn(|| {
+                (0..2000).try_for_each(|_| {
+                    read(directory.path(), "stdout", 0, 10)?;
+                    end(directory.path(), "stdout").map(drop)
+                })
+            });
+            let looked = looks.join();
+            done.store(true, Ordering::Relaxed);
+            looked.unwrap().unwrap();
+        });
     }
 }

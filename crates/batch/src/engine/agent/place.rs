@@ -27,6 +27,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Builder;
 
 use super::super::hide;
+use super::super::worktree::remove_all;
 
 /// The file that holds what was told and said.
 const TRANSCRIPT: &str = "transcript";
@@ -74,10 +75,8 @@ impl Place {
     pub(super) fn clear(batch: &Path, attempt: &AttemptId) -> io::Result<()> {
         for place in Self::all(batch)? {
             if place.is_of(attempt) {
-                match fs::remove_dir_all(place.home()) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => place.tidy()?,
-                }
+                remove_all(&place.home())?;
+                place.tidy()?;
             }
         }
         Ok(())
@@ -249,6 +248,8 @@ pub(super) fn key(conversation: &ConversationId, message: Option<MessageId>) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -268,6 +269,8 @@ mod tests {
         let other: AttemptId = "TP-1@app/1#2".parse().unwrap();
         Place::clear(scratch.path(), &other).unwrap();
         assert_eq!(has_taken(one), Some(true), "it is of another attempt");
+        // As go leaves what it has fetched.
+        fs::set_permissions(file.parent().unwrap(), fs::Permissions::from_mode(0o555)).unwrap();
         Place::clear(scratch.path(), &conversation.agent.attempt).unwrap();
         assert_eq!(has_taken(one), None, "what is gone tells nothing");
     }
