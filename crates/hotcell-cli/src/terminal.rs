@@ -63,6 +63,8 @@ impl Terminal {
         if let Some(progress) = told.progress() {
             self.progress(&progress);
         } else if self.mode == Mode::Everything {
+            // What is printed now would be taken for them when they are taken away.
+            self.clear_bars();
             match told.picture().zip(size()) {
                 Some((picture, size)) => screen.out = self.redrawn(&picture, size),
                 None => told.present(&mut screen),
@@ -137,6 +139,10 @@ impl Terminal {
             let mut out = io::stdout();
             let _ = out.write_all(&erased(drawn)).and_then(|()| out.flush());
         }
+        self.clear_bars();
+    }
+
+    fn clear_bars(&self) {
         if let Some(bars) = &self.bars {
             let _ = bars.clear();
         }

@@ -70,6 +70,8 @@ pub enum Task {
     Kernel,
     /// Booting a machine and saving it.
     Template,
+    /// Taking the tree that a workspace starts with.
+    Seed,
 }
 
 impl fmt::Display for Task {
@@ -78,6 +80,7 @@ impl fmt::Display for Task {
             Self::Environment => "environment",
             Self::Kernel => "kernel",
             Self::Template => "template",
+            Self::Seed => "seed",
         })
     }
 }

@@ -1,6 +1,6 @@
 //! One command in a machine of its own.
 
-use operation::{Effect, Example, Operation, Present, Screen};
+use operation::{Effect, Example, Operation, Present, Progress, Screen};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +8,7 @@ use crate::digest::Digest;
 use crate::id::WorkspaceId;
 use crate::network::NetworkOptions;
 use crate::output::{CapturedOutput, OutputBytes};
+use crate::prepare::WorkProgress;
 use crate::secret::SecretUse;
 use crate::seed::{Seed, SeedReport};
 use crate::spec::{Accelerator, EnvironmentRef, Shape, Variable};
@@ -142,6 +143,11 @@ impl Operation for Run {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum CommandEvent {
+    /// What its machine starts with is made. Only told when that takes long.
+    Preparing {
+        /// How far that is.
+        progress: WorkProgress,
+    },
     /// It runs.
     Started {
         /// The machine that it runs in.
@@ -162,9 +168,17 @@ pub enum CommandEvent {
 impl Present for CommandEvent {
     fn present(&self, screen: &mut Screen) {
         match self {
+            Self::Preparing { progress } => progress.present(screen),
             Self::Started { .. } => {}
             Self::Stdout { bytes } => screen.out.extend_from_slice(&bytes.0),
             Self::Stderr { bytes } => screen.err.extend_from_slice(&bytes.0),
+        }
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        match self {
+            Self::Preparing { progress } => progress.progress(),
+            Self::Started { .. } | Self::Stdout { .. } | Self::Stderr { .. } => None,
         }
     }
 }

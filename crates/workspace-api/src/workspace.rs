@@ -32,6 +32,7 @@ use crate::id::{WorkspaceId, WorkspaceName, WorkspaceRef};
 use crate::idle::{IdleAfter, IdlePolicy};
 use crate::label::Label;
 use crate::network::NetworkOptions;
+use crate::prepare::WorkProgress;
 use crate::run::{CommandEvent, CommandOptions, CommandResult};
 use crate::secret::SecretName;
 use crate::seed::{Seed, SeedReport};
@@ -131,7 +132,7 @@ impl Create {
 
 impl Operation for Create {
     type Output = Workspace;
-    type Event = NoEvents;
+    type Event = WorkProgress;
     const NAME: &'static str = "workspace.create";
     const EFFECT: Effect = Effect::Changes;
     const EXAMPLES: &'static [Example] = &[

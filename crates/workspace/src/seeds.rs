@@ -36,6 +36,7 @@ mod making;
 mod report;
 mod repository;
 mod selection;
+mod work;
 
 use std::path::{Path, PathBuf};
 
@@ -52,6 +53,7 @@ use git::Checkout;
 pub(crate) use cache::{hold, prune};
 pub(crate) use git::merge_texts;
 pub(crate) use selection::{Selection, is_git_own};
+pub(crate) use work::Work;
 
 /// A tree that is ready to be mounted.
 #[derive(Debug, Clone)]
@@ -97,12 +99,12 @@ pub(crate) fn is_to_blame(error: &OpError) -> bool {
 pub(crate) async fn provide(
     home: &Home,
     seed: Seed,
-    cancel: &Cancel,
+    work: &Work,
 ) -> Result<Option<Seeded>, OpError> {
-    provided(home, seed, cancel).await.map_err(|error| error.during(STEP))
+    provided(home, seed, work).await.map_err(|error| error.during(STEP))
 }
 
-async fn provided(home: &Home, seed: Seed, cancel: &Cancel) -> Result<Option<Seeded>, OpError> {
+async fn provided(home: &Home, seed: Seed, work: &Work) -> Result<Option<Seeded>, OpError> {
     let Seed { path, files, repo_url, repo_ref } = seed;
     match (path, repo_url) {
         (None, None) => Ok(None),
@@ -111,9 +113,9 @@ async fn provided(home: &Home, seed: Seed, cancel: &Cancel) -> Result<Option<See
             "a workspace starts with a path or with a repository, not with both",
         )),
         (None, Some(url)) => {
-            repository::provide(home, &url, repo_ref.as_deref(), cancel).await.map(Some)
+            repository::provide(home, &url, repo_ref.as_deref(), work).await.map(Some)
         }
-        (Some(path), None) => from_path(home, Path::new(&path), files, cancel).await.map(Some),
+        (Some(path), None) => from_path(home, Path::new(&path), files, work).await.map(Some),
     }
 }
 
@@ -141,16 +143,17 @@ async fn from_path(
     home: &Home,
     path: &Path,
     files: workspace_api::seed::SeedFiles,
-    cancel: &Cancel,
+    work: &Work,
 ) -> Result<Seeded, OpError> {
     let path = resolved(path)?;
     let metadata = std::fs::metadata(&path).map_err(FileError::at("look at", &path))?;
     if metadata.is_file() {
-        return archive::provide(home, path, cancel).await;
+        return archive::provide(home, path, work).await;
     }
+    work.begins(format_args!("listing {}", path.display()));
     let checkout = Checkout::find(&path, files).await?;
-    let (home, cancel) = (home.clone(), cancel.clone());
-    blocking(move || making::from_directory(&home, &path, files, checkout, &cancel)).await
+    let (home, work) = (home.clone(), work.clone());
+    blocking(move || making::from_directory(&home, &path, files, checkout, &work)).await
 }
 
 /// The path of a tree without links, which names it even if the caller named a link.

@@ -1,7 +1,11 @@
 //! Directories of the host that become `/workspace`.
 
 use std::fs;
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::thread;
+use std::time::Duration;
 
 use crate::support::*;
 
@@ -196,6 +200,31 @@ fn a_repository_is_cloned_at_a_reference() {
     assert_code(&run(&["--repo-url", &url, "--repo-ref", "nowhere"], &["true"]), 113);
     assert_code(&run(&["--repo-url", "--upload-pack=touch /tmp/x"], &["true"]), 2);
     assert_code(&run(&["--repo-url=ext::sh -c true"], &["true"]), 2);
+}
+
+#[test]
+fn whoever_waits_for_a_tree_is_told_what_is_done() {
+    // A server that takes its time, and then has no such repository.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/slow.git", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            thread::sleep(Duration::from_millis(2500));
+            let _ = client.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    for arguments in
+        [&["workspace", "create", ENVIRONMENT][..], &["run", ENVIRONMENT, "--", "true"]]
+    {
+        let (command, rest) = arguments.split_at(2 + usize::from(arguments[0] == "workspace"));
+        let output =
+            hotcell().args(command).args(["--repo-url", &url]).args(rest).output().unwrap();
+        assert_ne!(output.status.code(), Some(0));
+        let told = text(&output.stderr);
+        assert_eq!(told.matches("seed: asking the repository\n").count(), 1, "{told}");
+        assert_eq!(text(&output.stdout), "");
+    }
 }
 
 #[test]

@@ -159,7 +159,7 @@ impl Events {
         match event {
             CommandEvent::Started { workspace } => self.started = Some(workspace),
             CommandEvent::Stdout { bytes } => self.stdout.extend_from_slice(&bytes.0),
-            CommandEvent::Stderr { .. } => {}
+            CommandEvent::Preparing { .. } | CommandEvent::Stderr { .. } => {}
         }
     }
 }

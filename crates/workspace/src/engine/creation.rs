@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use machine::MonitorInfo;
-use operation::{ErrorKind, OpError};
+use operation::{Call, ErrorKind, OpError};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use workspace_api::digest::Digest;
@@ -27,12 +27,14 @@ use workspace_api::idle::IdlePolicy;
 use workspace_api::label::Label;
 use workspace_api::ledger::LedgerEvent;
 use workspace_api::network::NetworkPolicy;
+use workspace_api::prepare::{Task, WorkProgress};
 use workspace_api::secret::SecretName;
 use workspace_api::seed::Seed;
 use workspace_api::spec::{Accelerator, EnvironmentRef, Shape};
 use workspace_api::state::{Step, WorkspaceState};
 
 use super::naming::relabel;
+use super::progress::{finished, telling, under_way};
 use super::readiness::WarmStart;
 use super::terms::milliseconds;
 use super::{Engine, follow};
@@ -95,21 +97,19 @@ pub(super) struct Making<'a> {
 
 impl Engine {
     /// Creates a workspace. Nothing is left of it if that fails.
-    pub(super) async fn create(
+    pub(super) async fn create<E: Send + 'static>(
         &self,
         plan: Plan,
-        cancel: &CancellationToken,
+        call: &mut Call<E>,
+        told: impl Fn(WorkProgress) -> E,
     ) -> Result<Created, OpError> {
         let begun = Instant::now();
+        let cancel = &call.cancel.clone();
         let WarmStart { template, accelerator, environment_digest, monitor } =
             self.warmed_template(&plan.environment, plan.shape, cancel).await?;
         let mut details = Details::default();
         relabel(&mut details, &plan.labels, &[])?;
-        let (stop, _guard) = follow(cancel);
-        let seed = tokio::select! {
-            seed = seeds::provide(&self.home, plan.seed, &stop) => seed?,
-            () = cancel.cancelled() => return Err(cancelled()),
-        };
+        let seed = self.provide(plan.seed, call, told).await?;
         details.seed = seed.as_ref().map(|seed| seed.report.clone());
         details.network = plan.network;
         details.idle = plan.idle;
@@ -136,6 +136,31 @@ impl Engine {
         };
         let (record, connection) = self.make(making, cancel).await?;
         Ok(Created { record, connection, create_ms: milliseconds(begun) })
+    }
+
+    /// The tree that a workspace starts with.
+    async fn provide<E: Send + 'static>(
+        &self,
+        seed: Seed,
+        call: &mut Call<E>,
+        told: impl Fn(WorkProgress) -> E,
+    ) -> Result<Option<Seeded>, OpError> {
+        let cancel = call.cancel.clone();
+        let (stop, _guard) = follow(&cancel);
+        let work = seeds::Work::new(&stop);
+        let mut is_told = false;
+        let progress = || {
+            is_told = true;
+            told(under_way(Task::Seed, work.doing()))
+        };
+        let seed = tokio::select! {
+            seed = telling(call, seeds::provide(&self.home, seed, &work), progress) => seed?,
+            () = cancel.cancelled() => return Err(cancelled()),
+        };
+        if is_told {
+            call.emit(told(finished(Task::Seed))).await;
+        }
+        Ok(seed)
     }
 
     /// Makes a workspace of whatever it is made of. Nothing is left of it if that

@@ -1,5 +1,6 @@
 //! How long work tells how far it is.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use environment::{Phase, Progress};
@@ -16,6 +17,11 @@ const PROGRESS_QUEUE: usize = 64;
 
 /// Parts of a progress bar per phase of a build.
 const STEPS_PER_PHASE: u64 = 100;
+
+/// An event of a task that does not know how much there is to do.
+pub(super) fn under_way(task: Task, note: String) -> WorkProgress {
+    WorkProgress { task, note, done: 0, total: None, finished: false }
+}
 
 /// The event that ends a task's progress.
 pub(super) fn finished(task: Task) -> WorkProgress {
@@ -86,29 +92,62 @@ pub(super) fn library_progress(
     }
 }
 
-/// How long a crossing takes before anybody hears of it.
-const CROSSING_QUIET: Duration = Duration::from_secs(1);
+/// How long work takes before anybody hears of it.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// How often they hear of it from then on.
-const CROSSING_INTERVAL: Duration = Duration::from_millis(200);
+const INTERVAL: Duration = Duration::from_millis(200);
 
 /// Waits for blocking work that moves bytes, and tells how far it is.
 pub(super) async fn crossing<T, E: Send + 'static>(
     call: &mut Call<E>,
-    mut work: JoinHandle<Result<T, OpError>>,
+    work: JoinHandle<Result<T, OpError>>,
     meter: &Meter,
     told: impl Fn(u64) -> E,
 ) -> Result<T, OpError> {
-    let mut wait = CROSSING_QUIET;
+    let done = telling(call, work, || told(meter.bytes())).await;
+    done.map_err(|error| OpError::new(ErrorKind::Internal, &error))?
+}
+
+/// Waits for work, and tells how far it is once it takes long.
+pub(super) async fn telling<T, E: Send + 'static>(
+    call: &mut Call<E>,
+    work: impl Future<Output = T>,
+    mut told: impl FnMut() -> E,
+) -> T {
+    let mut work = pin!(work);
+    let mut wait = QUIET;
     loop {
         tokio::select! {
-            done = &mut work => {
-                return done.map_err(|error| OpError::new(ErrorKind::Internal, &error))?;
-            }
+            done = &mut work => return done,
             () = tokio::time::sleep(wait) => {
-                wait = CROSSING_INTERVAL;
-                call.emit(told(meter.bytes())).await;
+                wait = INTERVAL;
+                call.emit(told()).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_takes_long_is_told_of() {
+        let told = Arc::new(AtomicU32::new(0));
+        let count = told.clone();
+        let mut call = Call::new(move |()| {
+            count.fetch_add(1, Ordering::Relaxed);
+            async {}
+        });
+        telling(&mut call, sleep(QUIET / 2), || ()).await;
+        assert_eq!(told.load(Ordering::Relaxed), 0);
+        telling(&mut call, sleep(QUIET + INTERVAL * 5 / 2), || ()).await;
+        assert_eq!(told.load(Ordering::Relaxed), 3);
     }
 }

@@ -24,8 +24,8 @@ impl Handler<Run> for Engine {
             idle: IdlePolicy::never(),
             lifetime: Lifetime::WithCreator,
         };
-        let cancel = call.cancel.clone();
-        let Created { record, mut connection, create_ms } = self.create(plan, &cancel).await?;
+        let told = |progress| CommandEvent::Preparing { progress };
+        let Created { record, mut connection, create_ms } = self.create(plan, call, told).await?;
         let result = match self.give(&record, &mut connection, &secrets, &mut exec).await {
             Ok(_) => connection.exec(record.id, exec, call).await,
             Err(error) => Err(error),

@@ -6,6 +6,7 @@ use environment::IMAGE_VIRTUAL_BYTES;
 use jiff::Timestamp;
 use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use workspace_api::id::WorkspaceRef;
+use workspace_api::prepare::WorkProgress;
 use workspace_api::run::{CommandEvent, CommandResult};
 use workspace_api::state::{Step, WorkspaceState};
 use workspace_api::workspace::{Create, Delete, Deleted, Exec, Reset, Status, Workspace};
@@ -33,7 +34,7 @@ impl Handler<Create> for Engine {
     async fn handle(
         &self,
         create: Create,
-        call: &mut Call<NoEvents>,
+        call: &mut Call<WorkProgress>,
     ) -> Result<Workspace, OpError> {
         let plan = Plan {
             environment: create.environment,
@@ -45,7 +46,7 @@ impl Handler<Create> for Engine {
             idle: create.idle,
             lifetime: Lifetime::UntilDeleted,
         };
-        let created = self.create(plan, &call.cancel).await?;
+        let created = self.create(plan, call, |progress| progress).await?;
         Ok(self.describe(created.record))
     }
 }

@@ -11,7 +11,7 @@ use std::io::{self, BufReader, Read, Seek};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use environment::{Cancel, IMAGE_VIRTUAL_BYTES, tree};
+use environment::{IMAGE_VIRTUAL_BYTES, tree};
 use file_tree::archive::Reader;
 use file_tree::{Limits, Replacing, Root, SetId, TreeError, unpack, walk};
 use operation::{ErrorKind, OpError};
@@ -19,9 +19,9 @@ use sha2::{Digest, Sha256};
 use workspace_api::seed::{SeedReport, SeedSource};
 
 use self::zip::Zip;
-use super::cache::{self, IMAGE, TREE};
+use super::cache::{self, IMAGE, PACKING, TREE};
 use super::listing::{BYTES_MAX, FILES_MAX};
-use super::{Seeded, blocking, report};
+use super::{Seeded, Work, blocking, report};
 use crate::files::FileError;
 use crate::home::Home;
 use crate::trouble::{environment_error, tree_error};
@@ -38,12 +38,8 @@ const RATIO_MAX: u64 = 500;
 const RATIO_FROM_BYTES: u64 = 256 * 1024 * 1024;
 
 /// The image of an archive's content.
-pub(super) async fn provide(
-    home: &Home,
-    path: PathBuf,
-    cancel: &Cancel,
-) -> Result<Seeded, OpError> {
-    let (home, cancel) = (home.clone(), cancel.clone());
+pub(super) async fn provide(home: &Home, path: PathBuf, work: &Work) -> Result<Seeded, OpError> {
+    let (home, work) = (home.clone(), work.clone());
     blocking(move || {
         let file = File::open(&path).map_err(FileError::at("read", &path))?;
         let metadata = file.metadata().map_err(FileError::at("look at", &path))?;
@@ -59,8 +55,8 @@ pub(super) async fn provide(
         }
         let key = crate::hex::hex(&key.finalize());
         let name = key.clone();
-        cache::find_or_make(&home, &key, &cancel, |making| {
-            make(&path, file, name, making, &cancel).map_err(|error| {
+        cache::find_or_make(&home, &key, &work, |making| {
+            make(&path, file, name, making, &work).map_err(|error| {
                 error.during(format!("cannot unpack {} into the workspace", path.display()))
             })
         })
@@ -73,13 +69,14 @@ fn make(
     file: File,
     key: String,
     making: &Path,
-    cancel: &Cancel,
+    work: &Work,
 ) -> Result<SeedReport, OpError> {
+    work.begins(format_args!("unpacking {}", path.display()));
     let staged = making.join(TREE);
     fs::create_dir(&staged).map_err(FileError::at("create", &staged))?;
     let root = Root::open(&staged).map_err(tree_error)?;
     let packed_bytes = file.metadata().map_err(FileError::at("look at", path))?.len();
-    let go_on = &mut || !cancel.is_cancelled();
+    let go_on = &mut || !work.cancel.is_cancelled();
     let unpacked = match opened(file, path)? {
         Opened::Tar(stream) => {
             let mut archive = Reader::new(Bounded { stream, packed_bytes, given: 0 }, LIMITS);
@@ -99,7 +96,8 @@ fn make(
         report::leave_out(&mut told, &left_out.path, left_out.what);
     }
     told.left_out_total = unpacked.left_out_total;
-    tree::from_directory(&staged, &making.join(IMAGE), IMAGE_VIRTUAL_BYTES, cancel)
+    work.begins(PACKING);
+    tree::from_directory(&staged, &making.join(IMAGE), IMAGE_VIRTUAL_BYTES, &work.cancel)
         .map_err(environment_error)?;
     Ok(told)
 }

@@ -7,12 +7,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use environment::Cancel;
 use operation::{ErrorKind, OpError};
 use rustix::fs::{FlockOperation, flock};
 use workspace_api::seed::SeedReport;
 
-use super::Seeded;
+use super::{Seeded, Work};
 use crate::files::{FileError, create_private, remove_tree, sync_directory, try_lock};
 use crate::home::Home;
 
@@ -21,6 +20,9 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The image's name while it is being made.
 pub(super) const IMAGE: &str = "image.ext4";
+
+/// What is said while it is being made.
+pub(super) const PACKING: &str = "packing the image";
 
 /// Where the tree lies while it is being put together.
 pub(super) const TREE: &str = "tree";
@@ -36,13 +38,13 @@ const MAKING_EXTENSION: &str = "making";
 pub(super) fn find_or_make(
     home: &Home,
     key: &str,
-    cancel: &Cancel,
+    work: &Work,
     make: impl FnOnce(&Path) -> Result<SeedReport, OpError>,
 ) -> Result<Seeded, OpError> {
     if let Some(found) = find(home, key)? {
         return Ok(found);
     }
-    let (lock_path, _lock) = lock(home, key, cancel)?;
+    let (lock_path, _lock) = lock(home, key, work)?;
     // Another one may have made it while we waited.
     if let Some(found) = find(home, key)? {
         return Ok(found);
@@ -86,10 +88,10 @@ fn publish(home: &Home, key: &str, making: &Path, report: SeedReport) -> Result<
 }
 
 /// Waits for the right to make an image.
-fn lock(home: &Home, key: &str, cancel: &Cancel) -> Result<(PathBuf, File), OpError> {
+fn lock(home: &Home, key: &str, work: &Work) -> Result<(PathBuf, File), OpError> {
     let path = home.seeds().join(key).with_added_extension(LOCK_EXTENSION);
     loop {
-        if cancel.is_cancelled() {
+        if work.cancel.is_cancelled() {
             return Err(OpError::plain(ErrorKind::Cancelled, "cancelled"));
         }
         if let Some(file) = try_lock(&path)? {
@@ -101,6 +103,7 @@ fn lock(home: &Home, key: &str, cancel: &Cancel) -> Result<(PathBuf, File), OpEr
             }
             continue;
         }
+        work.begins("waiting for another process, which makes the same");
         thread::sleep(LOCK_INTERVAL);
     }
 }

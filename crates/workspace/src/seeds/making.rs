@@ -10,10 +10,10 @@ use operation::{ErrorKind, OpError};
 use sha2::{Digest, Sha256};
 use workspace_api::seed::{SeedFiles, SeedReport, SeedSource};
 
-use super::cache::{self, IMAGE, TREE};
+use super::cache::{self, IMAGE, PACKING, TREE};
 use super::checkout::History;
 use super::git::{Checkout, OwnFiles};
-use super::{Seeded, listing, report, selection};
+use super::{Seeded, Work, listing, report, selection};
 use crate::files::FileError;
 use crate::home::Home;
 use crate::trouble::{environment_error, tree_error};
@@ -37,11 +37,11 @@ pub(super) fn from_directory(
     directory: &Path,
     files: SeedFiles,
     checkout: Option<Checkout>,
-    cancel: &Cancel,
+    work: &Work,
 ) -> Result<Seeded, OpError> {
     for _ in 0..ATTEMPTS {
         let listed = Listed::new(directory, files, checkout.as_ref())?;
-        match cache::find_or_make(home, &listed.key, cancel, |making| listed.make(making, cancel)) {
+        match cache::find_or_make(home, &listed.key, work, |making| listed.make(making, work)) {
             Err(error) if error.kind == ErrorKind::Conflict => {}
             other => return other,
         }
@@ -95,7 +95,7 @@ impl<'a> Listed<'a> {
     }
 
     /// Makes the image in `making`. Fails with `conflict` if the tree changed.
-    fn make(&self, making: &Path, cancel: &Cancel) -> Result<SeedReport, OpError> {
+    fn make(&self, making: &Path, work: &Work) -> Result<SeedReport, OpError> {
         listing::settle(&self.entries);
         let source = match self.checkout {
             Some(_) => SeedSource::Checkout,
@@ -104,12 +104,14 @@ impl<'a> Listed<'a> {
         let origin = self.directory.display().to_string();
         let mut report = report::of(source, origin, self.key.clone(), &self.entries);
         self.describe(&mut report);
+        work.begins(format_args!("copying {} MiB of {}", report.bytes >> 20, report.origin));
         let image = making.join(IMAGE);
-        if !self.made_directly(&image, cancel)? {
+        if !self.made_directly(&image, &work.cancel)? {
             let staged = making.join(TREE);
             fs::create_dir(&staged).map_err(FileError::at("create", &staged))?;
             self.stage(&staged, &mut report)?;
-            tree::from_directory(&staged, &image, IMAGE_VIRTUAL_BYTES, cancel)
+            work.begins(PACKING);
+            tree::from_directory(&staged, &image, IMAGE_VIRTUAL_BYTES, &work.cancel)
                 .map_err(environment_error)?;
         }
         if !listing::is_unchanged(&self.root, &self.entries) {

@@ -7,17 +7,17 @@
 
 use std::path::Path;
 
-use environment::{Cancel, IMAGE_VIRTUAL_BYTES, tree};
+use environment::{IMAGE_VIRTUAL_BYTES, tree};
 use file_tree::{Root, walk};
 use operation::{ErrorKind, OpError};
 use sha2::{Digest, Sha256};
 use workspace_api::seed::{SeedFiles, SeedReport, SeedSource, Submodule, SubmoduleContent};
 
-use super::cache::{self, IMAGE, TREE};
+use super::cache::{self, IMAGE, PACKING, TREE};
 use super::checkout::History;
 use super::git::{Checkout, OwnFiles, run};
 use super::listing::{self, FILES_MAX};
-use super::{Seeded, blocking, report};
+use super::{Seeded, Work, blocking, report};
 use crate::files::{FileError, remove_tree};
 use crate::home::Home;
 use crate::scratch::ScratchDirectory;
@@ -31,8 +31,9 @@ pub(super) async fn provide(
     home: &Home,
     url: &str,
     reference: Option<&str>,
-    cancel: &Cancel,
+    work: &Work,
 ) -> Result<Seeded, OpError> {
+    work.begins("asking the repository");
     let commit = resolve(home, url, reference).await?;
     let reference = reference.unwrap_or(DEFAULT);
     let mut key = Sha256::new();
@@ -45,21 +46,22 @@ pub(super) async fn provide(
     let cloned = if image.exists() {
         None
     } else {
+        work.begins("cloning the repository");
         let directory = ScratchDirectory::create(&home.clones())?;
         let checkout = fetch(directory.path(), url, &commit, reference)
             .await
             .map_err(|error| error.during(format!("cannot clone {url}")))?;
         Some((directory, checkout))
     };
-    let (home, cancel, url) = (home.clone(), cancel.clone(), url.to_owned());
+    let (home, work, url) = (home.clone(), work.clone(), url.to_owned());
     blocking(move || {
         let name = key.clone();
-        cache::find_or_make(&home, &key, &cancel, |making| {
+        cache::find_or_make(&home, &key, &work, |making| {
             let (directory, checkout) = cloned.as_ref().ok_or_else(|| {
                 OpError::plain(ErrorKind::Conflict, "the seed's image was pruned just now")
                     .hinted("try again")
             })?;
-            make(directory.path(), checkout, &url, commit, name, making, &cancel)
+            make(directory.path(), checkout, &url, commit, name, making, &work)
         })
     })
     .await
@@ -145,7 +147,7 @@ fn make(
     commit: String,
     key: String,
     making: &Path,
-    cancel: &Cancel,
+    work: &Work,
 ) -> Result<SeedReport, OpError> {
     let root = Root::open(clone).map_err(tree_error)?;
     let found = walk(&root, FILES_MAX, &mut |entry| entry.path.as_bytes() != b".git")
@@ -170,7 +172,8 @@ fn make(
         std::fs::rename(&own, &dot).map_err(FileError::at("move", &dot))?;
     }
     std::fs::rename(clone, &staged).map_err(FileError::at("move", clone))?;
-    tree::from_directory(&staged, &making.join(IMAGE), IMAGE_VIRTUAL_BYTES, cancel)
+    work.begins(PACKING);
+    tree::from_directory(&staged, &making.join(IMAGE), IMAGE_VIRTUAL_BYTES, &work.cancel)
         .map_err(environment_error)?;
     Ok(told)
 }
