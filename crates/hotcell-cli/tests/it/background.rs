@@ -29,13 +29,15 @@ fn read(workspace: &TestWorkspace, id: &str, arguments: &[&str]) -> Value {
 #[test]
 fn a_command_goes_on_without_a_caller_and_is_waited_for_and_read_by_anybody() {
     let workspace = TestWorkspace::create(&[]);
-    let id = start(&workspace, "echo one; echo oops >&2; sleep 1; echo two; exit 3");
+    let go_on = "until [ -e /tmp/go ]; do sleep 0.1; done";
+    let id = start(&workspace, &format!("echo one; echo oops >&2; {go_on}; echo two; exit 3"));
     let status = workspace.status();
     assert_eq!(status["activity"]["running_commands"], 1, "{status}");
     let too_early = command(&workspace, "wait", &[&id, "--timeout", "10ms"]);
     assert_code(&too_early, 124);
     assert_eq!(json(&too_early)["command"]["status"]["state"], "running");
 
+    workspace.script("touch /tmp/go");
     let waited = command(&workspace, "wait", &[&id]);
     assert_code(&waited, 3);
     let status = &json(&waited)["command"]["status"];
@@ -134,7 +136,7 @@ fn a_caller_that_cannot_wait_gets_what_there_is_and_a_handle() {
     let slow = command(
         &workspace,
         "run",
-        &["--wait", "2s", "--max-bytes", "200", "--", "sh", "-c", script],
+        &["--wait", "4s", "--max-bytes", "200", "--", "sh", "-c", script],
     );
     assert_code(&slow, 124);
     let value = json(&slow);

@@ -1,7 +1,7 @@
 //! Workspaces that nobody uses. When something is due is decided by a function of
 //! its own, whose tests let time pass as they like; here it is seen to happen.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -73,12 +73,15 @@ fn a_workspace_that_nobody_uses_is_warned_and_stopped_and_keeps_its_work() {
 #[test]
 fn what_runs_holds_the_end_off() {
     let workspace = TestWorkspace::create(&["--idle-after", "1h", "--idle-then", "stop"]);
-    let mut waited_for = workspace.exec_command(&[], &["sleep", "4"]).spawn().unwrap();
+    // It ends with its input, so when this test says so.
+    let mut waited_for = workspace.exec_command(&[], &["cat"]);
+    let mut waited_for = waited_for.stdin(Stdio::piped()).spawn().unwrap();
     eventually("it runs", || workspace.status()["activity"]["running_commands"] == 1);
     idle_soon(&workspace);
     assert_eq!(workspace.status()["expires_at"], Value::Null, "a command runs");
-    let start = ["command", "start", &workspace.id, "--", "sleep", "8"];
+    let start = ["command", "start", &workspace.id, "--", "sleep", "10"];
     assert_code(&hotcell_json(&start), 0);
+    drop(waited_for.stdin.take());
     assert!(waited_for.wait().unwrap().success());
     assert_eq!(workspace.status()["expires_at"], Value::Null, "another one runs");
     eventually("it is stopped", || is(&workspace, "stopped"));

@@ -206,7 +206,7 @@ fn all_that_a_service_started_ends_with_it() {
     let stubborn = "trap '' TERM; setsid sleep 1111 & echo up; while :; do sleep 0.1; done";
     let options = ["--ready", "log:^up$", "--stop-timeout", "300ms"];
     start(&workspace, "stubborn", &options, &["sh", "-c", stubborn]);
-    assert_eq!(processes(&workspace, "sleep 1111"), 1);
+    eventually("its child runs", || processes(&workspace, "sleep 1111") == 1);
     assert_eq!(json(&service(&workspace, "stop", &["stubborn"]))["state"], "stopped");
     assert_eq!(processes(&workspace, "sleep 1111"), 0);
     assert_eq!(status(&workspace, "stubborn")["process"]["exit_code"], 137);

@@ -67,6 +67,9 @@ const PEACE_MS: std::ops::Range<u64> = 100..1500;
 /// How often it is looked how far a batch is.
 const LOOK_AFTER: Duration = Duration::from_millis(100);
 
+/// How many ports are tried for the model.
+const PORTS_TRIED_MAX: usize = 1000;
+
 /// How long nobody is there after a kill who comes back by the test, in milliseconds.
 const ABSENCE_MS: std::ops::Range<u64> = 0..1000;
 
@@ -151,10 +154,22 @@ fn whatever_is_killed_the_tree_is_the_same() {
     std::fs::write(endured.join("result.json"), told.to_string()).unwrap();
 }
 
+/// A port that stays free while nobody listens there, between a model that was killed and
+/// the next one: it is none of those that the kernel gives to whoever connects, not even to
+/// the agents that look for the model there.
+fn port_of_a_model() -> u16 {
+    let given = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let first_given: u16 = given.split_whitespace().next().unwrap().parse().unwrap();
+    let mut chance = Rng::new();
+    let others = std::iter::repeat_with(|| chance.u16(1024..first_given.max(1025)));
+    let mut others = others.take(PORTS_TRIED_MAX);
+    others.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+}
+
 /// A batch from its beginning to its end, with whatever is killed meanwhile.
 fn one_batch(scratch: &Path, seed: u64, only: Option<usize>, kills_max: u32) -> Killed {
     std::fs::create_dir_all(scratch).unwrap();
-    let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let port = port_of_a_model();
     let url = format!("http://127.0.0.1:{port}");
     let scene = Scene::new(scratch, AGENTS[0], &url);
     let watch = Watch::of_batch(&scene);
