@@ -25,6 +25,7 @@ mod lane;
 mod lookup;
 mod outbox;
 mod projection;
+mod removal;
 mod reviews;
 mod site;
 mod told;

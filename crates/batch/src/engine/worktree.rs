@@ -25,10 +25,10 @@
 //! **SIGKILL.** While it is made: `.new-…`, swept by the next engine. While it is thrown
 //! away: `.gone-…`, the same. In between it is whole, and found by its name.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use batch_api::{AttemptId, Epoch};
@@ -40,6 +40,7 @@ use tokio::task::spawn_blocking;
 
 use super::claims::FILE_BYTES_MAX;
 use super::lane::workspace_name;
+use super::removal::remove_foreign_tree;
 use super::world::{Trouble, World};
 use crate::discovery;
 
@@ -212,9 +213,9 @@ impl Worktree {
         let discarded = spawn_blocking(move || -> Result<(), Trouble> {
             let name = self.0.file_name().unwrap_or_default().to_string_lossy();
             let going = self.0.with_file_name(format!("{GOING}{name}"));
-            remove_all(&going)?;
+            remove_foreign_tree(&going)?;
             fs::rename(&self.0, &going)?;
-            Ok(remove_all(&going)?)
+            Ok(remove_foreign_tree(&going)?)
         });
         discarded.await?
     }
@@ -231,7 +232,7 @@ impl World {
         let name = format!("{}.{}", self.worktree_name(attempt), self.epoch()?.0);
         let (making, made) = (lanes.join(format!("{MAKING}{name}")), lanes.join(&name));
         let left = making.clone();
-        spawn_blocking(move || remove_all(&left)).await??;
+        spawn_blocking(move || remove_foreign_tree(&left)).await??;
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700).create(&making)?;
         let tree = Worktree(making);
@@ -281,7 +282,7 @@ pub(super) fn sweep(batch: &Path) {
     let lanes = batch.join(LANES);
     for name in entries(&lanes).unwrap_or_default() {
         if (name.starts_with(MAKING) || name.starts_with(GOING))
-            && let Err(error) = remove_all(&lanes.join(&name))
+            && let Err(error) = remove_foreign_tree(&lanes.join(&name))
         {
             tracing::warn!(name, %error, "a checkout that is of no use stays");
         }
@@ -303,32 +304,6 @@ fn note(checkout: &Path, file: &str) -> io::Result<String> {
     let mut text = String::new();
     File::open(checkout.join(file))?.take(NOTE_BYTES_MAX).read_to_string(&mut text)?;
     Ok(text)
-}
-
-/// Removes a directory with everything in it, whatever whoever wrote there has forbidden.
-pub(super) fn remove_all(directory: &Path) -> io::Result<()> {
-    let first = fs::remove_dir_all(directory);
-    match first {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            permit(directory)?;
-            fs::remove_dir_all(directory)
-        }
-        removed => removed,
-    }
-}
-
-/// Lets the owner into a directory and all below it.
-fn permit(directory: &Path) -> io::Result<()> {
-    fs::set_permissions(directory, Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        // Links are not followed.
-        if entry.file_type()?.is_dir() {
-            permit(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 /// A plain file beneath a directory; none if there is none.
@@ -403,17 +378,5 @@ mod tests {
         write(&root, ".reviews/R001-plan-step1.md", b"fine").unwrap();
         assert!(plain(&root, ".reviews/R001-plan-step1.md").unwrap().is_some());
         assert!(plain(&root, "nothing").unwrap().is_none());
-    }
-
-    #[test]
-    fn whatever_was_forbidden_in_a_checkout_it_is_thrown_away() {
-        let scratch = tempfile::tempdir().unwrap();
-        let checkout = scratch.path().join("lane.1");
-        fs::create_dir_all(checkout.join("workspace/locked/deep")).unwrap();
-        let locked = checkout.join("workspace/locked");
-        fs::set_permissions(locked, Permissions::from_mode(0o000)).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(Worktree(checkout).discard()).unwrap();
-        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
     }
 }

@@ -27,7 +27,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Builder;
 
 use super::super::hide;
-use super::super::worktree::remove_all;
+use super::super::removal::remove_foreign_tree;
 
 /// The file that holds what was told and said.
 const TRANSCRIPT: &str = "transcript";
@@ -75,7 +75,7 @@ impl Place {
     pub(super) fn clear(batch: &Path, attempt: &AttemptId) -> io::Result<()> {
         for place in Self::all(batch)? {
             if place.is_of(attempt) {
-                remove_all(&place.home())?;
+                remove_foreign_tree(&place.home())?;
                 place.tidy()?;
             }
         }
