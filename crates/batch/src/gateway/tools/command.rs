@@ -33,6 +33,15 @@ pub(super) fn options(
     Ok(CommandOptions { timeout, env, cwd: directory, ..CommandOptions::default() })
 }
 
+/// Begins a line of bash.
+pub(super) async fn bash(
+    lane: &Lane,
+    line: &str,
+    timeout: Option<Duration>,
+) -> Result<CommandRef, Trouble> {
+    begin(lane, &["bash", "-c", line], options(lane, None, timeout)?).await
+}
+
 /// Begins a command.
 pub(super) async fn begin(
     lane: &Lane,
@@ -93,15 +102,25 @@ pub(super) async fn signal(
     Ok(())
 }
 
-/// Kills a command and all that it started; how it is then.
-pub(super) async fn kill(lane: &Lane, command: &CommandRef) -> Result<Settled, Trouble> {
-    signal(lane, command, "KILL".parse()?).await?;
-    settled(lane, command, KILL_TIMEOUT).await
+/// Waits as [`settled`] does, and tells how the command is. `look` is the tool that shows
+/// one that still runs.
+pub(super) async fn show(
+    lane: &Lane,
+    command: &CommandRef,
+    patience: Duration,
+    look: &str,
+) -> Result<Answer, Trouble> {
+    Ok(told(&settled(lane, command, patience).await?, look))
 }
 
-/// The beginning and the end of what a command has written, and how it is. `look` is the
-/// tool that shows one that still runs.
-pub(super) fn told(settled: &Settled, look: &str) -> Answer {
+/// Kills a command and all that it started, and tells how it is then.
+pub(super) async fn kill(lane: &Lane, command: &CommandRef, look: &str) -> Result<Answer, Trouble> {
+    signal(lane, command, "KILL".parse()?).await?;
+    show(lane, command, KILL_TIMEOUT, look).await
+}
+
+/// The beginning and the end of what a command has written, and how it is.
+fn told(settled: &Settled, look: &str) -> Answer {
     let Ran { command, stdout, stderr } = &settled.ran;
     let mut text = String::new();
     shown(&mut text, "", stdout);

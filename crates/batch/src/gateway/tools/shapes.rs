@@ -14,6 +14,7 @@
 //! Codex's `update_plan` is not among them: Codex 0.169 does not offer it itself, and the
 //! plan of a task is its STATUS.md.
 
+mod about;
 mod claude;
 mod codex;
 mod plain;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::super::search::{Shown, Sought};
 use super::super::{Answer, PATIENCE, Tool, command, file, search};
+use super::about;
 use crate::engine::Trouble;
 use crate::gateway::lane::Lane;
 
@@ -23,20 +24,15 @@ pub(super) struct Bash {
 
 impl Tool for Bash {
     const NAME: &'static str = "Bash";
-    const ABOUT: &'static str = "Runs a bash command in your own Linux machine, as root, in /workspace. Returns \
-                                 its output when it ends, or after 25 seconds (sooner if a message waits for \
-                                 you) with the id of a background command, which runs on: BashOutput shows it. \
-                                 Variables and directories do not carry over to the next call.";
+    const ABOUT: &'static str = about::bash!("BashOutput");
 
     async fn call(self, lane: &Lane) -> Result<Answer, Trouble> {
         let timeout = self.timeout.map(Duration::from_millis);
-        let command = ["bash", "-c", &self.command];
-        let id = command::begin(lane, &command, command::options(lane, None, timeout)?).await?;
+        let id = command::bash(lane, &self.command, timeout).await?;
         if self.run_in_background {
             return Ok(Answer::text(command::background(id.as_str(), BashOutput::NAME)));
         }
-        let settled = command::settled(lane, &id, PATIENCE).await?;
-        Ok(command::told(&settled, BashOutput::NAME))
+        command::show(lane, &id, PATIENCE, BashOutput::NAME).await
     }
 }
 
@@ -51,13 +47,11 @@ pub(super) struct BashOutput {
 
 impl Tool for BashOutput {
     const NAME: &'static str = "BashOutput";
-    const ABOUT: &'static str = "Shows what a background command has written so far, its beginning and its end, \
-                                 and whether it still runs.";
+    const ABOUT: &'static str = about::OUTPUT;
 
     async fn call(self, lane: &Lane) -> Result<Answer, Trouble> {
         let patience = Duration::from_secs(self.wait).min(PATIENCE);
-        let settled = command::settled(lane, &self.bash_id.parse()?, patience).await?;
-        Ok(command::told(&settled, Self::NAME))
+        command::show(lane, &self.bash_id.parse()?, patience, Self::NAME).await
     }
 }
 
@@ -69,11 +63,10 @@ pub(super) struct KillShell {
 
 impl Tool for KillShell {
     const NAME: &'static str = "KillShell";
-    const ABOUT: &'static str = "Kills a background command and all that it started.";
+    const ABOUT: &'static str = about::KILL;
 
     async fn call(self, lane: &Lane) -> Result<Answer, Trouble> {
-        let settled = command::kill(lane, &self.shell_id.parse()?).await?;
-        Ok(command::told(&settled, BashOutput::NAME))
+        command::kill(lane, &self.shell_id.parse()?, BashOutput::NAME).await
     }
 }
 
@@ -89,8 +82,7 @@ pub(super) struct Read {
 
 impl Tool for Read {
     const NAME: &'static str = "Read";
-    const ABOUT: &'static str = "Reads a file of your machine with line numbers, 2000 lines unless you ask for \
-                                 others. Images (PNG, JPEG, GIF, WebP) are shown to you.";
+    const ABOUT: &'static str = about::READ;
 
     async fn call(self, lane: &Lane) -> Result<Answer, Trouble> {
         file::read(lane, &self.file_path, self.offset, self.limit).await
@@ -107,7 +99,7 @@ pub(super) struct Write {
 
 impl Tool for Write {
     const NAME: &'static str = "Write";
-    const ABOUT: &'static str = "Writes a whole file of your machine, replacing one that is there.";
+    const ABOUT: &'static str = about::WRITE;
 
     async fn call(self, lane: &Lane) -> Result<Answer, Trouble> {
         file::write(lane, &self.file_path, self.content).await
@@ -129,8 +121,7 @@ pub(super) struct Edit {
 
 impl Tool for Edit {
     const NAME: &'static str = "Edit";
-    const ABOUT: &'static str = "Replaces a text in a file of your machine. It has to occur exactly once, unless \
-                                 all of its occurrences are to be replaced.";
+    const ABOUT: &'static str = about::EDIT;
 
     async fn call(self, lane: &Lane) -> Result<Answer, Trouble> {
         let texts = (self.old_string, self.new_string);
@@ -148,8 +139,7 @@ pub(super) struct Glob {
 
 impl Tool for Glob {
     const NAME: &'static str = "Glob";
-    const ABOUT: &'static str = "Lists the files of the repository whose names match a pattern. What .gitignore \
-                                 names is left out.";
+    const ABOUT: &'static str = about::GLOB;
 
     async fn call(self, lane: &Lane) -> Result<Answer, Trouble> {
         search::files(lane, self.pattern, self.path).await
