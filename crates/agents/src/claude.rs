@@ -46,13 +46,11 @@ const OWN: &str = "Bash,BashOutput,Edit,Glob,Grep,KillShell,NotebookEdit,Read,Ta
 #[must_use]
 pub fn launch(task: &Task<'_>) -> Launch {
     let gateway = task.gateway;
-    let variables: serde_json::Map<String, Value> =
-        gateway.variables.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
     let servers = json!({"mcpServers": {&*gateway.name: {
         "type": "stdio",
         "command": gateway.program,
         "args": gateway.arguments,
-        "env": variables,
+        "env": gateway.variables_as_json(),
         "alwaysLoad": true,
     }}});
     let home = |file: &str| task.home.join(file);

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, Value};
+
 /// What an agent is started for.
 #[derive(Debug, Clone)]
 pub struct Task<'a> {
@@ -57,6 +59,19 @@ pub struct Gateway {
     pub arguments: Vec<String>,
     /// Variables for it.
     pub variables: Vec<(String, String)>,
+}
+
+impl Gateway {
+    /// Its variables, as an object of JSON.
+    pub(crate) fn variables_as_json(&self) -> Map<String, Value> {
+        self.variables.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect()
+    }
+}
+
+/// The two parts of `provider/model`. The provider of a model that names none is called
+/// `other`.
+pub(crate) fn provider_and_model(name: &str) -> (&str, &str) {
+    name.split_once('/').unwrap_or(("other", name))
 }
 
 /// How a process is started. Nothing of the starter's environment is passed on but

@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::capability::{
     Capabilities, Habits, Isolation, Receipts, Resuming, Spending, Steering, Surviving, Waiting,
 };
-use crate::launch::{Hands, Launch, Provider, Task};
+use crate::launch::{Hands, Launch, Provider, Task, provider_and_model};
 
 /// What OpenCode can do.
 pub const CAPABILITIES: Capabilities = Capabilities {
@@ -82,7 +82,7 @@ pub fn launch(task: &Task<'_>, provider: Option<&Provider>) -> Launch {
         settings["small_model"] = json!(model);
     }
     if let (Some(Provider { url, key_variable }), Some(model)) = (provider, task.model) {
-        let (name, model) = model.split_once('/').unwrap_or(("other", model));
+        let (name, model) = provider_and_model(model);
         settings["provider"][name] = json!({
             "options": {"baseURL": url, "apiKey": format!("{{env:{key_variable}}}")},
             "models": {model: {"name": model, "tool_call": true}},

@@ -25,7 +25,7 @@ use crate::capability::{
 use crate::dialogue::{Dialogue, Heard, Key, NotNow, Said};
 use crate::event::{End, Event, Failure, Usage};
 use crate::json::{beginning, beginning_of, list, micro_dollars, number, object, text};
-use crate::launch::{Hands, Launch, Provider, Task};
+use crate::launch::{Hands, Launch, Provider, Task, provider_and_model};
 use crate::mark::{key_of, marked};
 
 /// What pi can do.
@@ -52,13 +52,11 @@ const EXTENSION: &str = include_str!("pi/gateway.js");
 #[must_use]
 pub fn launch(task: &Task<'_>, provider: Option<&Provider>) -> Launch {
     let gateway = task.gateway;
-    let variables: serde_json::Map<String, Value> =
-        gateway.variables.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
     let server = json!({
         "name": gateway.name,
         "program": gateway.program,
         "arguments": gateway.arguments,
-        "variables": variables,
+        "variables": gateway.variables_as_json(),
     });
     let settings = json!({
         "steeringMode": "all",
@@ -77,7 +75,7 @@ pub fn launch(task: &Task<'_>, provider: Option<&Provider>) -> Launch {
     };
     launch.file(agent.join(told), task.instructions);
     if let (Some(Provider { url, key_variable }), Some(model)) = (provider, task.model) {
-        let (name, model) = model.split_once('/').unwrap_or(("other", model));
+        let (name, model) = provider_and_model(model);
         let models = json!({"providers": {name: {
             "baseUrl": url,
             "api": "openai-completions",
