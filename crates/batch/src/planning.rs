@@ -10,7 +10,7 @@ use packet::status::{Progress, StepStatus};
 use workspace_api::spec::Shape;
 
 use crate::Batches;
-use crate::configuration::{AgentSetup, Configuration, LaneMode, limits_told};
+use crate::configuration::{AgentSetup, Configuration, LaneMode, Read, limits_told};
 use crate::discovery::{self, Found, Packet, Repository};
 use crate::picture;
 
@@ -41,23 +41,7 @@ pub(crate) fn outlined(request: &Plan) -> Result<Outline, OpError> {
     let read = repository.configuration();
     let mut policy = read.configuration.policy;
     policy.lanes = request.lanes.unwrap_or(policy.lanes);
-    let mut planned = Planned {
-        repository: repository.path.display().to_string(),
-        settings: read.configuration.source.clone(),
-        problems: read.problems,
-        remarks: read.remarks,
-        lanes: policy.lanes,
-        limits: limits_told(&read.configuration.limits, read.configuration.on_task_failure),
-        tasks: Vec::new(),
-        conflicts: Vec::new(),
-        waves: Vec::new(),
-        critical_path: Vec::new(),
-        critical_minutes: 0,
-        minutes: 0,
-        work_minutes: 0,
-        completed: 0,
-        picture: None,
-    };
+    let mut planned = nothing_planned(&repository, &read, policy.lanes);
     let mut units = Vec::new();
     let configuration = read.configuration;
     if !planned.problems.is_empty() {
@@ -81,17 +65,14 @@ pub(crate) fn outlined(request: &Plan) -> Result<Outline, OpError> {
             units = UnitSpec::of(&plan, &repository.name(), memory_mib, home);
         }
         Ok(_) => {}
-        Err(problems) => planned.problems.extend(problems.into_iter().filter_map(|problem| {
-            let (line, fault) = (problem.line, problem.fault);
+        Err(problems) => {
             // What is unknown may be in a packet that could not be read.
-            let is_certain = is_graph_known || !matches!(fault, plan::Fault::Unresolved { .. });
-            let file = found.wanted.get(problem.task).map_or(".", |packet| packet.file.as_str());
-            is_certain.then(|| PacketProblem {
-                file: file.to_owned(),
-                line,
-                message: fault.to_string(),
-            })
-        })),
+            let is_certain = |problem: &plan::Problem| {
+                is_graph_known || !matches!(problem.fault, plan::Fault::Unresolved { .. })
+            };
+            let certain = problems.into_iter().filter(is_certain);
+            planned.problems.extend(certain.map(|problem| located(&found.wanted, &problem)));
+        }
     }
     planned.problems.sort();
     planned.problems.dedup();
@@ -100,6 +81,34 @@ pub(crate) fn outlined(request: &Plan) -> Result<Outline, OpError> {
         planned.picture = Some(picture::draw(&planned));
     }
     Ok(Outline { planned, repository, configuration, units })
+}
+
+/// What is planned before anything was looked for.
+fn nothing_planned(repository: &Repository, read: &Read, lanes: u8) -> Planned {
+    let configuration = &read.configuration;
+    Planned {
+        repository: repository.path.display().to_string(),
+        settings: configuration.source.clone(),
+        problems: read.problems.clone(),
+        remarks: read.remarks.clone(),
+        lanes,
+        limits: limits_told(&configuration.limits, configuration.on_task_failure),
+        tasks: Vec::new(),
+        conflicts: Vec::new(),
+        waves: Vec::new(),
+        critical_path: Vec::new(),
+        critical_minutes: 0,
+        minutes: 0,
+        work_minutes: 0,
+        completed: 0,
+        picture: None,
+    }
+}
+
+/// What stands against a plan, by the file that it is in.
+fn located(packets: &[Packet], problem: &plan::Problem) -> PacketProblem {
+    let file = packets.get(problem.task).map_or(".", |packet| packet.file.as_str());
+    PacketProblem { file: file.to_owned(), line: problem.line, message: problem.fault.to_string() }
 }
 
 /// A packet's directory.

@@ -363,15 +363,20 @@ fn begin(
         .spawn(move || go_on(world, engine, visitors))
         .map_err(|error| internal(&error))?;
     tracing::info!(epoch, %batch, "an engine has begun");
-    match planned.map(socket::awaited) {
-        None | Some(Answer::Replied { reply: Reply::Accepted }) => {}
-        Some(Answer::Replied { reply: Reply::Refused { refusal } }) => {
-            return Err(refused(&refusal));
-        }
-        Some(other) => {
-            let message = format!("the batch was not planned: {other:?}");
-            return Err(OpError::plain(ErrorKind::Internal, message));
-        }
+    if let Some(planned) = planned {
+        check_planned(socket::awaited(planned))?;
     }
     Ok((Begun::Began { epoch, answer: asked.map(socket::awaited) }, Some(living)))
+}
+
+/// Fails unless the batch was planned.
+fn check_planned(answer: Answer) -> Result<(), OpError> {
+    match answer {
+        Answer::Replied { reply: Reply::Accepted } => Ok(()),
+        Answer::Replied { reply: Reply::Refused { refusal } } => Err(refused(&refusal)),
+        other => {
+            let message = format!("the batch was not planned: {other:?}");
+            Err(OpError::plain(ErrorKind::Internal, message))
+        }
+    }
 }

@@ -13,7 +13,7 @@ use batch_api::control::start::{Start, Started};
 use batch_api::plan::{PacketProblem, Plan, PlanFormat};
 use batch_api::{BatchId, RequestId};
 use batch_core::spec::BatchSpec;
-use batch_git::Store;
+use batch_git::{CommitId, Store};
 use operation::{Call, ErrorKind, Handler, NoEvents, OpError};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -28,7 +28,7 @@ use super::{blocking, requests};
 use crate::Batches;
 use crate::configuration::{self, OWN_FILE};
 use crate::discovery::{self, Repository};
-use crate::engine::{Setup, now};
+use crate::engine::{AgentSetup, Setup, now};
 use crate::home::BatchesHome;
 use crate::planning::{Outline, outlined};
 
@@ -138,28 +138,24 @@ fn id_of(repository: &Path, request: &RequestId) -> BatchId {
     BatchId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
-/// What is written down of a batch, or everything that stands against it.
-async fn made(
-    named: Option<BatchId>,
-    asked: Start,
-    outline: Outline,
-    memory_mib: Option<u64>,
-) -> Result<SetupFile, OpError> {
+/// The agent that does the work of a batch and the commit that it begins with, or everything
+/// that stands against it.
+async fn checked(asked: &Start, outline: &Outline) -> Result<(AgentSetup, CommitId), OpError> {
     let Outline { planned, repository, configuration, units } = outline;
-    let mut problems = planned.problems;
+    let mut problems = planned.problems.clone();
     let mut problem = |file: &str, message: String| {
         problems.push(PacketProblem { file: file.to_owned(), line: 0, message });
     };
-    let is_agent_named = configuration.agent.is_some();
-    let agent =
-        match configuration.agent.map(|agent| host::judged(agent, &repository.path, asked.on_host))
-        {
-            None => {
-                problem(OWN_FILE, "found no table [agent]; expected what does the work".to_owned());
-                None
-            }
-            Some(judged) => judged.await.map_err(|why| problem(OWN_FILE, why)).ok(),
-        };
+    let agent = match configuration.agent.clone() {
+        None => {
+            problem(OWN_FILE, "found no table [agent]; expected what does the work".to_owned());
+            None
+        }
+        Some(agent) => {
+            let judged = host::judged(agent, &repository.path, asked.on_host).await;
+            judged.map_err(|why| problem(OWN_FILE, why)).ok()
+        }
+    };
     let base = match Store::base_of(&repository.path, &configuration.base).await {
         Ok(base) => Some(base),
         Err(error) => {
@@ -167,22 +163,33 @@ async fn made(
             None
         }
     };
-    for unit in &units {
+    for unit in units {
         if !Path::new(&unit.home).is_dir() {
             problem(&unit.home, "found no such directory; expected a packet".to_owned());
         }
     }
-    let (Some(base), Some(agent), true) = (base, agent, problems.is_empty()) else {
-        let refused = refused(&problems);
-        return Err(if is_agent_named {
-            refused
-        } else {
+    match (agent, base) {
+        (Some(agent), Some(base)) if problems.is_empty() => Ok((agent, base)),
+        _ if configuration.agent.is_some() => Err(refused(&problems)),
+        _ => {
             let example = configuration::example_of_agent();
-            refused.hinted(format!("end {OWN_FILE} with what does the work, such as\n{example}"))
-        });
-    };
+            let hint = format!("end {OWN_FILE} with what does the work, such as\n{example}");
+            Err(refused(&problems).hinted(hint))
+        }
+    }
+}
+
+/// What is written down of a batch, or everything that stands against it.
+async fn made(
+    named: Option<BatchId>,
+    asked: Start,
+    outline: Outline,
+    memory_mib: Option<u64>,
+) -> Result<SetupFile, OpError> {
+    let (agent, base) = checked(&asked, &outline).await?;
     // Without them no engine would begin.
     Credentials::of(&agent)?;
+    let Outline { planned, repository, configuration, units } = outline;
     if units.is_empty() {
         let message = format!("there is nothing to be done: {} tasks are done", planned.completed);
         return Err(OpError::plain(ErrorKind::Conflict, message)

@@ -206,19 +206,7 @@ impl Custodian {
             entry.limits = cgroup.limit(order.limits).map_err(failed("set the limits", key))?;
         }
         step("group-made", key);
-        let (ours, theirs) = rustix::net::socketpair(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )
-        .map_err(|error| failed("make a connection", key)(error.into()))?;
-        // Only this side: a flag of the open socket, which both do not share.
-        rustix::io::ioctl_fionbio(&ours, true)
-            .and_then(|()| rustix::net::sockopt::set_socket_passcred(&ours, true))
-            .map_err(|error| failed("prepare a connection", key)(error.into()))?;
-        let control = UnixStream::from_std(ours.into());
-        let control = control.map_err(failed("watch a connection", key))?;
+        let (control, theirs) = connection(key)?;
         let (stderr, their_stderr) = pipes(key)?;
         let warden_stderr =
             their_stderr.try_clone().map_err(failed("share standard error", key))?;
@@ -242,6 +230,18 @@ impl Custodian {
         self.permission.write(key, entry)?;
         step("registered", key);
 
+        let (stdin, stdout) = self.hand_over(order, &control, their_stderr).await?;
+        Ok(Running { control, stdin, stdout, stderr })
+    }
+
+    /// Has a warden that is registered run what was ordered.
+    async fn hand_over(
+        &self,
+        order: &Order,
+        control: &UnixStream,
+        their_stderr: OwnedFd,
+    ) -> Result<(pipe::Sender, pipe::Receiver), StartError> {
+        let key = &order.key;
         let (their_stdin, stdin) = pipes(key)?;
         let (stdout, their_stdout) = pipes(key)?;
         let streams = Streams { stdin: their_stdin, stdout: their_stdout, stderr: their_stderr };
@@ -252,11 +252,11 @@ impl Custodian {
             environment: order.environment.pairs(),
             directory: order.directory.clone(),
         };
-        wire::send_plan(&control, &plan, &streams)
+        wire::send_plan(control, &plan, &streams)
             .map_err(failed("tell the warden what to run", key))?;
         drop(streams);
         step("told", key);
-        match heard(&control, key).await?.message {
+        match heard(control, key).await?.message {
             FromWarden::Started => {}
             FromWarden::Refused { explanation } => {
                 return Err(StartError::Refused { key: key.clone(), explanation });
@@ -270,7 +270,7 @@ impl Custodian {
         let stdin = stdin.map_err(failed("write to standard input", key))?;
         let stdout = pipe::Receiver::from_owned_fd(stdout);
         let stdout = stdout.map_err(failed("read standard output", key))?;
-        Ok(Running { control, stdin, stdout, stderr })
+        Ok((stdin, stdout))
     }
 
     fn warden(
@@ -379,6 +379,23 @@ fn identify(sender: Option<i32>, child: &Child) -> io::Result<Option<ProcessMark
     let Some(stat) = mark::stat(sender)? else { return Ok(None) };
     let ours = sender == child || stat.parent == child;
     Ok(ours.then_some(ProcessMark { pid: sender, start_ticks: stat.start_ticks }))
+}
+
+/// The connection to a warden, and its end of it.
+fn connection(key: &Key) -> Result<(UnixStream, OwnedFd), StartError> {
+    let (ours, theirs) = rustix::net::socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .map_err(|error| failed("make a connection", key)(error.into()))?;
+    // Only this side: a flag of the open socket, which both do not share.
+    rustix::io::ioctl_fionbio(&ours, true)
+        .and_then(|()| rustix::net::sockopt::set_socket_passcred(&ours, true))
+        .map_err(|error| failed("prepare a connection", key)(error.into()))?;
+    let control = UnixStream::from_std(ours.into());
+    Ok((control.map_err(failed("watch a connection", key))?, theirs))
 }
 
 fn pipes(key: &Key) -> Result<(OwnedFd, OwnedFd), StartError> {

@@ -29,6 +29,7 @@ use super::cell::Cell;
 use super::claims;
 use super::site::Site;
 use super::world::{AboutUnit, Trouble, World};
+use crate::custody::{Key as ProcessKey, Label as ProcessLabel};
 
 pub use adapter::HostAgent;
 pub(super) use hosted::Hosted;
@@ -186,6 +187,16 @@ impl World {
 struct Packet {
     prompt: Prompt,
     home: PathBuf,
+}
+
+/// What custody calls the process of an effect: another try is another process.
+fn process_key(effect: &Effect) -> Result<ProcessKey, Trouble> {
+    Ok(format!("{}-{}", effect.id, effect.tries).parse()?)
+}
+
+/// What people are told that the process of a unit's agent is for.
+fn process_label(unit: &AboutUnit) -> Result<ProcessLabel, Trouble> {
+    Ok(format!("worker of {}", unit.unit).parse()?)
 }
 
 /// What the packet of an attempt claims; none if it cannot be read as one.

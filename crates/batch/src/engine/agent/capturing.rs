@@ -17,6 +17,7 @@ use batch_git::{CommitId, Limits, capture};
 use super::super::site::Site;
 use super::super::worktree::Worktree;
 use super::super::world::{Trouble, World};
+use super::process_key;
 use crate::custody::{self, Environment, Order, Status};
 use crate::roster;
 
@@ -92,7 +93,7 @@ impl World {
         let mut arguments: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
         arguments.push(bundle);
         let order = Order {
-            key: format!("{}-{}", effect.id, effect.tries).parse()?,
+            key: process_key(effect)?,
             label: "capture of a checkout".parse()?,
             program,
             arguments,

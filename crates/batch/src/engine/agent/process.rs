@@ -4,6 +4,7 @@
 //! Of a message that was on its way when an engine died it is looked up in the agent's own
 //! records whether it arrived.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,11 +18,11 @@ use super::super::LaneMode;
 use super::super::claims;
 use super::super::site::Site;
 use super::super::world::{AboutUnit, Trouble, World};
-use super::Packet;
 use super::adapter::HostAgent;
 use super::conversing::{Conversing, Order};
 use super::opening;
 use super::place::{Place, key};
+use super::{Packet, process_key, process_label};
 use crate::custody::{Limits, Order as ProcessOrder};
 use crate::gateway::{BRIDGE_SUBCOMMAND, Lane};
 
@@ -58,15 +59,6 @@ impl World {
         };
         let hands = Arc::new(Lane::new(conversation.clone(), hosted.epoch, hands, store, door));
         hosted.gateway.admit(Arc::clone(&hands), &place.pass())?;
-        let server = Server {
-            name: SERVER.to_owned(),
-            program: agent.hotcell.clone(),
-            arguments: vec![
-                BRIDGE_SUBCOMMAND.to_owned(),
-                place.pass().to_string_lossy().into_owned(),
-            ],
-            variables: Vec::new(),
-        };
         let instructions = opening::instructions(&site, habits).await?;
         let (directory, beside) = match &site {
             Site::Cell(_) => (place.directory(), None),
@@ -78,7 +70,7 @@ impl World {
             home: &place.home(),
             model: agent.model.as_deref(),
             instructions: &instructions,
-            gateway: &server,
+            gateway: &server(&agent.hotcell, &place),
             hands: match &beside {
                 None => Hands::Gateway,
                 Some(beside) => Hands::Own { packet: beside },
@@ -90,8 +82,8 @@ impl World {
             Place::write(&file.path, &file.content)?;
         }
         let order = ProcessOrder {
-            key: format!("{}-{}", effect.id, effect.tries).parse()?,
-            label: format!("worker of {}", unit.unit).parse()?,
+            key: process_key(effect)?,
+            label: process_label(unit)?,
             program: agent.program.clone(),
             environment: agent.environment(&place.home(), &site, conversation, &launch)?,
             arguments: [agent.arguments.clone(), launch.arguments].concat(),
@@ -110,11 +102,7 @@ impl World {
             (inbox, opened),
         )?;
         tokio::spawn(conversing.run(first));
-        match timeout(OPENING_TIMEOUT, is_open).await {
-            Ok(Ok(())) => Ok(Outcome::Started),
-            Ok(Err(_)) => Err("the agent ended before it had read anything".into()),
-            Err(_) => Err("the agent did not read what it was told".into()),
-        }
+        started(is_open).await
     }
 
     pub(super) async fn inject_on_host(
@@ -164,5 +152,25 @@ impl World {
             Some(false) => Found::NotDone,
             None => Found::Unknown,
         })
+    }
+}
+
+/// The server of tools, as an agent starts its end of it.
+fn server(hotcell: &Path, place: &Place) -> Server {
+    let pass = place.pass().to_string_lossy().into_owned();
+    Server {
+        name: SERVER.to_owned(),
+        program: hotcell.to_owned(),
+        arguments: vec![BRIDGE_SUBCOMMAND.to_owned(), pass],
+        variables: Vec::new(),
+    }
+}
+
+/// Waits until an agent has read its opening.
+async fn started(is_open: oneshot::Receiver<()>) -> Result<Outcome, Trouble> {
+    match timeout(OPENING_TIMEOUT, is_open).await {
+        Ok(Ok(())) => Ok(Outcome::Started),
+        Ok(Err(_)) => Err("the agent ended before it had read anything".into()),
+        Err(_) => Err("the agent did not read what it was told".into()),
     }
 }

@@ -17,7 +17,7 @@ use batch_api::{ConversationId, MessageId};
 use batch_core::decide::Observation;
 use batch_core::effect::{Effect, Outcome};
 use batch_core::unit::{Status, Usage};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::super::claims;
@@ -26,7 +26,7 @@ use super::super::world::{AboutUnit, Trouble, World};
 use super::adapter::HostAgent;
 use super::conversing::Order;
 use super::place::{Place, Transcript};
-use super::{Packet, packet_status};
+use super::{Packet, packet_status, process_key, process_label};
 use crate::custody::{EndError, Held, Limits, Line, Order as ProcessOrder, Status as Exit};
 
 /// How often it is looked how far an agent is.
@@ -88,8 +88,8 @@ impl World {
         let environment =
             agent.environment(&place.home(), &site, conversation, &Launch::default())?;
         let order = ProcessOrder {
-            key: format!("{}-{}", effect.id, effect.tries).parse()?,
-            label: format!("worker of {}", unit.unit).parse()?,
+            key: process_key(effect)?,
+            label: process_label(unit)?,
             program: agent.program.clone(),
             arguments: agent.arguments.clone(),
             environment,
@@ -175,10 +175,7 @@ impl Turn {
                     let _ = answer.send(Err("an agent in turns hears nothing".into()));
                 }
                 News::Ordered(Some(Order::Stop(answer))) => {
-                    let killed = self.held.kill().await;
-                    let is_over = killed.is_ok();
-                    let _ = answer.send(killed.map(drop).map_err(Into::into));
-                    if is_over {
+                    if self.stop(answer).await {
                         return;
                     }
                 }
@@ -200,13 +197,21 @@ impl Turn {
                     // The stop that follows tries again.
                     while let Some(order) = orders.recv().await {
                         let Order::Stop(answer) = order else { continue };
-                        let killed = self.held.kill().await;
-                        let _ = answer.send(killed.map(drop).map_err(Into::into));
+                        self.stop(answer).await;
                     }
                     return;
                 }
             }
         }
+    }
+
+    /// Kills the agent, for whoever waits for it, and tells whether it is gone.
+    async fn stop(&mut self, answer: oneshot::Sender<Result<(), Trouble>>) -> bool {
+        let killed = self.held.kill().await;
+        let is_gone = killed.is_ok();
+        // Nobody may wait any more.
+        let _ = answer.send(killed.map(drop).map_err(Into::into));
+        is_gone
     }
 
     async fn end(&mut self, exit: Option<Exit>) {
