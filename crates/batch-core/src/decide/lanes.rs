@@ -91,7 +91,9 @@ impl Decider {
         says(one, other) || says(other, one)
     }
 
-    /// Opens contexts in lanes that have work and no agent.
+    /// Opens contexts in lanes that have work and no agent. What became of a message on
+    /// its way into the context before has to be known: if it is in force still, it opens
+    /// this one.
     pub(super) fn open_contexts(&mut self) {
         if self.state.limited_until > self.now && !planted!(LimitForgotten) {
             return;
@@ -102,6 +104,7 @@ impl Decider {
             .filter(|unit| unit.phase == Phase::Resting)
             .filter(|unit| unit.rest_until <= self.now || planted!(RestIgnored))
             .filter(|unit| unit.doom.is_none())
+            .filter(|unit| !self.is_injecting(unit.id()))
             .filter(|unit| !self.state.is_waiting(unit.id()) || planted!(WaitIgnored))
             .map(|unit| unit.id().clone())
             .collect();

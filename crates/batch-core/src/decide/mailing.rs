@@ -33,6 +33,12 @@ impl Decider {
         self.state.queued.get(id).into_iter().flatten().map(|(_, message)| *message).collect()
     }
 
+    /// Whether a message is on its way into a conversation of a unit, or nobody knows yet
+    /// whether it is there.
+    pub(super) fn is_injecting(&self, id: &UnitId) -> bool {
+        self.state.effects_of(id).any(|effect| matches!(effect.action, Action::Inject { .. }))
+    }
+
     /// Gives each agent at work the next message, one at a time.
     pub(super) fn deliver(&mut self) {
         let at_work: Vec<UnitId> = self
@@ -43,10 +49,7 @@ impl Decider {
             .map(|unit| unit.id().clone())
             .collect();
         for id in &at_work {
-            let is_busy = self
-                .state
-                .effects_of(id)
-                .any(|effect| matches!(effect.action, Action::Inject { .. }));
+            let is_busy = self.is_injecting(id);
             let queued = self.state.queued.get(id);
             let next = queued.and_then(|queued| queued.first()).map(|(_, message)| *message);
             let conversation = self.unit(id).map(super::Unit::conversation);

@@ -5,7 +5,6 @@ use batch_api::{ConversationId, MessageId, UnitId};
 use super::Decider;
 use crate::complete::Stage;
 use crate::defect::planted;
-use crate::effect::Action;
 use crate::fact::{Fact, Nudge};
 use crate::journal::Subject;
 use crate::mail::Receipt;
@@ -119,8 +118,7 @@ impl Decider {
     fn turn_ended(&mut self, id: &UnitId) {
         // A message that is on its way may have found it at work: that it is no more is
         // written down, for when the message comes back.
-        let is_told =
-            self.state.effects_of(id).any(|effect| matches!(effect.action, Action::Inject { .. }));
+        let is_told = self.is_injecting(id);
         if is_told || self.unit(id).is_some_and(|unit| unit.deaf_until > self.now) {
             self.note_of(id, Fact::Deaf { until: self.now });
         }
