@@ -42,7 +42,7 @@ pub struct Plan {
     /// Most tasks that run at the same time; as configured unless given
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 64))]
+    #[schemars(range(min = 1, max = 128))]
     pub lanes: Option<u8>,
     /// How it is told
     #[arg(long, value_enum, default_value_t)]

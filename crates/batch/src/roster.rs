@@ -48,7 +48,10 @@ fn listed(adapter: Adapter, found: Vec<FoundAgent>) -> ListedAgent {
     let rows = PROVED.iter().filter(|row| row.adapter == adapter);
     let proved =
         rows.map(|row| ProvedAgent { version: row.version.to_owned(), models: owned(row.models) });
-    let traits = adapter.capabilities().traits().map(|one| AgentTrait {
+    let traits = adapter.capabilities().traits().into_iter();
+    // What it has in a cell is nothing to one that never gets one.
+    let traits = traits.filter(|one| one.name != "habits" || Lane::Cell.takes(adapter));
+    let traits = traits.map(|one| AgentTrait {
         name: one.name.to_owned(),
         about: one.about.to_owned(),
         value: one.value.to_owned(),
@@ -58,7 +61,7 @@ fn listed(adapter: Adapter, found: Vec<FoundAgent>) -> ListedAgent {
         kind: adapter.to_string(),
         lanes: lanes.map(|lane| lane.as_str().to_owned()).collect(),
         proved: proved.collect(),
-        traits: traits.into(),
+        traits: traits.collect(),
         found,
     }
 }

@@ -17,7 +17,11 @@ impl Present for Started {
         screen.line(self.id.to_string());
         let tasks =
             if self.tasks == 1 { "1 task".to_owned() } else { format!("{} tasks", self.tasks) };
-        screen.note(format!("{tasks}, {} at a time, from {:.12}", self.lanes, self.base.as_str()));
+        screen.note(format!(
+            "{tasks}, {} at a time, from the commit {:.12}: what is not committed is in no lane",
+            self.lanes,
+            self.base.as_str()
+        ));
         screen.note(format!("`hotcell batch status {}` shows how far it is", self.id));
     }
 }
@@ -106,6 +110,7 @@ impl Present for BatchStatus {
         for wait in &self.waits {
             screen.line(wait_line(wait));
         }
+        self.advice().into_iter().for_each(|advice| screen.note(advice));
         match (self.engine, self.state) {
             (_, state) if state.is_over() => {}
             (EngineState::Alive, BatchState::Paused) => {
@@ -125,6 +130,26 @@ impl Present for BatchStatus {
 }
 
 impl BatchStatus {
+    /// What can be done about how it is.
+    fn advice(&self) -> Vec<String> {
+        let (id, mut advice) = (self.id, Vec::new());
+        if !self.waits.is_empty() {
+            advice.push(format!("`hotcell batch inbox {id}` shows what is asked"));
+        }
+        let is = |state: UnitState| move |unit: &&UnitStatus| unit.state == state;
+        if let Some(UnitStatus { id: unit, .. }) = self.units.iter().find(is(UnitState::Failed)) {
+            advice.push(format!(
+                "`hotcell batch traces {id} --unit {unit}` lists what was said and printed, \
+                 `hotcell batch retry {unit} {id}` tries it again"
+            ));
+        }
+        if self.state.is_over() && self.units.iter().any(|unit| unit.state == UnitState::Done) {
+            advice
+                .push(format!("`hotcell batch integrate {id}` brings what is done into a branch"));
+        }
+        advice
+    }
+
     /// What is new since it was like this, in words.
     #[must_use]
     pub fn news_since(&self, earlier: &Self) -> Vec<String> {
@@ -197,7 +222,7 @@ fn used(usage: UsageStatus) -> String {
     let parts = [
         (tokens, format!(", {tokens} tokens")),
         (money_micros, format!(", {dollars}.{cents:02} dollars")),
-        (calls, format!(", {calls} calls")),
+        (calls, format!(", {calls} call{}", if calls == 1 { "" } else { "s" })),
         (worked_ms, format!(", {} s of work", worked_ms / 1000)),
     ];
     parts.into_iter().filter(|(amount, _)| *amount > 0).map(|(_, text)| text).collect()

@@ -13,7 +13,8 @@ use crate::plan::{Remark, TaskSource};
 /// Plans like `batch plan`, and refuses with everything that is wrong at once. The batch
 /// begins with the commit that `base` of the configuration names; its work comes to an
 /// integration branch of its own, and neither the checkout nor any branch of the
-/// repository is touched. One task is started as a hundred are: by its PROMPT.md.
+/// repository is touched, but for the `.DONE` of each packet that is done. What is not
+/// committed is in no lane. One task is started as a hundred are: by its PROMPT.md.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct Start {
@@ -30,7 +31,7 @@ pub struct Start {
     /// Most tasks that run at the same time; as configured unless given
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 64))]
+    #[schemars(range(min = 1, max = 128))]
     pub lanes: Option<u8>,
     /// Let agents of lanes `worktree` work on this host, with your rights: without it they
     /// are refused

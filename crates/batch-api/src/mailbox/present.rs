@@ -55,7 +55,7 @@ impl Present for ReplyList {
     fn present(&self, screen: &mut Screen) {
         self.replies.iter().for_each(|reply| reply.present(screen));
         if self.replies.is_empty() {
-            screen.note("No more answers");
+            screen.note("Nothing was answered, or nothing more");
         }
     }
 }

@@ -1,10 +1,15 @@
-//! Which batch is meant.
+//! Which batch is meant, and which others a repository has.
+
+use std::path::Path;
 
 use batch_api::BatchId;
 use batch_api::control::Target;
+use batch_api::plan::Remark;
+use batch_core::spec::UnitSpec;
 use operation::{ErrorKind, OpError};
 
 use super::place::Place;
+use super::setup::SetupFile;
 use super::telling;
 use crate::discovery::{self, Repository};
 use crate::home::BatchesHome;
@@ -28,17 +33,8 @@ pub(crate) fn choose(home: &BatchesHome, target: &Target) -> Result<Place, OpErr
         };
     }
     let repository = Repository::around(&discovery::directory(&target.directory))?;
-    let mut of_it = Vec::new();
-    for id in all {
-        let place = home.place(id);
-        // One that cannot be read is nobody's by default.
-        if let Ok(setup) = place.setup()
-            && setup.setup.operator == repository.path
-        {
-            of_it.push((setup.created, place));
-        }
-    }
-    of_it.sort_by_key(|(created, place)| (*created, place.batch));
+    let mut of_it = of_repository(home, &repository.path)?;
+    of_it.sort_by_key(|(setup, place)| (setup.created, place.batch));
     let mut open = Vec::new();
     for (_, place) in &of_it {
         let (state, _) = place.look()?;
@@ -59,6 +55,44 @@ pub(crate) fn choose(home: &BatchesHome, target: &Target) -> Result<Place, OpErr
             &open,
         )),
     }
+}
+
+/// The batches of a repository. One that cannot be read is nobody's by default.
+fn of_repository(
+    home: &BatchesHome,
+    repository: &Path,
+) -> Result<Vec<(SetupFile, Place)>, OpError> {
+    let places = home.batches(None)?.into_iter().map(|id| home.place(id));
+    let read = places.filter_map(|place| Some((place.setup().ok()?, place)));
+    Ok(read.filter(|(setup, _)| setup.setup.operator == repository).collect())
+}
+
+/// The batches that are not over and do tasks of another, which is not made yet.
+pub(super) fn besides(home: &BatchesHome, file: &SetupFile) -> Result<Vec<Remark>, OpError> {
+    let mut remarks = Vec::new();
+    for (other, place) in of_repository(home, &file.setup.operator)? {
+        let is_of_it = |unit: &&UnitSpec| other.spec.units.iter().any(|it| it.unit == unit.unit);
+        let mut shared = file.spec.units.iter().filter(is_of_it);
+        let Some(first) = shared.next() else { continue };
+        // What cannot be read does nothing.
+        if !place.look().is_ok_and(|(state, _)| !telling::state(&state).is_over()) {
+            continue;
+        }
+        let more = match shared.count() {
+            0 => String::new(),
+            more => format!(", and {more} more of these tasks"),
+        };
+        let packet = Path::new(&first.home);
+        let packet = packet.strip_prefix(&file.setup.operator).unwrap_or(packet);
+        remarks.push(Remark {
+            file: packet.display().to_string(),
+            message: format!(
+                "{0} does it as well{more}; `hotcell batch abort {0}` ends that",
+                place.batch
+            ),
+        });
+    }
+    Ok(remarks)
 }
 
 fn several(message: String, meant: &[BatchId]) -> OpError {

@@ -7,6 +7,7 @@ use batch_core::fact::Fact;
 use batch_core::journal::Record;
 use operation::{Call, Handler, OpError};
 
+use super::changes::meant;
 use super::following::{Followed, PAGE, about, pause};
 use super::place::Place;
 use super::{blocking, choosing, telling};
@@ -20,7 +21,13 @@ impl Handler<Events> for Batches {
         call: &mut Call<BatchEvent>,
     ) -> Result<BatchEvents, OpError> {
         let (home, target) = (self.home.clone(), events.target.clone());
-        let place = blocking(move || choosing::choose(&home, &target)).await?;
+        let unit = events.unit.clone();
+        let place = blocking(move || {
+            let place = choosing::choose(&home, &target)?;
+            unit.iter().try_for_each(|unit| meant(&place, unit).map(drop))?;
+            Ok(place)
+        })
+        .await?;
         if events.follow {
             return follow(place, events, call).await;
         }

@@ -109,7 +109,12 @@ pub(super) async fn judged(
         None if Path::new(name).is_absolute() => PathBuf::from(name),
         None => {
             let found = roster::programs(name, &search).into_iter().next();
-            found.ok_or_else(|| format!("found no program `{}` in PATH", shown(name)))?
+            found.ok_or_else(|| {
+                format!(
+                    "found no program `{}` in PATH; expected it, or where it is as `program`",
+                    shown(name)
+                )
+            })?
         }
     };
     // What a repository holds is somebody else's, and never run on the host.

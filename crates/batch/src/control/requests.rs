@@ -159,9 +159,12 @@ pub(super) fn refused(refusal: &Refusal) -> OpError {
     let error = OpError::new(kind, refusal);
     match refusal {
         Refusal::RequestReused => error.hinted("use another --request-id"),
-        Refusal::NoUnit | Refusal::NoAgent | Refusal::WrongPhase | Refusal::NothingMerged => {
+        Refusal::NoUnit | Refusal::NoAgent | Refusal::NothingMerged => {
             error.hinted("`hotcell batch status` shows where each unit is")
         }
+        Refusal::WrongPhase => error
+            .hinted("`hotcell batch status` shows where each unit is")
+            .hinted("what was aborted does not go on; `hotcell batch start` begins anew"),
         Refusal::NoWait => error.hinted("`hotcell batch inbox` shows what waits"),
         Refusal::TooMany => error.hinted("wait until some of them were read"),
         _ => error,

@@ -24,7 +24,7 @@ use super::host::{self, Credentials};
 use super::place::Place;
 use super::process::{Begun, Orders, Replacing};
 use super::setup::{self, SetupFile};
-use super::{blocking, requests};
+use super::{blocking, choosing, requests};
 use crate::Batches;
 use crate::configuration::{self, OWN_FILE};
 use crate::discovery::{self, Repository};
@@ -68,17 +68,19 @@ impl Handler<Start> for Batches {
             format: PlanFormat::Text,
         };
         let outline = blocking(move || outlined(&plan)).await?;
-        let remarks = outline.planned.remarks.clone();
+        let mut remarks = outline.planned.remarks.clone();
         let file = made(named, start.clone(), outline, self.starter.memory_mib()).await?;
         let (home, starter) = (self.home.clone(), self.starter.clone());
-        let place = blocking(move || {
+        let (place, besides) = blocking(move || {
             if file.setup.needs_machines() {
                 starter.check_prepared(&file.setup.environment)?;
             }
+            let besides = choosing::besides(&home, &file)?;
             written(&home, &file)?;
-            Ok(home.place(file.setup.batch))
+            Ok((home.place(file.setup.batch), besides))
         })
         .await?;
+        remarks.extend(besides);
         self.begun(place, start, remarks).await
     }
 }
@@ -170,11 +172,19 @@ async fn checked(asked: &Start, outline: &Outline) -> Result<(AgentSetup, Commit
     }
     match (agent, base) {
         (Some(agent), Some(base)) if problems.is_empty() => Ok((agent, base)),
-        _ if configuration.agent.is_some() => Err(refused(&problems)),
-        _ => {
-            let example = configuration::example_of_agent();
-            let hint = format!("end {OWN_FILE} with what does the work, such as\n{example}");
-            Err(refused(&problems).hinted(hint))
+        (_, base) => {
+            let mut refused = refused(&problems);
+            if base.is_none() {
+                refused = refused.hinted(
+                    "commit what the agents are to begin with, or name another commit as `base`",
+                );
+            }
+            if configuration.agent.is_none() {
+                let example = configuration::example_of_agent();
+                let hint = format!("end {OWN_FILE} with what does the work, such as\n{example}");
+                refused = refused.hinted(hint);
+            }
+            Err(refused)
         }
     }
 }

@@ -19,7 +19,7 @@ use redaction::Secrets;
 use workspace::settings::variable;
 
 use super::place::Place;
-use super::{blocking, choosing, events, following};
+use super::{blocking, changes, choosing, events, following};
 use crate::Batches;
 use crate::engine::hide;
 use crate::journal::{Kept as Content, SqliteJournal, TraceStore};
@@ -29,6 +29,7 @@ impl Handler<Traces> for Batches {
         let home = self.home.clone();
         blocking(move || {
             let place = choosing::choose(&home, &request.target)?;
+            request.unit.iter().try_for_each(|unit| changes::meant(&place, unit).map(drop))?;
             let store = store(&place);
             let mut traces = named(&place)?;
             traces.retain(|(record, _)| events::is_about(record, request.unit.as_ref()));

@@ -215,7 +215,9 @@ fn unknown(source: &str, configuration: &Configuration) -> OpError {
         }
         None => {
             let all: Vec<&str> = names().collect();
-            error.hinted(format!("the areas are {}", all.join(", ")))
+            error
+                .hinted(format!("the areas are {}", all.join(", ")))
+                .hinted("a task is named by its directory, or its PROMPT.md")
         }
     }
 }

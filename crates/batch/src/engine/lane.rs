@@ -22,6 +22,7 @@ use super::claims;
 use super::site::Site;
 use super::work;
 use super::world::{AboutUnit, Trouble, World};
+use crate::configuration::AgentKind;
 
 /// Where the packet lies in the guest.
 pub(crate) const PACKET: &str = "/packet";
@@ -90,6 +91,10 @@ impl World {
             read("STATUS.md")?.unwrap_or_else(|| claims::status_template(&prompt).into_bytes());
         site.write("STATUS.md", status).await?;
         site.write("PROMPT.md", read("PROMPT.md")?.unwrap_or_default()).await?;
+        if self.setup.agent.kind == AgentKind::Command {
+            // Where its letters go is there before it writes one.
+            site.write("outbox/.here", Vec::new()).await?;
+        }
         // The tree and the packet may be on two disks: without this a machine that dies early
         // comes back with a repository that is not durable.
         site.sync().await

@@ -319,9 +319,13 @@ pub(super) struct AboutUnit {
 }
 
 impl AboutUnit {
-    /// All that a program is told which knows nothing of an earlier turn.
+    /// All that a program is told which knows nothing of an earlier turn, as whole lines.
     pub(super) fn told(&self) -> String {
-        [&*self.in_force, &*self.messages].concat().join("\n\n---\n\n")
+        let mut told = [&*self.in_force, &*self.messages].concat().join("\n\n---\n\n");
+        if !told.is_empty() {
+            told.push('\n');
+        }
+        told
     }
 }
 
@@ -365,5 +369,7 @@ pub(crate) fn told(error: &(dyn std::error::Error + 'static)) -> String {
         text.push_str(&error.to_string());
         cause = error.source();
     }
-    text.chars().filter(|c| !c.is_control()).take(1000).collect()
+    // A line break separates words.
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").chars().filter(|c| !c.is_control()).take(1000).collect()
 }

@@ -50,6 +50,8 @@ fn what_is_proved_and_what_is_here_is_listed() {
     ] {
         assert!(told.lines().any(|told| *told == line), "{line}\n{told}");
     }
+    let with_cells = told.matches("the tools that it has in a cell").count();
+    assert_eq!(with_cells, 4, "kinds that get no cell have none there: {told}");
     let proved = format!("  proved in a cell: {version} with {}", model.unwrap());
     assert!(told.contains(&proved) && !told.contains("first/claude"), "{told}");
     // What was asked wrote into a home that is gone.

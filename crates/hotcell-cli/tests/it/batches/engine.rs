@@ -489,6 +489,8 @@ fn a_batch_is_paused_resumed_and_aborted_and_its_units_are_skipped_and_tried_aga
     scene.packet("TP-2", "two.txt", "TP-1", "");
     scene.told(&["retry", "TP-2"]);
     scene.until(&batch, "all is done", || scene.status()["state"] == "completed");
+    let hinted = text(&scene.batch(&["status"]).stderr);
+    assert!(hinted.contains(&format!("`hotcell batch integrate {batch}`")), "{hinted}");
     assert_eq!(scene.checkout(), before);
     let integrated = git(&scene.store(&batch), &["ls-tree", "--name-only", "integration"]);
     assert!(integrated.contains("two.txt") && integrated.contains("three.txt"), "{integrated}");
@@ -497,8 +499,15 @@ fn a_batch_is_paused_resumed_and_aborted_and_its_units_are_skipped_and_tried_aga
     scene.packet("TP-4", "four.txt", "None", "Wait");
     let second = scene.start(&["tasks/TP-4-write/PROMPT.md"]);
     scene.until_written(&second, "four.txt");
-    scene.told(&["abort"]);
-    scene.until(&second, "it ends", || scene.status()["state"] == "failed");
+    let third = scene.told(&["start", "tasks/TP-4-write"]);
+    let remark = &third["remarks"][0];
+    assert_eq!(remark["file"], "tasks/TP-4-write");
+    assert!(remark["message"].as_str().unwrap().contains(&second), "{third}");
+    for batch in [third["id"].as_str().unwrap(), &second] {
+        scene.told(&["abort", batch]);
+        let state = || scene.told(&["status", batch])["state"].clone();
+        scene.until(batch, "it ends", || state() == "failed");
+    }
     let captures = git(&scene.store(&second), &["for-each-ref", "--format=%(refname)"]);
     let captured = captures.lines().find(|name| name.ends_with("/hotcell/work")).unwrap();
     let content = git(&scene.store(&second), &["show", &format!("{captured}:four.txt")]);

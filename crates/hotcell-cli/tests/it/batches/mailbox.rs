@@ -12,7 +12,6 @@ use crate::support::*;
 const AGENT: &str = r#"
 set -eu
 cd /packet
-mkdir -p outbox
 id() { sed -n "s/^\[\(msg_[0-9]*\)\] This $1 .*/\1/p" MESSAGES.md | head -n 1; }
 say() { printf '%s\n\n%s\n' "$2" "$3" > outbox/.new; mv outbox/.new "outbox/$1"; }
 heard() { while ! [ -e "answers/$1" ]; do sleep 0.2; done; }

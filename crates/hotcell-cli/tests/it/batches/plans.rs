@@ -133,6 +133,10 @@ fn what_init_writes_plans_and_what_exists_stays() {
     let told = json(&plan);
     assert_eq!(told["tasks"][0]["id"], "EX-001");
     assert_eq!(told["remarks"], serde_json::json!([]));
+    let early = project.refused(&["start"], 2);
+    for hint in ["hint: commit what the agents are to begin with", "[agent]"] {
+        assert!(early.contains(hint), "{early}");
+    }
     let changed = "version = 1\n[areas]\ntasks = \"tasks\" # mine\n";
     project.write(".hotcell/batch.toml", changed);
     let again = project.batch(&["init"]);

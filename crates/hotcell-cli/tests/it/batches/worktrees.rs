@@ -232,4 +232,13 @@ fn limits_of_the_configuration_are_told_and_hold() {
     let times = |unit: &Value| unit["failures"][0]["times"].as_u64();
     let failed: Vec<u64> = status["units"].as_array().unwrap().iter().filter_map(times).collect();
     assert_eq!(failed, [1], "nothing was tried again");
+    let hinted = text(&scene.batch(&["status", &batch]).stderr);
+    for hint in [format!("batch traces {batch} --unit TP-1@app/1`"), format!("TP-1@app/1 {batch}`")]
+    {
+        assert!(hinted.contains(&hint), "{hinted}");
+    }
+    assert!(!hinted.contains("batch integrate"), "nothing is done: {hinted}");
+    for reading in ["events", "traces"] {
+        assert_code(&scene.batch(&[reading, &batch, "--unit", "TP-9"]), 113);
+    }
 }
