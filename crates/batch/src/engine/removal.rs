@@ -12,10 +12,14 @@
 //!                     way, and goes
 //! ```
 //!
+//! A full disk has no room for the pit. A tree there is removed in the usual way, level by
+//! level, which needs none.
+//!
 //! **SIGKILL.** What is left is still one tree at the same path, which whoever comes next
 //! removes as any other: an old pit is a directory as the others are.
 
 use std::ffi::CStr;
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -33,8 +37,10 @@ pub(super) fn remove_foreign_tree(path: &Path) -> io::Result<()> {
         Err(Errno::NOENT) => return Ok(()),
         opened => opened?,
     };
-    empty(&directory)?;
-    Ok(unlinkat(CWD, path, AtFlags::REMOVEDIR)?)
+    match empty(&directory) {
+        Err(Errno::NOSPC | Errno::DQUOT) => fs::remove_dir_all(path),
+        emptied => Ok(emptied.and_then(|()| unlinkat(CWD, path, AtFlags::REMOVEDIR))?),
+    }
 }
 
 fn empty(directory: &OwnedFd) -> Result<(), Errno> {
@@ -117,8 +123,9 @@ fn permit(at: BorrowedFd<'_>, name: impl rustix::path::Arg) -> Result<(), Errno>
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, Permissions};
+    use std::fs::Permissions;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::process::Command;
 
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -153,6 +160,40 @@ mod tests {
         remove_foreign_tree(&top).unwrap();
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
         setrlimit(Resource::Nofile, before).unwrap();
+    }
+
+    #[test]
+    fn a_full_disk_has_no_room_for_the_pit_and_the_tree_goes_all_the_same() {
+        const DISK: &str = "REMOVAL_TEST_DISK";
+        let Some(disk) = std::env::var_os(DISK) else {
+            // This test once more, where a disk is that can be filled.
+            let disk = tempfile::tempdir().unwrap();
+            let script = "mount -t tmpfs -o nr_inodes=8 none \"$1\" && \
+                exec \"$2\" --exact engine::removal::tests::\
+                a_full_disk_has_no_room_for_the_pit_and_the_tree_goes_all_the_same";
+            let user: &[&str] = match rustix::process::geteuid().is_root() {
+                true => &[],
+                false => &["--user", "--map-root-user"],
+            };
+            let told = Command::new("unshare")
+                .args(user)
+                .args(["--mount", "sh", "-c", script, "sh"])
+                .arg(disk.path())
+                .arg(std::env::current_exe().unwrap())
+                .env(DISK, disk.path())
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&told.stdout);
+            assert!(told.status.success() && said.contains("1 passed"), "{told:?}");
+            return;
+        };
+        let top = Path::new(&disk).join("top");
+        fs::create_dir_all(top.join("a/b")).unwrap();
+        let full = (0..).find_map(|number| fs::write(top.join(format!("a/b/{number}")), "").err());
+        assert_eq!(full.unwrap().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(empty(&enter(CWD, &top).unwrap()), Err(Errno::NOSPC));
+        remove_foreign_tree(&top).unwrap();
+        assert!(!top.exists());
     }
 
     #[test]
