@@ -23,7 +23,22 @@ staged=$(git write-tree 2> /dev/null || git rev-parse "$head^{tree}")
 # it is given an age at which git reads every file.
 [ ! -e "$index" ] || { cp "$index" "$work/index"; touch -d @1 "$work/index"; }
 export GIT_INDEX_FILE="$work/index"
-git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.untrackedCache=false add --all .
+# A directory that git cannot open it skips, with a warning.
+add() {
+    if LC_ALL=C git -c core.hooksPath=/dev/null -c core.fsmonitor=false \
+        -c core.untrackedCache=false add --all . 2> "$work/said"; then
+        grep -q 'could not open directory' "$work/said" || return 0
+    fi
+    cat "$work/said" >&2
+    return 1
+}
+# What their owner may not read is opened. What is nested too deeply cannot be taken:
+# then somebody has to look, and all of it stays.
+if ! add 2> /dev/null; then
+    find . -type d ! -perm -u=rwx -exec chmod u+rwx {} \;
+    find . -type f ! -perm -u=r -exec chmod u+r {} \;
+    add
+fi
 tree=$(git write-tree)
 unset GIT_INDEX_FILE
 staged=$(echo staged | git commit-tree "$staged" -p "$head")

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use batch_git::capture::SCRIPT;
 use batch_git::{Finding, GitError, Limits};
 
 use crate::scene::*;
@@ -88,6 +89,39 @@ fn a_change_that_no_clock_can_tell_is_captured() {
 
     let result = scene.result(1, &lane);
     assert!(scene.file(&result, "lines").starts_with("ONE"));
+}
+
+/// Git skips a directory that it cannot open, and says so at most: then the lane is
+/// removed, and with it what lay in there.
+#[test]
+fn what_git_would_skip_is_captured_or_the_capture_fails() {
+    let scene = Scene::new();
+    let lane = scene.workspace("lane");
+    // To root nothing is forbidden; in a namespace without any rights it is like others.
+    let shell = |script: &str, arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "sh", "-c", script, "sh"]).args(arguments);
+        command.current_dir(&lane).output().unwrap()
+    };
+    let bundle = lane.with_extension("bundle");
+    let capture = || shell(SCRIPT, &[scene.base.as_str(), bundle.to_str().unwrap()]);
+
+    let locked = "mkdir -p locked/within && echo kept > locked/within/file && \
+        echo other > shut && chmod 000 shut locked/within locked";
+    assert!(shell(locked, &[]).status.success());
+    let captured = capture();
+    assert!(captured.status.success(), "{captured:?}");
+    let result = scene.taken(1, &bundle);
+    assert_eq!(scene.file(&result, "locked/within/file"), "kept");
+    assert_eq!(scene.file(&result, "shut"), "other");
+
+    let deep = "i=0; while [ $i -lt 260 ]; do mkdir directory-like-any; cd -P directory-like-any; \
+        i=$((i + 1)); done; echo deep > file";
+    assert!(shell(deep, &[]).status.success());
+    let captured = capture();
+    assert!(!captured.status.success(), "{captured:?}");
+    let said = String::from_utf8_lossy(&captured.stderr).into_owned();
+    assert!(said.contains("could not open directory"), "{said}");
 }
 
 /// Found by killing machines: what git had not synced was there by name only, and git

@@ -108,7 +108,12 @@ impl Scene {
 
     /// All that an attempt goes through.
     pub(crate) fn result(&self, number: u32, workspace: &Path) -> CommitId {
-        let received = self.receive(number, &self.captured(workspace)).unwrap();
+        self.taken(number, &self.captured(workspace))
+    }
+
+    /// What becomes of a bundle.
+    pub(crate) fn taken(&self, number: u32, bundle: &Path) -> CommitId {
+        let received = self.receive(number, bundle).unwrap();
         let (attempt, note, signature) = (attempt(number), note("the rest"), signature());
         let made = self.store.commit(&attempt, &self.base, &received.work, &note, &signature);
         runtime().block_on(made).unwrap()
