@@ -30,7 +30,8 @@ pub(crate) struct Repository {
 
 impl Repository {
     /// The repository around a directory: the nearest one upwards that has a
-    /// configuration, or else the nearest that has `.git`, or else the directory.
+    /// configuration or `.git`, or else the directory. What lies around a repository
+    /// has no say in it: it may belong to somebody else.
     pub(crate) fn around(directory: &Path) -> Result<Self, OpError> {
         let shown = directory.display();
         let refused = |kind: ErrorKind, error: &io::Error| {
@@ -47,10 +48,11 @@ impl Repository {
         if !start.is_dir() {
             return Err(refused(ErrorKind::NotFound, &io::ErrorKind::NotADirectory.into()));
         }
-        let upwards = || start.ancestors().take(LEVELS_MAX);
         let has = |at: &Path, name: &str| at.join(name).symlink_metadata().is_ok();
-        let configured = upwards().find(|at| has(at, OWN_FILE) || has(at, TASKPLANE_FILE));
-        let found = configured.or_else(|| upwards().find(|at| has(at, ".git")));
+        let found = start
+            .ancestors()
+            .take(LEVELS_MAX)
+            .find(|at| [OWN_FILE, TASKPLANE_FILE, ".git"].iter().any(|name| has(at, name)));
         let path = found.unwrap_or(&start).to_owned();
         let root = Root::open(&path).map_err(|error| {
             OpError::new(ErrorKind::Denied, &error).hinted("give a directory that can be read")
@@ -139,4 +141,27 @@ pub(crate) fn bytes(root: &Root, path: &TreePath, most: usize) -> Result<Option<
     let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
     file.take(limit).read_to_end(&mut bytes).map_err(|error| refused(&error))?;
     Ok(Some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_lies_around_a_repository_does_not_configure_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let top = scratch.path().canonicalize().unwrap();
+        let around = |directory: &str| Repository::around(&top.join(directory)).unwrap().path;
+        for directory in [".hotcell", "app/.git", "app/docs", "app/part/.hotcell", "app/part/src"] {
+            fs::create_dir_all(top.join(directory)).unwrap();
+        }
+        fs::write(top.join(OWN_FILE), "").unwrap();
+        fs::write(top.join("app/part").join(OWN_FILE), "").unwrap();
+        assert_eq!(around("app/docs"), top.join("app"));
+        assert_eq!(around("app/part/src"), top.join("app/part"));
+        fs::create_dir(top.join("other")).unwrap();
+        assert_eq!(around("other"), top);
+    }
 }
