@@ -193,6 +193,7 @@ fn begins(directory: &Path, channel: &str) -> Result<Vec<u64>, FileError> {
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
+    use std::time::Duration;
 
     use super::*;
 
@@ -247,10 +248,12 @@ mod tests {
                 for begin in begins {
                     File::create(segment(begin + 1)).unwrap();
                     fs::remove_file(segment(begin)).unwrap();
+                    // Nobody writes so fast that all looks of a reader meet it.
+                    thread::sleep(Duration::from_millis(1));
                 }
             });
             let looks = scope.spawn(|| {
-                (0..2000).try_for_each(|_| {
+                (0..10_000).try_for_each(|_| {
                     read(directory.path(), "stdout", 0, 10)?;
                     end(directory.path(), "stdout").map(drop)
                 })
