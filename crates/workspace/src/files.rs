@@ -5,10 +5,10 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use operation::{ErrorKind, OpError};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 /// How often a tree is removed that others remove as well.
@@ -91,6 +91,28 @@ pub(crate) fn try_lock(path: &Path) -> Result<Option<File>, FileError> {
         .open(path)
         .map_err(FileError::at("open", path))?;
     lock_now(file, path)
+}
+
+/// Held by whoever makes a directory in another one, until it has its own name and lock.
+pub(crate) fn while_making(parent: &Path) -> Result<File, FileError> {
+    let held = File::open(parent).map_err(FileError::at("open", parent))?;
+    flock(&held, FlockOperation::LockShared)
+        .map_err(|errno| FileError::at("lock", parent)(errno.into()))?;
+    Ok(held)
+}
+
+/// Removes directories in another one that have no name yet. Whoever was making them was
+/// killed if nobody makes any now; if somebody does, the next one who comes removes them.
+pub(crate) fn remove_unmade(parent: &Path, unnamed: &[PathBuf]) -> Result<(), FileError> {
+    if unnamed.is_empty() {
+        return Ok(());
+    }
+    let held = File::open(parent).map_err(FileError::at("open", parent))?;
+    match flock(&held, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => unnamed.iter().try_for_each(|path| remove_tree(path)),
+        Err(Errno::WOULDBLOCK) => Ok(()),
+        Err(errno) => Err(FileError::at("lock", parent)(errno.into())),
+    }
 }
 
 /// What became of a lock.
@@ -187,12 +209,6 @@ impl FileStamp {
 /// Disk space of a file, in bytes; none if it is not there.
 pub(crate) fn disk_space(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.blocks() * 512)
-}
-
-/// Whether a file is older than that, as far as can be told.
-pub(crate) fn is_older(path: &Path, than: Duration) -> bool {
-    let age = fs::metadata(path).and_then(|metadata| metadata.modified()).map(|at| at.elapsed());
-    age.is_ok_and(|age| age.is_ok_and(|age| age > than))
 }
 
 /// Disk space of the files in a directory, in bytes. What has another name

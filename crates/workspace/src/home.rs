@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use workspace_api::id::WorkspaceId;
 
 use crate::disks::DiskLayers;
-use crate::files::{FileError, create_private, remove_tree, try_lock};
+use crate::files::{FileError, create_private, remove_tree, try_lock, while_making};
 use crate::saved::shelf::Shelf;
 
 /// The directory that holds everything of ours.
@@ -162,6 +162,7 @@ impl WorkspaceFiles {
     /// Creates the directory with its lock, which the caller then holds. It gets
     /// its name when the lock is held, so that nobody ever sees it unlocked.
     pub(crate) fn create(&self) -> Result<File, FileError> {
+        let _making = while_making(self.0.parent().expect("workspaces have a directory"))?;
         let unnamed = Self(self.0.with_extension(UNNAMED));
         create_private(&unnamed.0)?;
         let taken = || io::Error::from(io::ErrorKind::AlreadyExists);

@@ -8,21 +8,16 @@
 //! says why.
 
 use std::fs;
-use std::time::Duration;
 
 use operation::OpError;
 use workspace_api::id::WorkspaceId;
 use workspace_api::state::{Step, WorkspaceState};
 
-use crate::files::{FileError, LockState, is_older, probe_lock, remove_tree};
+use crate::files::{FileError, LockState, probe_lock, remove_tree, remove_unmade};
 use crate::hibernation::Hibernation;
 use crate::home::{DELETED, Home, UNNAMED};
 use crate::keeper::Lifetime;
 use crate::store::{Record, Store, StoreError};
-
-/// A directory gets its name within microseconds of its creation; one that has
-/// none after this long never will.
-const UNNAMED_MAX: Duration = Duration::from_secs(3600);
 
 /// The same if it was just being woken.
 const PUT_BACK: &str = "its keeper ended unexpectedly while it was being woken";
@@ -94,16 +89,18 @@ fn settle(home: &Home, store: &Store, listed: &Record) -> Result<(), OpError> {
 fn sweep(home: &Home, store: &Store) -> Result<(), OpError> {
     let workspaces = home.workspaces();
     let entries = fs::read_dir(&workspaces).map_err(FileError::at("list", &workspaces))?;
-    let mut found = Vec::new();
+    let (mut found, mut unnamed) = (Vec::new(), Vec::new());
     for path in entries.flatten().map(|entry| entry.path()) {
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        if extension == Some(DELETED)
-            || (extension == Some(UNNAMED) && is_older(&path, UNNAMED_MAX))
-        {
-            remove_tree(&path)?;
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some(DELETED) => remove_tree(&path)?,
+            Some(UNNAMED) => unnamed.push(path),
+            _ => {
+                let name = path.file_name().and_then(|name| name.to_str());
+                found.extend(name.and_then(|name| name.parse::<WorkspaceId>().ok()));
+            }
         }
-        found.extend(path.file_name().and_then(|name| name.to_str()?.parse::<WorkspaceId>().ok()));
     }
+    remove_unmade(&workspaces, &unnamed)?;
     for id in &found {
         let files = home.workspace(*id);
         files.snapshots().sweep()?;
@@ -124,7 +121,25 @@ fn sweep(home: &Home, store: &Store) -> Result<(), OpError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::while_making;
     use crate::store::tests::{record, store};
+
+    #[test]
+    fn a_creation_that_was_killed_leaves_nothing_and_one_that_goes_on_is_left_alone() {
+        let (_directory, home, store) = store();
+        let unnamed = home.workspaces().join("ws_01a217168dfa7104b823eb0531c46d2d.new");
+        let killed_at = [unnamed.clone(), unnamed.join("lock")];
+        for steps in 1..=2 {
+            fs::create_dir(&unnamed).unwrap();
+            killed_at[1..steps].iter().for_each(|lock| drop(fs::File::create(lock).unwrap()));
+            let making = while_making(&home.workspaces()).unwrap();
+            recover(&home, &store).unwrap();
+            assert!(unnamed.exists(), "somebody makes one, and it may be this one");
+            drop(making);
+            recover(&home, &store).unwrap();
+            assert!(!unnamed.exists());
+        }
+    }
 
     #[test]
     fn a_workspace_that_went_on_since_it_was_listed_is_not_taken_for_abandoned() {

@@ -14,7 +14,6 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use uuid::Uuid;
@@ -22,8 +21,8 @@ use workspace_api::snapshot::SnapshotName;
 
 use super::SavedMachine;
 use crate::files::{
-    FileError, LockState, create_private, disk_bytes, is_older, probe_lock, remove_tree,
-    share_lock, sync_directory,
+    FileError, LockState, create_private, disk_bytes, probe_lock, remove_tree, remove_unmade,
+    share_lock, sync_directory, while_making,
 };
 use crate::home::{DELETED, UNNAMED};
 
@@ -31,10 +30,6 @@ use crate::home::{DELETED, UNNAMED};
 const MAKING: &str = "making";
 
 const LOCK: &str = "lock";
-
-/// A directory is locked within microseconds of its creation; one that is not
-/// after this long never will be.
-const UNLOCKED_MAX: Duration = Duration::from_secs(3600);
 
 /// The saved machines of a workspace.
 #[derive(Debug, Clone)]
@@ -67,6 +62,7 @@ impl Shelf {
     /// A new place for a machine to be saved into. It goes when it is dropped.
     pub(crate) fn begin(&self) -> Result<Place, FileError> {
         create_private(&self.0)?;
+        let _making = while_making(&self.0)?;
         let unlocked = self.0.join(Uuid::new_v4().simple().to_string()).with_extension(UNNAMED);
         create_private(&unlocked)?;
         let lock = hold(&unlocked)?;
@@ -120,19 +116,20 @@ impl Shelf {
 
     /// Removes what savings and removals left that were killed.
     pub(crate) fn sweep(&self) -> Result<(), FileError> {
+        let mut unnamed = Vec::new();
         for path in self.entries() {
-            let extension = path.extension().and_then(|extension| extension.to_str());
-            let abandoned = match extension {
-                Some(DELETED) => true,
-                Some(UNNAMED) => is_older(&path, UNLOCKED_MAX),
-                Some(MAKING) => matches!(probe_lock(&path.join(LOCK))?, LockState::Free(_)),
-                _ => false,
-            };
-            if abandoned {
-                remove_tree(&path)?;
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some(DELETED) => remove_tree(&path)?,
+                Some(UNNAMED) => unnamed.push(path),
+                Some(MAKING) => {
+                    if let LockState::Free(_) = probe_lock(&path.join(LOCK))? {
+                        remove_tree(&path)?;
+                    }
+                }
+                _ => {}
             }
         }
-        Ok(())
+        remove_unmade(&self.0, &unnamed)
     }
 
     /// A workspace without snapshots has no such directory.

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use batch::custody::Holding;
 
@@ -58,18 +58,10 @@ impl Watch {
     }
 }
 
-/// Whether a file is what a creation left that was killed before it had a name: a lock in
-/// a directory, which nobody can tell from one that is being made, and which goes with the
-/// first use of the home an hour later.
-fn is_unnamed(file: &Path) -> bool {
-    let of = file.strip_prefix("workspaces").ok().and_then(|inside| inside.iter().next());
-    of.is_some_and(|name| Path::new(name).extension().is_some_and(|it| it == "new"))
-}
-
 impl Home {
     pub(super) fn now() -> Self {
         let mut found = Inventory::of(home());
-        found.files.retain(|file| !file.starts_with("seeds") && !is_unnamed(file));
+        found.files.retain(|file| !file.starts_with("seeds"));
         Self(found)
     }
 
