@@ -27,7 +27,7 @@ export GIT_INDEX_FILE="$work/index"
 add() {
     if LC_ALL=C git -c core.hooksPath=/dev/null -c core.fsmonitor=false \
         -c core.untrackedCache=false add --all . 2> "$work/said"; then
-        grep -q 'could not open directory' "$work/said" || return 0
+        grep -q '^warning: could not open directory' "$work/said" || return 0
     fi
     cat "$work/said" >&2
     return 1

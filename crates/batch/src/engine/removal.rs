@@ -27,7 +27,8 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, chmod, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
-/// Removes a directory with everything in it, if it is there.
+/// Removes a directory with everything in it, if it is there; or what an agent has put in
+/// its place.
 ///
 /// # Errors
 ///
@@ -35,6 +36,7 @@ use rustix::io::Errno;
 pub(super) fn remove_foreign_tree(path: &Path) -> io::Result<()> {
     let directory = match enter(CWD, path) {
         Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::NOTDIR | Errno::LOOP) => return Ok(unlinkat(CWD, path, AtFlags::empty())?),
         opened => opened?,
     };
     match empty(&directory) {
@@ -217,9 +219,13 @@ mod tests {
         assert!(outside.join("kept").exists());
         let mode = fs::metadata(&outside).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o750, "it is as it was");
-        let link = scratch.path().join("link");
-        symlink(&outside, &link).unwrap();
-        remove_foreign_tree(&link).unwrap_err();
+        // An agent may have put something else in the place of its directory.
+        let instead = scratch.path().join("instead");
+        symlink(&outside, &instead).unwrap();
+        remove_foreign_tree(&instead).unwrap();
+        fs::write(&instead, "").unwrap();
+        remove_foreign_tree(&instead).unwrap();
+        instead.symlink_metadata().unwrap_err();
         assert!(outside.join("kept").exists());
     }
 }
