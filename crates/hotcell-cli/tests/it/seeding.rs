@@ -214,12 +214,10 @@ fn whoever_waits_for_a_tree_is_told_what_is_done() {
             let _ = client.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
         }
     });
-    for arguments in
-        [&["workspace", "create", ENVIRONMENT][..], &["run", ENVIRONMENT, "--", "true"]]
-    {
-        let (command, rest) = arguments.split_at(2 + usize::from(arguments[0] == "workspace"));
-        let output =
-            hotcell().args(command).args(["--repo-url", &url]).args(rest).output().unwrap();
+    let create = ["workspace", "create", ENVIRONMENT, "--repo-url", &url];
+    let run = ["run", ENVIRONMENT, "--repo-url", &url, "--", "true"];
+    for arguments in [&create[..], &run] {
+        let output = hotcell().args(arguments).output().unwrap();
         assert_ne!(output.status.code(), Some(0));
         let told = text(&output.stderr);
         assert_eq!(told.matches("seed: asking the repository\n").count(), 1, "{told}");
